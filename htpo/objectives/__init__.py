@@ -1,0 +1,22 @@
+"""The method: token batches, the partition, the table of rules, HTPO and its baselines. Pure PyTorch."""
+
+from htpo.objectives.advantages import group_relative_advantage
+from htpo.objectives.aggregation import sequence_mean, token_mean
+from htpo.objectives.batch import Outcome, TokenBatch
+from htpo.objectives.registry import OBJECTIVES, make_objective, objective_options
+from htpo.objectives.statistics import add_sums, summarize
+from htpo.objectives.table import TableObjective
+
+__all__ = [
+    "OBJECTIVES",
+    "Outcome",
+    "TableObjective",
+    "TokenBatch",
+    "add_sums",
+    "group_relative_advantage",
+    "make_objective",
+    "objective_options",
+    "sequence_mean",
+    "summarize",
+    "token_mean",
+]

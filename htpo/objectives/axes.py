@@ -1,0 +1,91 @@
+"""Axes of the partition: each assigns every token a level, and the product of the levels is the table's groups."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from htpo.objectives.batch import TokenBatch
+
+Cuts = dict[str, Tensor]  # thresholds by name, each (B, 1), or (1, 1) when taken over the whole batch
+
+
+class Axis(Protocol):
+    """One way of telling tokens apart."""
+
+    levels: tuple[str, ...]
+
+    def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
+        """Index into `levels` of every token: integer or bool, (B, 1) or (B, T).
+
+        A threshold that depends on many tokens is read from `cuts`, or computed from `batch` and left there.
+        """
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """Hard when 1 - group_accuracy > threshold (SPEC section 2, axis 1)."""
+
+    threshold: float
+    levels = ("hard", "easy")
+
+    def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
+        # A mean such as 3/5 is not exact in binary; half a unit in its last place must not make it hard.
+        rounding = max(1e-6, torch.finfo(batch.group_accuracy.dtype).eps / 4)
+        hard = batch.group_accuracy < 1 - self.threshold - rounding
+        return ~hard.unsqueeze(1)
+
+
+@dataclass(frozen=True)
+class Correctness:
+    """Whether the verifier accepted the response (SPEC section 2, axis 2)."""
+
+    levels = ("correct", "wrong")
+
+    def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
+        return ~batch.correct.unsqueeze(1)
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """High for the top `fraction` of tokens by entropy, ties included (SPEC section 2, axis 3).
+
+    `scope` says among which tokens: those of the same "response", or all policy tokens of the "batch".
+    """
+
+    fraction: float
+    scope: str
+    levels = ("low", "high")
+
+    def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
+        if "entropy" not in cuts:
+            cuts["entropy"] = rank_cut(batch.entropy, batch.mask, self.fraction, self.scope, largest=True)
+        return batch.entropy >= cuts["entropy"]
+
+
+def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, largest: bool) -> Tensor:
+    """The k-th largest (or smallest) member's value, k = max(floor(fraction * members), 1), per response or batch.
+
+    The product is floored exactly, the fraction being the decimal it is written as. Cost is linear in the tokens and
+    nothing is read back to the host: the rank is bounded by the shape.
+
+    Args:
+        values: (B, T) float.
+        member: (B, T) bool.
+        fraction: in (0, 1].
+        scope: "response" or "batch".
+
+    Returns:
+        (B, 1) for scope "response", (1, 1) for "batch"; without members an infinity that excludes nothing.
+    """
+    if scope == "batch":
+        values, member = values.reshape(1, -1), member.reshape(1, -1)
+    exact = Fraction(str(fraction))
+    most = values.shape[1] * exact.numerator // exact.denominator
+    if values.shape[1] == 0:
+        return values.new_full((values.shape[0], 1), -torch.inf if largest else torch.inf)
+    rank = (member.sum(1, keepdim=True) * exact.numerator // exact.denominator).clamp(min=1)
+    ranked = torch.where(member, values, -torch.inf if largest else torch.inf)
+    return ranked.topk(max(most, 1), dim=1, largest=largest).values.gather(1, rank - 1)

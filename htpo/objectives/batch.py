@@ -1,0 +1,96 @@
+"""The vocabulary of objectives: what goes into one (`TokenBatch`) and what comes out (`Outcome`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from htpo.objectives.statistics import summarize
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """B responses of at most T tokens each.
+
+    What stands where `mask` is False (padding, prompt, tool output) may be anything, NaN included: it is never read.
+
+    Raises:
+        ValueError: a shape or dtype is wrong; the message names the argument, what it was and what it must be.
+    """
+
+    log_prob: Tensor  # (B, T) float, nats: log-probability of each token under the current policy, with gradient
+    old_log_prob: Tensor  # (B, T) float, nats: the same under the policy that sampled the response
+    advantage: Tensor  # (B,), (B, 1) or (B, T) float
+    entropy: Tensor  # (B, T) float, nats: of the current policy's full next-token distribution; never gets gradient
+    mask: Tensor  # (B, T) bool: tokens that the policy sampled
+    correct: Tensor  # (B,) bool: the verifier's verdict, before any shaping of the reward
+    group_accuracy: Tensor  # (B,) float in [0, 1]: mean correctness over all samples of the response's prompt
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.log_prob, Tensor) or self.log_prob.dim() != 2:
+            shape = getattr(self.log_prob, "shape", None)
+            given = tuple(shape) if shape is not None else type(self.log_prob).__name__
+            raise ValueError(f"log_prob must be a float tensor of shape (B, T), got {given}")
+        rows, tokens = self.log_prob.shape
+        per_token, per_row = (rows, tokens), (rows,)
+        _check("log_prob", self.log_prob, [per_token], is_float=True)
+        _check("old_log_prob", self.old_log_prob, [per_token], is_float=True)
+        _check("advantage", self.advantage, [per_row, per_token, (rows, 1)], is_float=True)
+        _check("entropy", self.entropy, [per_token], is_float=True)
+        _check("mask", self.mask, [per_token], is_float=False)
+        _check("correct", self.correct, [per_row], is_float=False)
+        _check("group_accuracy", self.group_accuracy, [per_row], is_float=True)
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """The dtype objectives compute in: that of `log_prob`, but at least float32."""
+        return torch.promote_types(self.log_prob.dtype, torch.float32)
+
+    def without_garbage(self) -> "TokenBatch":
+        """The same batch without gradient, in the compute dtype, with 0 wherever nothing may be read.
+
+        An advantage of shape (B,) becomes (B, 1).
+        """
+        outside, dtype = ~self.mask, self.compute_dtype
+
+        def clean(tensor: Tensor, outside: Tensor) -> Tensor:
+            return tensor.detach().to(dtype).masked_fill(outside, 0)
+
+        advantage = self.advantage.unsqueeze(1) if self.advantage.dim() == 1 else self.advantage
+        advantage = clean(advantage, outside if advantage.shape[1] > 1 else outside.all(1, keepdim=True))
+        fields = {"log_prob": self.log_prob, "old_log_prob": self.old_log_prob, "entropy": self.entropy}
+        return replace(self, advantage=advantage, **{name: clean(x, outside) for name, x in fields.items()})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an objective says of every token of a `TokenBatch`, and of the batch as a whole."""
+
+    value: Tensor  # (B, T) J_t to maximise, 0 outside the mask, NaN at a policy token with a non-finite input
+    weight: Tensor  # (B, T) w_t without gradient: the gradient of J_t is w_t A_t grad log_prob_t
+    group: Tensor | None  # (B, T) int8: 1.. = the table's groups in order, 0 outside the mask; None if unpartitioned
+    detached: Tensor | None  # (B, T) bool: tokens whose J the table sets to 0; None if unpartitioned
+    sum_up: Callable[[], dict[str, Tensor]] = field(repr=False)  # what `sums` is computed by, when asked for
+
+    @cached_property
+    def sums(self) -> dict[str, Tensor]:
+        """Sums per group, (groups,) each, that add over micro-batches and ranks; see `statistics.group_sums`."""
+        return self.sum_up()
+
+    @cached_property
+    def stats(self) -> dict[str, Tensor]:
+        """Scalar tensors by name, computed from `sums` without a host synchronisation."""
+        return summarize(self.sums)
+
+
+def _check(name: str, tensor: Tensor, shapes: list[tuple[int, ...]], *, is_float: bool) -> None:
+    needed = " or ".join(str(shape) for shape in shapes)
+    kind = "float" if is_float else "bool"
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"{name} must be a {kind} tensor of shape {needed}, got {type(tensor).__name__}")
+    if tuple(tensor.shape) not in shapes:
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}, needs {needed}")
+    if tensor.is_floating_point() != is_float or (not is_float and tensor.dtype != torch.bool):
+        raise ValueError(f"{name} has dtype {tensor.dtype}, needs {kind}")

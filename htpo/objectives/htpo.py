@@ -1,0 +1,77 @@
+"""HTPO: hierarchical token-level objective control (arXiv 2605.08283), the table of its Figure 1(b) as data."""
+
+from htpo.objectives.aggregation import token_mean
+from htpo.objectives.axes import Correctness, Difficulty, Entropy
+from htpo.objectives.options import check_choice, check_clipping, check_fraction
+from htpo.objectives.rules import (
+    encourage_forking,
+    encourage_forking_release,
+    penalise_forking,
+    penalise_forking_release,
+    ppo,
+)
+from htpo.objectives.table import Cell, Detach, TableObjective
+
+FORKING_RULES = {
+    "paper": (encourage_forking, penalise_forking),
+    "release": (encourage_forking_release, penalise_forking_release),
+}
+
+
+def htpo(
+    *,
+    variant: str = "paper",
+    clip_low: float = 0.2,
+    clip_high: float = 0.28,
+    dual_clip: float | None = 10.0,
+    difficulty_threshold: float = 0.4,
+    high_entropy_fraction: float = 0.2,
+    detach_lowest: float = 0.006,
+    detach_highest: float = 0.02,
+    entropy_scope: str = "response",
+) -> TableObjective:
+    """HTPO: eight groups by prompt difficulty, answer correctness and token entropy, each with its own objective.
+
+    Source: arXiv 2605.08283, Figure 1(b) and Table 1; differs from DAPO only in the token objective.
+
+    Args:
+        variant: "paper", or "release" for the arithmetic of the authors' code, which flips the sign of the clipped
+            branches of G2, G4 and G8.
+        clip_low: e_lo, the ratio is clipped below 1 - clip_low.
+        clip_high: e_hi, the ratio is clipped above 1 + clip_high.
+        dual_clip: c, J is at least c * A where A < 0; None switches it off.
+        difficulty_threshold: tau_diff, a prompt is hard when 1 - its accuracy is above it.
+        high_entropy_fraction: share of tokens that count as high-entropy.
+        detach_lowest: share of G1's tokens, from the lowest entropy up, that are detached; 0 detaches none.
+        detach_highest: share of G6's tokens, from the highest entropy down, that are detached; 0 detaches none.
+        entropy_scope: "response" (the paper's) takes these quantiles within each response, "batch" over all policy
+            tokens of the batch, which keeps the meant shares for responses of any length.
+    """
+    check_choice("variant", variant, FORKING_RULES)
+    check_clipping(clip_low, clip_high, dual_clip)
+    check_fraction("difficulty_threshold", difficulty_threshold, zero=True)
+    check_fraction("high_entropy_fraction", high_entropy_fraction)
+    check_fraction("detach_lowest", detach_lowest, zero=True)
+    check_fraction("detach_highest", detach_highest, zero=True)
+    check_choice("entropy_scope", entropy_scope, ("response", "batch"))
+    encourage, penalise = FORKING_RULES[variant]
+    return TableObjective(
+        name="htpo",
+        axes=(Difficulty(difficulty_threshold), Correctness(), Entropy(high_entropy_fraction, entropy_scope)),
+        table={
+            ("hard", "correct", "low"): Cell(ppo, Detach("lowest", detach_lowest, entropy_scope)),  # G1
+            ("hard", "correct", "high"): Cell(encourage),  # G2
+            ("hard", "wrong", "low"): Cell(ppo),  # G3
+            ("hard", "wrong", "high"): Cell(penalise),  # G4
+            ("easy", "correct", "low"): Cell(ppo),  # G5
+            ("easy", "correct", "high"): Cell(ppo, Detach("highest", detach_highest, entropy_scope)),  # G6
+            ("easy", "wrong", "low"): Cell(ppo),  # G7
+            ("easy", "wrong", "high"): Cell(penalise),  # G8
+        },
+        aggregate=token_mean,
+        clip_low=clip_low,
+        clip_high=clip_high,
+        dual_clip=dual_clip,
+        dynamic_sampling=True,
+        overlong_shaping=True,
+    )

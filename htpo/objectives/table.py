@@ -1,0 +1,177 @@
+"""The objective as a table: axes assign every token to a cell, a cell says what is optimised there."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from htpo.objectives.axes import Axis, Cuts, rank_cut
+from htpo.objectives.batch import Outcome, TokenBatch
+from htpo.objectives.rules import Ratio, Rule
+from htpo.objectives.statistics import group_sums
+
+
+@dataclass(frozen=True)
+class Detach:
+    """Set the objective of a cell's most extreme tokens by entropy to 0 (SPEC section 2, G1 and G6).
+
+    With k = max(floor(fraction * tokens of the cell in the scope), 1): "lowest" detaches tokens strictly below the
+    k-th smallest entropy, "highest" those at or above the k-th largest. A fraction of 0 detaches nothing.
+    """
+
+    end: str  # "lowest" or "highest"
+    fraction: float
+    scope: str  # "response" or "batch"
+
+    def tokens(self, name: str, member: Tensor, entropy: Tensor, cuts: Cuts) -> Tensor:
+        """(B, T) bool: which of the cell's tokens (`member`, (B, T) bool) are detached."""
+        highest = self.end == "highest"
+        if name not in cuts:
+            cuts[name] = rank_cut(entropy, member, self.fraction, self.scope, largest=highest)
+        return member & (entropy >= cuts[name] if highest else entropy < cuts[name])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one group of tokens optimises."""
+
+    rule: Rule
+    detach: Detach | None = None
+
+    def __str__(self) -> str:
+        text = self.rule.__name__.replace("_", " ")
+        if self.detach and self.detach.fraction:
+            text += f", {self.detach.end} {100 * self.detach.fraction:g} % detached per {self.detach.scope}"
+        return text
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Where every token of a batch belongs."""
+
+    group: Tensor  # (B, T) int8
+    detached: Tensor  # (B, T) bool
+    cuts: Cuts
+
+
+@dataclass(frozen=True)
+class TableObjective:
+    """An objective given as axes, a cell per combination of their levels, and one way to aggregate.
+
+    The table's groups are numbered G1, G2, ... in the order of the product of the axes' levels. Without axes there is
+    one cell, `table[()]`, and tokens belong to no group. After the table, dual clip: J <- max(J, dual_clip * A) where
+    A < 0 (1912.09729).
+    """
+
+    name: str
+    axes: tuple[Axis, ...]
+    table: Mapping[tuple[str, ...], Cell]
+    aggregate: Callable[..., Tensor]  # `token_mean` or `sequence_mean`
+    clip_low: float
+    clip_high: float
+    dual_clip: float | None
+    options: Mapping[str, object] = field(default_factory=dict)  # as resolved by `make_objective`, for the record
+    dynamic_sampling: bool = False  # whether the method as published resamples prompts without a learning signal
+    overlong_shaping: bool = False  # whether the method as published punishes responses close to the length limit
+
+    @property
+    def cells(self) -> list[tuple[tuple[str, ...], Cell]]:
+        """The table in the order of the groups."""
+        return [(levels, self.table[levels]) for levels in product(*(axis.levels for axis in self.axes))]
+
+    @property
+    def takes_batch_quantiles(self) -> bool:
+        """Whether a token's group depends on other responses, so that the whole optimisation batch must be known."""
+        scopes = [getattr(axis, "scope", None) for axis in self.axes]
+        scopes += [cell.detach.scope for cell in self.table.values() if cell.detach]
+        return "batch" in scopes
+
+    def describe(self) -> list[str]:
+        """The table in words, a line per group."""
+        if not self.axes:
+            return [f"all tokens: {self.table[()]}"]
+        return [f"G{number} {' / '.join(levels)}: {cell}" for number, (levels, cell) in enumerate(self.cells, 1)]
+
+    @torch.no_grad()
+    def partition(self, batch: TokenBatch, cuts: Cuts | None = None) -> Partition:
+        """Assign every token to its group. `cuts` are those of the partition of a larger batch that holds this one."""
+        cuts = {} if cuts is None else dict(cuts)
+        code = torch.zeros(1, 1, dtype=torch.int8, device=batch.mask.device)
+        for axis in self.axes:
+            code = code * len(axis.levels) + axis.level(batch, cuts).to(torch.int8)
+        group = (code + 1) * batch.mask
+        detached = torch.zeros_like(batch.mask)
+        for number, (_, cell) in enumerate(self.cells, 1):
+            if cell.detach and cell.detach.fraction:
+                detached |= cell.detach.tokens(f"G{number}", group == number, batch.entropy, cuts)
+        return Partition(group, detached, cuts)
+
+    def __call__(self, batch: TokenBatch, cuts: Cuts | None = None) -> Outcome:
+        """Value, weight, group and statistics of every token; see `Outcome`."""
+        with torch.no_grad():
+            clean = batch.without_garbage()
+            part = self.partition(clean, cuts)
+            log_ratio = clean.log_prob - clean.old_log_prob
+            poison = (log_ratio + clean.entropy).add_(clean.advantage).masked_fill_(~batch.mask, 0)
+            poison.sub_(poison.clone())  # 0, or NaN at a policy token with a non-finite input
+            advantage = clean.advantage.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            ratio = Ratio.of(log_ratio, advantage, self.clip_low, self.clip_high)
+            value, weight = self._apply_table(ratio, part)
+            attached = (batch.mask & ~part.detached).to(weight.dtype)
+            value.mul_(attached).add_(poison).mul_(advantage)
+            weight.mul_(attached).add_(poison)
+            slope = weight * advantage
+
+        def per_token() -> dict[str, Tensor]:
+            clipped_low, clipped_high = ratio.clipped
+            return {
+                "entropy": clean.entropy,
+                "clipped_low": clipped_low,
+                "clipped_high": clipped_high,
+                "detached": part.detached,
+                "pull": slope.abs(),
+                "nonfinite": poison.isnan(),
+            }
+
+        return Outcome(
+            value=_Surrogate.apply(batch.log_prob, value, slope),
+            weight=weight,
+            group=part.group if self.axes else None,
+            detached=part.detached if self.axes else None,
+            sum_up=lambda: group_sums(part.group, len(self.table), per_token()),
+        )
+
+    def _apply_table(self, ratio: Ratio, part: Partition) -> tuple[Tensor, Tensor]:
+        """The coefficient and the weight of every token (see `rules`), dual clip included."""
+        groups_of: dict[Rule, list[int]] = {}
+        for number, (_, cell) in enumerate(self.cells, 1):
+            groups_of.setdefault(cell.rule, []).append(number)
+        (base, _), *others = groups_of.items()
+        coefficient, weight = base(ratio)
+        for rule, numbers in others:
+            member = reduce(torch.logical_or, (part.group == number for number in numbers)).to(weight.dtype)
+            for ours, theirs in zip((coefficient, weight), rule(ratio), strict=True):
+                ours.lerp_(theirs, member)  # an exact choice, since lerp at weight 0 or 1 returns an end point
+        if self.dual_clip is not None:
+            cap = torch.where(ratio.advantage < 0, self.dual_clip, torch.inf)
+            weight.mul_(coefficient <= cap)
+            torch.minimum(coefficient, cap, out=coefficient)
+        return coefficient, weight
+
+
+class _Surrogate(torch.autograd.Function):
+    """`value` in the forward pass, gradient `slope` with respect to `log_prob`: nothing else is kept for backward."""
+
+    @staticmethod
+    def forward(ctx, log_prob: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(slope)
+        ctx.dtype = log_prob.dtype
+        return value
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (slope,) = ctx.saved_tensors
+        return (gradient * slope).to(ctx.dtype), None, None
