@@ -70,6 +70,7 @@ class Outcome:
 
     value: Tensor  # (B, T) J_t to maximise, 0 outside the mask, NaN at a policy token with a non-finite input
     weight: Tensor  # (B, T) w_t without gradient: the gradient of J_t is w_t A_t grad log_prob_t
+    slope: Tensor  # (B, T) w_t A_t without gradient
     group: Tensor | None  # (B, T) int8: 1.. = the table's groups in order, 0 outside the mask; None if unpartitioned
     detached: Tensor | None  # (B, T) bool: tokens whose J the table sets to 0; None if unpartitioned
     sum_up: Callable[[], dict[str, Tensor]] = field(repr=False)  # what `sums` is computed by, when asked for

@@ -139,6 +139,7 @@ class TableObjective:
         return Outcome(
             value=_Surrogate.apply(batch.log_prob, value, slope),
             weight=weight,
+            slope=slope,
             group=part.group if self.axes else None,
             detached=part.detached if self.axes else None,
             sum_up=lambda: group_sums(part.group, len(self.table), per_token()),

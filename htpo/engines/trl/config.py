@@ -1,0 +1,170 @@
+"""`HTPOConfig`: TRL's `GRPOConfig` with an objective by name, dynamic sampling and batch sizes in the field's words."""
+
+import json
+import os
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from trl import GRPOConfig
+
+from htpo.errors import UserError
+from htpo.objectives import TableObjective, make_objective, sequence_mean
+
+# The share of the response limit over which DAPO's soft overlong punishment falls: 4096 of 20480 tokens.
+OVERLONG_BUFFER_SHARE = 0.2
+
+_CLIP_REASON = "the clip range belongs to the objective: set {} in objective_options"
+_LOSS_REASON = "the objective replaces TRL's loss"
+WITHOUT_EFFECT = {
+    "loss_type": "the objective decides how the loss is computed and aggregated",
+    "epsilon": _CLIP_REASON.format("clip_low"),
+    "epsilon_high": _CLIP_REASON.format("clip_high"),
+    "delta": _CLIP_REASON.format("dual_clip"),
+    "importance_sampling_level": "the objective works on token ratios",
+    "top_entropy_quantile": "it would drop tokens behind the objective's back",
+    "off_policy_mask_threshold": "it reads the sign of the advantage after the objective has weighted it",
+    "use_bias_correction_kl": "the importance ratio it needs is consumed by the objective",
+    **dict.fromkeys(["sapo_temperature_neg", "sapo_temperature_pos"], _LOSS_REASON),
+    **dict.fromkeys(["vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg"], _LOSS_REASON),
+}
+"""TRL options that an objective would ignore, and why. They are refused unless left at TRL's default."""
+
+
+@dataclass
+class HTPOConfig(GRPOConfig):
+    """Configuration of `HTPOTrainer`: everything `GRPOConfig` has, and what stands below.
+
+    Raises:
+        UserError: an option is unknown to the objective, unusable, would be ignored, or does not divide; one line that
+            names it and the remedy.
+    """
+
+    _VALID_DICT_FIELDS: ClassVar[list[str]] = [*GRPOConfig._VALID_DICT_FIELDS, "objective_options"]
+
+    objective: str = field(
+        default="htpo", metadata={"help": "Objective by name: htpo, dapo, grpo or ppo (htpo.objectives)."}
+    )
+    objective_options: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={"help": 'Options of the objective as JSON, for instance \'{"variant": "release"}\'.'},
+    )
+    dynamic_sampling: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Replace prompts whose answers are all right or all wrong by fresh ones until the batch is full. "
+            "Default: as the method was published (htpo and dapo: yes; grpo and ppo: no)."
+        },
+    )
+    max_generation_rounds: int = field(
+        default=10, metadata={"help": "With dynamic sampling, generation rounds per batch at most."}
+    )
+    overlong_buffer: int | None = field(
+        default=None,
+        metadata={
+            "help": "Soft overlong punishment: the reward falls linearly over this many tokens before "
+            "max_completion_length; 0 switches it off. Default: as the method was published (htpo and dapo: a fifth "
+            "of max_completion_length; grpo and ppo: 0)."
+        },
+    )
+    overlong_factor: float = field(
+        default=1.0, metadata={"help": "Size of the soft overlong punishment at max_completion_length."}
+    )
+    correctness_reward: str | None = field(
+        default=None,
+        metadata={
+            "help": "Name of the reward function that judges correctness (positive means correct), before any "
+            "shaping. Default: the first one."
+        },
+    )
+    prompts_per_generation: int | None = field(
+        default=None,
+        metadata={
+            "help": "Prompts per generation batch over all processes. With updates_per_generation it fixes the batch "
+            "whatever the number of processes; gradient accumulation follows from per_device_train_batch_size."
+        },
+    )
+    updates_per_generation: int | None = field(
+        default=None, metadata={"help": "Optimiser updates per generation batch, each on an equal share of it."}
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.objective_options, str):
+            self.objective_options = json.loads(self.objective_options)
+        if (self.prompts_per_generation is None) != (self.updates_per_generation is None):
+            raise UserError("prompts_per_generation and updates_per_generation go together: give both or neither")
+        if self.prompts_per_generation is not None:
+            self._derive_batch_sizes()
+        objective = self.make_objective()
+        self._refuse_options_without_effect(objective)
+        super().__post_init__()
+        if self.steps_per_generation % self.gradient_accumulation_steps:
+            raise UserError(
+                f"steps_per_generation ({self.steps_per_generation}) is not a multiple of gradient_accumulation_steps "
+                f"({self.gradient_accumulation_steps}): an update would mix two generation batches; make it a multiple"
+            )
+        if self.dynamic_sampling is None:
+            self.dynamic_sampling = objective.dynamic_sampling
+        if self.max_generation_rounds < 1:
+            raise UserError(f"max_generation_rounds is {self.max_generation_rounds}, needs at least 1")
+        self._settle_overlong_buffer(objective)
+        self._check_save_steps()
+
+    def make_objective(self) -> TableObjective:
+        """The objective that this configuration names."""
+        try:
+            return make_objective(self.objective, **(self.objective_options or {}))
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    @property
+    def updates_per_batch(self) -> int:
+        """Optimiser updates between two generations."""
+        return self.steps_per_generation * self.num_iterations // self.gradient_accumulation_steps
+
+    def _derive_batch_sizes(self) -> None:
+        for name in ("generation_batch_size", "steps_per_generation"):
+            if getattr(self, name) is not None:
+                raise UserError(f"{name} follows from prompts_per_generation and updates_per_generation: drop one side")
+        if self.gradient_accumulation_steps != 1:
+            raise UserError("gradient_accumulation_steps follows from prompts_per_generation: drop one of the two")
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        sequences = self.prompts_per_generation * self.num_generations
+        share, rest = divmod(sequences, self.updates_per_generation * processes)
+        if rest or share == 0:
+            raise UserError(
+                f"{self.prompts_per_generation} prompts x {self.num_generations} samples = {sequences} sequences do "
+                f"not divide into {self.updates_per_generation} updates x {processes} processes: change "
+                "prompts_per_generation, num_generations or updates_per_generation"
+            )
+        fits = min(self.per_device_train_batch_size, share)
+        self.per_device_train_batch_size = next(size for size in range(fits, 0, -1) if share % size == 0)
+        self.gradient_accumulation_steps = share // self.per_device_train_batch_size
+        self.steps_per_generation = self.gradient_accumulation_steps * self.updates_per_generation
+
+    def _refuse_options_without_effect(self, objective: TableObjective) -> None:
+        defaults = {f.name: f.default for f in fields(GRPOConfig)}
+        # TRL's loss types with the same aggregation as the objective's.
+        loss_type = "grpo" if objective.aggregate is sequence_mean else "dapo"
+        for name, reason in WITHOUT_EFFECT.items():
+            value = getattr(self, name)
+            if value != defaults[name] and (name, value) != ("loss_type", loss_type):
+                raise UserError(f"{name}={value!r} would have no effect under objective {self.objective!r}: {reason}")
+        self.loss_type = loss_type
+
+    def _settle_overlong_buffer(self, objective: TableObjective) -> None:
+        limit = self.max_completion_length
+        if self.overlong_buffer is None:
+            shaped = objective.overlong_shaping and limit is not None
+            self.overlong_buffer = int(OVERLONG_BUFFER_SHARE * limit) if shaped else 0
+        if self.overlong_buffer < 0 or (self.overlong_buffer and (limit is None or self.overlong_buffer > limit)):
+            raise UserError(f"overlong_buffer is {self.overlong_buffer}, needs 0 to max_completion_length ({limit})")
+
+    def _check_save_steps(self) -> None:
+        if str(getattr(self.save_strategy, "value", self.save_strategy)) != "steps" or self.save_steps < 1:
+            return
+        if self.save_steps % self.updates_per_batch:
+            nearest = max(round(self.save_steps / self.updates_per_batch), 1) * self.updates_per_batch
+            raise UserError(
+                f"save_steps ({int(self.save_steps)}) is not a multiple of the {self.updates_per_batch} updates per "
+                f"generation, so a resumed run would differ from an uninterrupted one: use {nearest}"
+            )

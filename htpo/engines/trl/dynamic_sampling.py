@@ -1,0 +1,127 @@
+"""DAPO's dynamic sampling (2503.14476, section 3.2): only prompts with both right and wrong answers make a batch.
+
+A batch is a row of positions, one per prompt group. A group without signal leaves its position open, and the next
+round offers fresh groups. Rows never travel between processes: a fresh group can take an open position if its rows lie
+on the same processes. Every process sees the same verdicts and so takes the same decisions.
+"""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+PADDED_LEFT = ("prompt_ids", "prompt_mask")
+PADDED_RIGHT = (
+    "completion_ids",
+    "completion_mask",
+    "tool_mask",
+    "old_per_token_logps",
+    "ref_per_token_logps",
+    "sampling_per_token_logps",
+    "importance_sampling_ratio",
+)
+PER_ROW = ("advantages", "correct", "group_accuracy", "reward")
+RECOMPUTED = ("num_items_in_batch",)
+
+
+@dataclass
+class Filling:
+    """Which generated group fills which position of the batch."""
+
+    positions: int  # prompt groups in the batch, over all processes
+    group_size: int
+    local_rows: int  # rows of the batch on each process
+    source: dict[int, tuple[int, int]] = field(default_factory=dict)  # position -> (round, group of that round)
+    rounds: list[int] = field(default_factory=list)  # local rows generated in each round
+    drawn: int = 0
+    too_easy: int = 0
+    too_hard: int = 0
+
+    @property
+    def missing(self) -> dict[tuple[int, ...], list[int]]:
+        """Open positions by the processes their rows lie on."""
+        open_positions = defaultdict(list)
+        for position in range(self.positions):
+            if position not in self.source:
+                open_positions[self._processes(position, self.local_rows)].append(position)
+        return open_positions
+
+    @property
+    def full(self) -> bool:
+        """Whether every position is filled."""
+        return len(self.source) == self.positions
+
+    def offer(self, accuracy: list[float], local_rows: int) -> None:
+        """Take what a round gave: the accuracy of each of its groups, in order over all processes."""
+        open_positions = self.missing
+        for group, value in enumerate(accuracy):
+            self.drawn += 1
+            self.too_easy += value >= 1
+            self.too_hard += value <= 0
+            takers = open_positions[self._processes(group, local_rows)]
+            if 0 < value < 1 and takers:
+                self.source[takers.pop(0)] = (len(self.rounds), group)
+        self.rounds.append(local_rows)
+
+    def next_rows(self) -> int:
+        """Local rows to generate next: enough groups for the emptiest process at the share kept so far."""
+        if self.local_rows % self.group_size:
+            return self.local_rows
+        most = max(len(positions) for positions in self.missing.values())
+        kept = max((self.drawn - self.too_easy - self.too_hard) / self.drawn, 0.1)
+        return min(math.ceil(most / kept) * self.group_size, self.local_rows)
+
+    def local_sources(self, process: int) -> list[tuple[int, int] | None]:
+        """For each row of this process's batch, the (round, local row) it comes from; None where nothing came."""
+        sources = []
+        for row in range(process * self.local_rows, (process + 1) * self.local_rows):
+            position, sample = divmod(row, self.group_size)
+            if position not in self.source:
+                sources.append(None)
+                continue
+            number, group = self.source[position]
+            sources.append((number, group * self.group_size + sample - process * self.rounds[number]))
+        return sources
+
+    def _processes(self, group: int, local_rows: int) -> tuple[int, ...]:
+        return tuple((group * self.group_size + sample) // local_rows for sample in range(self.group_size))
+
+
+def assemble(rounds: list[dict], sources: list[tuple[int, int] | None], pad_token_id: int) -> dict:
+    """One batch from rows of several rounds' batches (TRL's dictionaries), padded to the widest.
+
+    A row without a source is a placeholder: its masks are 0, so it holds no token and enters no count.
+
+    Raises:
+        NotImplementedError: the batches hold something whose rows cannot be told apart (images).
+    """
+    unknown = set(rounds[0]) - {*PADDED_LEFT, *PADDED_RIGHT, *PER_ROW, *RECOMPUTED}
+    if unknown:
+        raise NotImplementedError(f"dynamic sampling cannot regroup {', '.join(sorted(unknown))}: switch it off")
+    starts = [0]
+    for batch in rounds:
+        starts.append(starts[-1] + len(batch["prompt_ids"]))
+    rows = torch.tensor([starts[source[0]] + source[1] if source else 0 for source in sources])
+    empty = torch.tensor([source is None for source in sources])
+
+    joined = {}
+    for name in rounds[0]:
+        if name in RECOMPUTED:
+            continue
+        parts = [batch[name] for batch in rounds]
+        if name not in PER_ROW:
+            padding = pad_token_id if name.endswith("_ids") else 0
+            parts = _padded(parts, padding, left=name in PADDED_LEFT)
+        joined[name] = torch.cat(parts)[rows.to(parts[0].device)]
+    for name in ("completion_mask", "tool_mask"):
+        if name in joined:
+            joined[name] = joined[name].masked_fill(empty.to(joined[name].device).unsqueeze(1), 0)
+    return joined
+
+
+def _padded(parts: list[Tensor], value: int, *, left: bool) -> list[Tensor]:
+    width = max(part.shape[1] for part in parts)
+    pads = [(width - part.shape[1], 0) if left else (0, width - part.shape[1]) for part in parts]
+    return [torch.nn.functional.pad(part, pad, value=value) for part, pad in zip(parts, pads, strict=True)]

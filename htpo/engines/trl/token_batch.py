@@ -1,0 +1,56 @@
+"""From TRL's dictionaries of tensors to the objectives' `TokenBatch`."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from htpo.objectives import TokenBatch
+
+
+def policy_mask(inputs: dict[str, Any]) -> Tensor:
+    """(B, T) bool: tokens the policy sampled, without padding and without what tools or environments wrote."""
+    mask = inputs["completion_mask"]
+    return (mask * inputs["tool_mask"] if "tool_mask" in inputs else mask).bool()
+
+
+def token_batch(inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor) -> TokenBatch:
+    """TRL's inputs of the loss with the current policy's log-probabilities and entropies, (B, T) each."""
+    old_log_prob = inputs.get("old_per_token_logps")  # absent when the policy has not changed since it sampled
+    return TokenBatch(
+        log_prob=log_prob,
+        old_log_prob=log_prob.detach() if old_log_prob is None else old_log_prob,
+        advantage=inputs["advantages"],
+        entropy=entropy.detach(),
+        mask=policy_mask(inputs),
+        correct=inputs["correct"],
+        group_accuracy=inputs["group_accuracy"],
+    )
+
+
+@torch.no_grad()
+def whole_update(score, accelerator, micro_batches: list[dict[str, Any]]) -> TokenBatch:
+    """All micro-batches of an update, of all processes, as one batch: what batch-wide quantiles are taken over.
+
+    Args:
+        score: (input_ids, attention_mask, tokens to score) -> (log-probabilities, entropies).
+        micro_batches: this process's, all of one width.
+
+    Raises:
+        NotImplementedError: the micro-batches hold images, which this extra forward pass does not feed to the model.
+    """
+    if "pixel_values" in micro_batches[0]:
+        raise NotImplementedError('entropy_scope="batch" does not work with images: use "response"')
+    parts = []
+    for micro in micro_batches:
+        input_ids = torch.cat([micro["prompt_ids"], micro["completion_ids"]], dim=1)
+        attention_mask = torch.cat([micro["prompt_mask"], micro["completion_mask"]], dim=1)
+        parts.append(token_batch(micro, *score(input_ids, attention_mask, micro["completion_ids"].shape[1])))
+
+    def gathered(name: str) -> Tensor:
+        local = torch.cat([getattr(part, name) for part in parts])
+        if local.dim() > 1:
+            local = accelerator.pad_across_processes(local, dim=1)
+        return accelerator.gather(local)
+
+    return TokenBatch(**{name: gathered(name) for name in TokenBatch.__dataclass_fields__})

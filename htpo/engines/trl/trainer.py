@@ -1,0 +1,332 @@
+"""`HTPOTrainer`: TRL's `GRPOTrainer` with its loss replaced by any objective of `htpo.objectives`."""
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import TrainerCallback
+from trl import GRPOTrainer
+from trl.rewards import get_soft_overlong_punishment
+
+from htpo.engines.trl.config import HTPOConfig
+from htpo.engines.trl.contract import check_trl
+from htpo.engines.trl.dynamic_sampling import Filling, assemble
+from htpo.engines.trl.sampler import EpochSeededRepeatSampler
+from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_update
+from htpo.errors import UserError
+from htpo.objectives import Outcome, TokenBatch, add_sums, group_relative_advantage, summarize
+from htpo.objectives.axes import Cuts
+
+logger = logging.getLogger(__name__)
+
+RolloutRecorder = Callable[[int, dict[str, Any], TokenBatch, Outcome], None]
+
+
+class NonFiniteError(RuntimeError):
+    """A log-probability, advantage or entropy of a policy token is NaN or infinite; training cannot go on."""
+
+
+class HTPOTrainer(GRPOTrainer):
+    """`GRPOTrainer` with a token-level objective by name (`args.objective`), so `objective="dapo"` is the same trainer.
+
+    It changes three things and leaves the rest to TRL: correctness and each prompt's accuracy travel with the batch;
+    prompts without signal are resampled (`args.dynamic_sampling`); and TRL's loss is fed the objective's token weights
+    in place of the advantage. TRL's per-token gradient is advantage * ratio gradient; with the old policy's
+    log-probabilities left out the ratio is 1, so handing it w_t A_t (the gradient of every objective here, see
+    `htpo.objectives.rules`) gives the objective's gradient exactly, and the KL term, importance-sampling correction,
+    auxiliary losses and token normaliser stay TRL's own code.
+
+    Args:
+        model, reward_funcs, args, **kwargs: as for `GRPOTrainer`; `args` is an `HTPOConfig`. The reward function that
+            judges correctness is `args.correctness_reward`, or the first: a positive value means correct.
+        rollout_recorder: called in every training micro-batch on the main process with (optimiser step, TRL's inputs,
+            token batch, outcome).
+    """
+
+    _tag_names = ("trl", "htpo")
+    _name = "HTPO"
+
+    def __init__(
+        self, model, reward_funcs, args: HTPOConfig, *, rollout_recorder: RolloutRecorder | None = None, **kwargs
+    ):
+        check_trl()
+        if not isinstance(args, HTPOConfig):
+            raise TypeError(f"args must be an HTPOConfig, got {type(args).__name__}")
+        self.objective = args.make_objective()
+        self.rollout_recorder = rollout_recorder
+        self._sums: dict[str, list[dict[str, Tensor]]] = {"train": [], "eval": []}
+        self._pending: dict[str, Any] | None = None  # inputs of the loss under way, until its forward pass returns
+        self._scored: tuple[TokenBatch, Outcome] | None = None
+        self._cuts: Cuts | None = None
+        self._warned_unfilled = False
+        self._generation_metrics: dict[str, float] = {}
+
+        reward_funcs = list(reward_funcs) if isinstance(reward_funcs, list | tuple) else [reward_funcs]
+        given_weights = args.reward_weights
+        if args.overlong_buffer:
+            reward_funcs.append(get_soft_overlong_punishment(args.max_completion_length, args.overlong_buffer))
+            args.reward_weights = [*(given_weights or [1.0] * (len(reward_funcs) - 1)), args.overlong_factor]
+        try:
+            super().__init__(model, reward_funcs, args, **kwargs)
+        finally:
+            args.reward_weights = given_weights
+        self._correctness_column = self._find_correctness_column()
+        if args.dynamic_sampling and not hasattr(self.train_dataset, "__len__"):
+            raise UserError(
+                "dynamic sampling draws prompts by index: use a map-style dataset or dynamic_sampling=False"
+            )
+
+    def _find_correctness_column(self) -> int:
+        name = self.args.correctness_reward
+        if name is None:
+            return 0
+        if name not in self.reward_func_names:
+            raise UserError(f"correctness_reward {name!r} is not one of the reward functions {self.reward_func_names}")
+        return self.reward_func_names.index(name)
+
+    # --- prompts ---------------------------------------------------------------------------------------------------
+
+    def _get_train_sampler(self, dataset=None):
+        sampler = super()._get_train_sampler(dataset)
+        return EpochSeededRepeatSampler.like(sampler, epoch=lambda: int(self.state.epoch or 0))
+
+    def _fresh_prompts(self, local_rows: int, number: int) -> list[dict[str, Any]]:
+        """This process's rows of round `number`, seeded by run seed, step and round so that resume needs no state."""
+        groups = local_rows * self.accelerator.num_processes // self.num_generations
+        random = np.random.default_rng((self.args.seed, self.state.global_step, number))
+        rows = random.integers(len(self.train_dataset), size=groups).repeat(self.num_generations).tolist()
+        start = self.accelerator.process_index * local_rows
+        return [self.train_dataset[index] for index in rows[start : start + local_rows]]
+
+    # --- generation ------------------------------------------------------------------------------------------------
+
+    def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
+        self._rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        return self._rewards
+
+    def _generate_and_score_completions(self, inputs):
+        if not self.model.training:
+            batch, correct = self._generate_round(inputs, self.num_generations_eval)
+            self._metrics["eval"]["accuracy"].append(correct.float().mean().item())
+            return batch
+        first_metric = {name: len(values) for name, values in self._metrics["train"].items()}
+        filling = Filling(
+            positions=len(inputs) * self.accelerator.num_processes // self.num_generations,
+            group_size=self.num_generations,
+            local_rows=len(inputs),
+        )
+        most_rounds = self.args.max_generation_rounds if self.args.dynamic_sampling else 1
+        rounds, right = [], 0
+        while len(rounds) < most_rounds and not filling.full:
+            rows = inputs if not rounds else self._fresh_prompts(filling.next_rows(), len(rounds))
+            batch, correct = self._generate_round(rows, self.num_generations)
+            rounds.append(batch)
+            right += correct.sum().item()
+            filling.offer(correct.float().view(-1, self.num_generations).mean(1).tolist(), len(rows))
+        self._log_sampling(filling, right, first_metric)
+        if not self.args.dynamic_sampling:
+            return rounds[0]
+        if not filling.full:
+            self._warn_unfilled(filling)
+        sources = filling.local_sources(self.accelerator.process_index)
+        return assemble(rounds, sources, self._tokenizer.pad_token_id)
+
+    def _generate_round(self, inputs, group_size: int) -> tuple[dict[str, Any], Tensor]:
+        """TRL's batch for `inputs` with correctness added, and the correctness (N,) bool over all processes."""
+        batch = super()._generate_and_score_completions(inputs)
+        start = self.accelerator.process_index * len(inputs)
+        local = slice(start, start + len(inputs))
+        correct = self._rewards[:, self._correctness_column] > 0
+        accuracy = correct.float().view(-1, group_size).mean(1).repeat_interleave(group_size)
+        reward = (self._rewards * self.reward_weights.to(self._rewards.device)).nansum(1)
+        batch |= {"correct": correct[local], "group_accuracy": accuracy[local], "reward": reward[local]}
+        if (
+            self.scale_rewards == "group"
+            and self.multi_objective_aggregation == "sum_then_normalize"
+            and group_size > 1
+        ):
+            # TRL divides by std + 1e-4; the paper by std + 1e-6. Groups with a reward missing stay as TRL has them.
+            scored = ~self._rewards.isnan().all(1).view(-1, group_size).any(1).repeat_interleave(group_size)
+            advantage = group_relative_advantage(reward, group_size)
+            batch["advantages"] = torch.where(scored[local], advantage[local], batch["advantages"])
+        return batch, correct
+
+    def _log_sampling(self, filling: Filling, right: int, first_metric: dict[str, int]) -> None:
+        """One value per metric for all rounds together, and what dynamic sampling did."""
+        metrics = self._metrics["train"]
+        weights = np.array(filling.rounds, dtype=float)
+        for name, values in metrics.items():
+            new = values[first_metric.get(name, 0) :]
+            if len(new) != len(weights) or len(new) < 2:
+                continue
+            if name.endswith(("min", "min_length", "min_terminated_length")):
+                joined = min(new)
+            elif name.endswith(("max", "max_length", "max_terminated_length")):
+                joined = max(new)
+            else:
+                known = ~np.isnan(new)
+                joined = np.average(np.array(new)[known], weights=weights[known]) if known.any() else math.nan
+            values[-len(new) :] = [float(joined)]
+        sampled = sum(filling.rounds) * self.accelerator.num_processes
+        metrics["accuracy"].append(right / sampled)
+        metrics["sampling/rounds"].append(len(filling.rounds))
+        metrics["sampling/groups_drawn"].append(filling.drawn)
+        metrics["sampling/groups_too_easy"].append(filling.too_easy)
+        metrics["sampling/groups_too_hard"].append(filling.too_hard)
+        metrics["sampling/filled_share"].append(len(filling.source) / filling.positions)
+
+    def _warn_unfilled(self, filling: Filling) -> None:
+        if self._warned_unfilled or not self.accelerator.is_main_process:
+            return
+        self._warned_unfilled = True
+        open_positions = filling.positions - len(filling.source)
+        logger.warning(
+            f"Dynamic sampling stopped after {len(filling.rounds)} rounds with {open_positions} of {filling.positions} "
+            f"places open: of {filling.drawn} prompts drawn, {filling.too_easy} were answered always right (too easy) "
+            f"and {filling.too_hard} always wrong (too hard). Training goes on with the rest; the share filled is "
+            "logged as sampling/filled_share. Easier or harder prompts, more samples per prompt or a larger "
+            "max_generation_rounds would help. This is said once."
+        )
+
+    def _prepare_inputs(self, generation_batch):
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        if not self.model.training:
+            return inputs
+        metrics = self._metrics["train"]
+        if self._buffered_inputs is not before:
+            self._generation_metrics = {name: values[-1] for name, values in metrics.items() if values}
+            self._count_updates()
+        elif self._step % self.args.gradient_accumulation_steps == 0:
+            for name, value in self._generation_metrics.items():
+                metrics[name].append(value)  # so that every update's log shows the batch it was trained on
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def _count_updates(self) -> None:
+        """Give every micro-batch the exact token count of its update, over all micro-batches and processes.
+
+        TRL spreads the count of the generation batch evenly over its updates; the value is scaled so that TRL's
+        normaliser comes out as this update's own. `row_scale` is the same for the mean over responses: TRL counts
+        every row, also those without tokens.
+        """
+        width = self.args.gradient_accumulation_steps
+        masks = [policy_mask(micro) for micro in self._buffered_inputs]
+        counts = torch.stack(
+            [torch.stack([m.sum(), m.any(1).sum(), m.new_tensor(len(m), dtype=torch.long)]) for m in masks]
+        )
+        totals = self.accelerator.reduce(counts.view(-1, width, 3).sum(1), reduction="sum")
+        for index, micro in enumerate(self._buffered_inputs):
+            tokens, responses, rows = totals[index // width].unbind()
+            micro["num_items_in_batch"] = tokens * (self.args.steps_per_generation / width)
+            micro["row_scale"] = rows / responses.clamp(min=1)
+
+    # --- loss ------------------------------------------------------------------------------------------------------
+
+    def _compute_loss(self, model, inputs):
+        mode = "train" if self.model.training else "eval"
+        inputs = dict(inputs)
+        if self.objective.takes_batch_quantiles and mode == "train":
+            self._settle_cuts(model)
+        self._pending = inputs
+        try:
+            loss = super()._compute_loss(model, inputs)
+        finally:
+            self._pending = None
+        batch, outcome = self._scored
+        self._refuse_nonfinite(inputs, batch, outcome)
+        self._collect_metrics(mode, outcome)
+        if mode == "train" and self.rollout_recorder is not None and self.accelerator.is_main_process:
+            self.rollout_recorder(self.state.global_step + 1, inputs, batch, outcome)
+        return loss + self._value_gap(mode, inputs, batch, outcome)
+
+    def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):
+        scores = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
+        if self._pending is not None:
+            self._apply_objective(self._pending, scores[0], scores[1])
+        return scores
+
+    def _apply_objective(self, inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor) -> None:
+        """Replace the advantage in `inputs` by the objective's w_t A_t, and the ratio by 1; see the class."""
+        batch = token_batch(inputs, log_prob, entropy)
+        outcome = self.objective(batch, self._cuts)
+        self._scored = batch, outcome
+        inputs.pop("old_per_token_logps", None)
+        inputs["advantages"] = outcome.slope * self._row_scale(inputs)
+
+    def _row_scale(self, inputs: dict[str, Any]) -> Tensor | float:
+        return inputs.get("row_scale", 1.0) if self.loss_type == "grpo" else 1.0
+
+    def _settle_cuts(self, model) -> None:
+        """Thresholds of entropy_scope="batch" over the whole update: one more forward pass where it is cut up."""
+        width = self.args.gradient_accumulation_steps
+        if width == 1 and self.accelerator.num_processes == 1:
+            return
+        index = self._step % self.args.steps_per_generation
+        if index % width:
+            return  # settled at the update's first micro-batch
+
+        def score(input_ids: Tensor, attention_mask: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
+            scores = self._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, tokens, compute_entropy=True
+            )
+            return scores[:2]
+
+        update = whole_update(score, self.accelerator, self._buffered_inputs[index : index + width])
+        self._cuts = self.objective.partition(update.without_garbage()).cuts
+
+    def _value_gap(self, mode: str, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> Tensor:
+        """What TRL's loss value lacks: it was computed at ratio 1, from w_t A_t instead of J_t. Without gradient."""
+        gap = (outcome.slope - outcome.value.detach()) * self._row_scale(inputs)
+        if self.use_vllm and self.vllm_importance_sampling_correction:
+            gap = gap * inputs["importance_sampling_ratio"]
+        steps = self.args.gradient_accumulation_steps if mode == "train" else 1
+        if self.loss_type == "grpo":
+            return self.objective.aggregate(gap, batch.mask, len(gap)) / steps
+        tokens = inputs["num_items_in_batch"].clamp(min=1) / self.accelerator.num_processes
+        if mode == "train":
+            tokens = tokens * steps / self.args.steps_per_generation
+        return self.objective.aggregate(gap, batch.mask, tokens)
+
+    def _refuse_nonfinite(self, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> None:
+        if not outcome.stats["nonfinite_tokens"].item():
+            return
+        row, column = (outcome.weight.isnan() & batch.mask).nonzero()[0].tolist()
+        per_token = {"log_prob": batch.log_prob, "old_log_prob": batch.old_log_prob, "entropy": batch.entropy}
+        found = {name: tensor[row, column].item() for name, tensor in per_token.items()}
+        found["advantage"] = batch.advantage.reshape(len(batch.mask), -1)[row, 0].item()
+        text = self._tokenizer.decode(inputs["completion_ids"][row][batch.mask[row]])
+        raise NonFiniteError(
+            f"step {self.state.global_step + 1}: {int(outcome.stats['nonfinite_tokens'])} tokens have a non-finite "
+            f"value; the first is token {column} ({self._tokenizer.decode(inputs['completion_ids'][row, column])!r}) "
+            f"of response {row} of process {self.accelerator.process_index}: {found}. The response: {text[:500]!r}"
+        )
+
+    def _collect_metrics(self, mode: str, outcome: Outcome) -> None:
+        metrics = self._metrics[mode]
+        for name in [key for key in metrics if key.startswith("clip_ratio/")]:
+            del metrics[name]  # TRL saw ratio 1; the objective's own are under clip/
+        metrics["entropy"].pop()  # TRL's mean over micro-batches; ours is exact over the update
+        self._sums[mode].append(outcome.sums)
+        if mode == "train" and not self.accelerator.sync_gradients:
+            return
+        sums = add_sums(self._sums[mode])
+        self._sums[mode].clear()
+        stats = summarize(self.accelerator.reduce(sums, reduction="sum"))
+        del stats["nonfinite_tokens"]  # always 0 here, or training would have stopped
+        for name, value in zip(stats, torch.stack(list(stats.values())).tolist(), strict=True):
+            metrics[name].append(value)
+
+
+class MarkCheckpoints(TrainerCallback):
+    """Calls `mark` with the folder of every checkpoint once it is written whole."""
+
+    def __init__(self, mark: Callable[[str], None]):
+        self.mark = mark
+
+    def on_save(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            self.mark(f"{args.output_dir}/checkpoint-{state.global_step}")
