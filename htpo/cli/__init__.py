@@ -1,0 +1,69 @@
+"""The `htpo` command. Heavy imports wait until a command runs, so that `--help` answers at once."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from htpo.errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Reinforcement learning with verifiable rewards, with control over what every token learns.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps `htpo train` a subcommand while it is the only one."""
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Every option of TRL's GRPOConfig and ModelConfig works too; `htpo train --options` lists them all.",
+)
+def train(
+    context: typer.Context,
+    recipe: Annotated[
+        str, typer.Argument(help="A YAML file of options, or the name of a built-in recipe.", metavar="[RECIPE]")
+    ] = "quickstart",
+    options: Annotated[bool, typer.Option("--options", help="List every option and exit.")] = False,
+) -> None:
+    """Train a policy. Without arguments: HTPO on built-in puzzles, two minutes on a laptop.
+
+    Options in the file can be overridden by flags: [bold]htpo train my.yaml --learning_rate 1e-6[/].
+
+    [bold]What to train[/]
+      --model_name_or_path  Hugging Face id or folder
+      --dataset             .jsonl, .json or .parquet file, Hugging Face id, or number_path
+      --prompt_column, --answer_column, --verifier math
+
+    [bold]How[/]
+      --objective           htpo (default), dapo, grpo, ppo
+      --variant release, --clip_high 0.3, ...   options of the objective
+      --prompts_per_generation, --num_generations, --updates_per_generation
+      --learning_rate, --max_steps, --max_completion_length
+
+    [bold]Where[/]
+      --output_dir          run directory (default: runs/<recipe>-<time>)
+      --resume              go on from its last complete checkpoint
+
+    Several processes: [bold]torchrun --standalone --nproc_per_node 2 -m htpo train[/]
+    """
+    from htpo.cli.train import list_options, train_from_arguments
+
+    if options:
+        list_options()
+    else:
+        train_from_arguments(recipe, context.args)
+
+
+def main() -> None:
+    """Entry point: a `UserError` becomes one line on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"htpo: {error}", file=sys.stderr)
+        sys.exit(2)

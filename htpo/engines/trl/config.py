@@ -23,7 +23,6 @@ WITHOUT_EFFECT = {
     "importance_sampling_level": "the objective works on token ratios",
     "top_entropy_quantile": "it would drop tokens behind the objective's back",
     "off_policy_mask_threshold": "it reads the sign of the advantage after the objective has weighted it",
-    "use_bias_correction_kl": "the importance ratio it needs is consumed by the objective",
     **dict.fromkeys(["sapo_temperature_neg", "sapo_temperature_pos"], _LOSS_REASON),
     **dict.fromkeys(["vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg"], _LOSS_REASON),
 }
@@ -127,18 +126,12 @@ class HTPOConfig(GRPOConfig):
                 raise UserError(f"{name} follows from prompts_per_generation and updates_per_generation: drop one side")
         if self.gradient_accumulation_steps != 1:
             raise UserError("gradient_accumulation_steps follows from prompts_per_generation: drop one of the two")
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
-        sequences = self.prompts_per_generation * self.num_generations
-        share, rest = divmod(sequences, self.updates_per_generation * processes)
-        if rest or share == 0:
-            raise UserError(
-                f"{self.prompts_per_generation} prompts x {self.num_generations} samples = {sequences} sequences do "
-                f"not divide into {self.updates_per_generation} updates x {processes} processes: change "
-                "prompts_per_generation, num_generations or updates_per_generation"
-            )
-        fits = min(self.per_device_train_batch_size, share)
-        self.per_device_train_batch_size = next(size for size in range(fits, 0, -1) if share % size == 0)
-        self.gradient_accumulation_steps = share // self.per_device_train_batch_size
+        self.per_device_train_batch_size, self.gradient_accumulation_steps = cut_update(
+            self.prompts_per_generation * self.num_generations,
+            updates=self.updates_per_generation,
+            processes=int(os.environ.get("WORLD_SIZE", "1")),
+            fits=self.per_device_train_batch_size,
+        )
         self.steps_per_generation = self.gradient_accumulation_steps * self.updates_per_generation
 
     def _refuse_options_without_effect(self, objective: TableObjective) -> None:
@@ -168,3 +161,26 @@ class HTPOConfig(GRPOConfig):
                 f"save_steps ({int(self.save_steps)}) is not a multiple of the {self.updates_per_batch} updates per "
                 f"generation, so a resumed run would differ from an uninterrupted one: use {nearest}"
             )
+
+
+def cut_update(sequences: int, *, updates: int, processes: int, fits: int) -> tuple[int, int]:
+    """How each update's share of a generation batch is cut on every process.
+
+    Args:
+        sequences: responses in the generation batch, over all processes.
+        fits: sequences in a micro-batch at most.
+
+    Returns:
+        (sequences per micro-batch, micro-batches per update).
+
+    Raises:
+        UserError: the sequences do not divide into updates and processes.
+    """
+    share, rest = divmod(sequences, updates * processes)
+    if rest or share == 0:
+        raise UserError(
+            f"a generation batch of {sequences} sequences (prompts_per_generation x num_generations) does not divide "
+            f"into {updates} updates_per_generation x {processes} processes: change one of them"
+        )
+    micro_batch = next(size for size in range(min(fits, share), 0, -1) if share % size == 0)
+    return micro_batch, share // micro_batch

@@ -19,7 +19,9 @@ NEEDED_PARAMETERS = {
 
 NEEDED_IN_LOSS = {
     'inputs["advantages"]': "read the advantage from the inputs",
-    'inputs.get("old_per_token_logps")': "take the ratio as 1 when the old log-probabilities are absent",
+    'inputs.get("old_per_token_logps")': "read the old log-probabilities from the inputs",
+    "torch.clamp(coef_1, 1 - self.epsilon_low, 1 + self.epsilon_high)": "clip by epsilon_low and epsilon_high alone",
+    "torch.min(per_token_loss1, per_token_loss2)": "take the smaller of the clipped and the unclipped objective",
     'inputs["num_items_in_batch"]': "normalise by the token count in the inputs",
     'self._metrics[mode]["entropy"]': "log the entropy under that name",
     "self.current_gradient_accumulation_steps": "scale for gradient accumulation",

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import TrainerCallback
 from trl import GRPOTrainer
 from trl.rewards import get_soft_overlong_punishment
 
@@ -20,6 +19,7 @@ from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_update
 from htpo.errors import UserError
 from htpo.objectives import Outcome, TokenBatch, add_sums, group_relative_advantage, summarize
 from htpo.objectives.axes import Cuts
+from htpo.objectives.rules import LOG_RATIO_LIMIT
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ class HTPOTrainer(GRPOTrainer):
     """`GRPOTrainer` with a token-level objective by name (`args.objective`), so `objective="dapo"` is the same trainer.
 
     It changes three things and leaves the rest to TRL: correctness and each prompt's accuracy travel with the batch;
-    prompts without signal are resampled (`args.dynamic_sampling`); and TRL's loss is fed the objective's token weights
-    in place of the advantage. TRL's per-token gradient is advantage * ratio gradient; with the old policy's
-    log-probabilities left out the ratio is 1, so handing it w_t A_t (the gradient of every objective here, see
-    `htpo.objectives.rules`) gives the objective's gradient exactly, and the KL term, importance-sampling correction,
-    auxiliary losses and token normaliser stay TRL's own code.
+    prompts without signal are resampled (`args.dynamic_sampling`); TRL's loss is given the objective's gradient. With
+    TRL's own clipping switched off that loss is -r A per token, its gradient -r A grad log_prob; handed w_t A_t / r for
+    the advantage (w_t A_t grad log_prob is the gradient of every objective here, see `htpo.objectives.rules`) it has
+    the objective's gradient exactly. The KL term, importance-sampling correction, auxiliary losses and the normaliser
+    stay TRL's own code.
 
     Args:
         model, reward_funcs, args, **kwargs: as for `GRPOTrainer`; `args` is an `HTPOConfig`. The reward function that
@@ -74,6 +74,7 @@ class HTPOTrainer(GRPOTrainer):
             super().__init__(model, reward_funcs, args, **kwargs)
         finally:
             args.reward_weights = given_weights
+        self.epsilon_low = self.epsilon_high = math.inf  # the objective clips
         self._correctness_column = self._find_correctness_column()
         if args.dynamic_sampling and not hasattr(self.train_dataset, "__len__"):
             raise UserError(
@@ -250,12 +251,15 @@ class HTPOTrainer(GRPOTrainer):
         return scores
 
     def _apply_objective(self, inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor) -> None:
-        """Replace the advantage in `inputs` by the objective's w_t A_t, and the ratio by 1; see the class."""
+        """Put into `inputs` the advantage and ratio that make TRL's loss the objective's; see the class."""
         batch = token_batch(inputs, log_prob, entropy)
         outcome = self.objective(batch, self._cuts)
         self._scored = batch, outcome
-        inputs.pop("old_per_token_logps", None)
-        inputs["advantages"] = outcome.slope * self._row_scale(inputs)
+        current = log_prob.detach()
+        log_ratio = (current - batch.old_log_prob).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).masked_fill(~batch.mask, 0)
+        inputs["old_per_token_logps"] = current - log_ratio
+        ratio = torch.exp(current - inputs["old_per_token_logps"])  # as TRL will compute it
+        inputs["advantages"] = outcome.slope / ratio * self._row_scale(inputs)
 
     def _row_scale(self, inputs: dict[str, Any]) -> Tensor | float:
         return inputs.get("row_scale", 1.0) if self.loss_type == "grpo" else 1.0
@@ -279,7 +283,7 @@ class HTPOTrainer(GRPOTrainer):
         self._cuts = self.objective.partition(update.without_garbage()).cuts
 
     def _value_gap(self, mode: str, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> Tensor:
-        """What TRL's loss value lacks: it was computed at ratio 1, from w_t A_t instead of J_t. Without gradient."""
+        """What TRL's loss value lacks: it is made of w_t A_t where the objective has J_t. Without gradient."""
         gap = (outcome.slope - outcome.value.detach()) * self._row_scale(inputs)
         if self.use_vllm and self.vllm_importance_sampling_correction:
             gap = gap * inputs["importance_sampling_ratio"]
@@ -308,7 +312,7 @@ class HTPOTrainer(GRPOTrainer):
     def _collect_metrics(self, mode: str, outcome: Outcome) -> None:
         metrics = self._metrics[mode]
         for name in [key for key in metrics if key.startswith("clip_ratio/")]:
-            del metrics[name]  # TRL saw ratio 1; the objective's own are under clip/
+            del metrics[name]  # TRL clips nothing here; the objective's own shares are under clip/
         metrics["entropy"].pop()  # TRL's mean over micro-batches; ours is exact over the update
         self._sums[mode].append(outcome.sums)
         if mode == "train" and not self.accelerator.sync_gradients:
@@ -319,14 +323,3 @@ class HTPOTrainer(GRPOTrainer):
         del stats["nonfinite_tokens"]  # always 0 here, or training would have stopped
         for name, value in zip(stats, torch.stack(list(stats.values())).tolist(), strict=True):
             metrics[name].append(value)
-
-
-class MarkCheckpoints(TrainerCallback):
-    """Calls `mark` with the folder of every checkpoint once it is written whole."""
-
-    def __init__(self, mark: Callable[[str], None]):
-        self.mark = mark
-
-    def on_save(self, args, state, control, **kwargs):
-        if state.is_world_process_zero:
-            self.mark(f"{args.output_dir}/checkpoint-{state.global_step}")

@@ -1,0 +1,147 @@
+"""`htpo train`: from a YAML file and flags to a checked `Job`."""
+
+import difflib
+import logging
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from htpo.errors import UserError
+from htpo.objectives import objective_options
+
+QUIET = ("transformers", "trl", "accelerate", "datasets", "httpx", "huggingface_hub")
+
+
+def train_from_arguments(recipe: str, arguments: list[str]) -> dict[str, Any]:
+    """Run the main job for `htpo train RECIPE ARGUMENTS`; returns its summary."""
+    values, name = read_recipe(recipe), Path(recipe).stem
+    flags = read_flags(arguments)
+    if _is_true(flags.get("resume")):
+        values = _stored_options(flags) or values
+    values |= flags
+    values.setdefault("output_dir", f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    values = fold_objective_options(values)
+    for library in QUIET:
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+    from htpo.engines.trl.training_job import Job
+
+    recipe_options, config, model = parse(values)
+    console = Console(quiet=config.process_index != 0)
+    resolved = {key: value for key, value in values.items() if key != "resume"}
+    return Job(recipe_options, config, model, resolved, console).run()
+
+
+def read_recipe(recipe: str) -> dict[str, Any]:
+    """Options of a YAML file, or of a built-in recipe by name."""
+    built_in = resources.files("htpo") / "recipes"
+    path = Path(recipe)
+    if not path.suffix:
+        names = sorted(entry.name.removesuffix(".yaml") for entry in built_in.iterdir() if entry.name.endswith(".yaml"))
+        if recipe not in names:
+            raise UserError(f"no recipe {recipe!r}: give a .yaml file or one of {', '.join(names)}")
+        path = built_in / f"{recipe}.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {recipe}: {error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{recipe} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{recipe} must hold `option: value` lines, found {type(values).__name__}")
+    return values
+
+
+def read_flags(arguments: list[str]) -> dict[str, Any]:
+    """`--name value`, `--name=value` and bare `--name` (true) as a dictionary; values are read as YAML."""
+    flags: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        flag = rest.pop(0)
+        if not flag.startswith("--"):
+            raise UserError(f"unexpected argument {flag!r}: options are written --name value")
+        name, equals, value = flag[2:].partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        flags[name.replace("-", "_")] = _scalar(value)
+    return flags
+
+
+def fold_objective_options(values: dict[str, Any]) -> dict[str, Any]:
+    """Move options of the chosen objective (`variant`, `clip_high`, ...) into `objective_options`."""
+    try:
+        known = objective_options(str(values.get("objective", "htpo")))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    given = values.get("objective_options") or {}
+    if not isinstance(given, dict):
+        raise UserError(f"objective_options must be a mapping, got {given!r}")
+    own = {name: value for name, value in values.items() if name in known}
+    values = {name: value for name, value in values.items() if name not in own}
+    return {**values, "objective_options": {**given, **own}} if given or own else values
+
+
+def parse(values: dict[str, Any]):
+    """The dataclasses (Recipe, HTPOConfig, ModelConfig) of a dictionary of options, types checked."""
+    parser = _parser()
+    known = {action.dest for action in parser._actions}
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "`htpo train --options` lists all"
+            raise UserError(f"unknown option {name!r}: {hint}")
+    arguments = []
+    for name, value in values.items():
+        if value is None:
+            continue
+        listed = value if isinstance(value, list) else [value]
+        arguments += [
+            f"--{name}",
+            *(yaml.safe_dump(v, default_flow_style=True).strip() if isinstance(v, dict) else str(v) for v in listed),
+        ]
+    try:
+        return parser.parse_args_into_dataclasses(args=arguments, look_for_args_file=False)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(" ".join(str(error).split())) from error
+
+
+def list_options() -> None:
+    """Print every option with its default."""
+    print(_parser().format_help())
+
+
+def _parser():
+    from trl import ModelConfig, TrlParser
+
+    from htpo.engines.trl import HTPOConfig
+    from htpo.engines.trl.recipe import Recipe
+
+    class Parser(TrlParser):
+        def error(self, message: str) -> None:
+            raise UserError(message.replace("argument --", "option "))
+
+    return Parser((Recipe, HTPOConfig, ModelConfig), prog="htpo train", allow_abbrev=False)
+
+
+def _stored_options(flags: dict[str, Any]) -> dict[str, Any] | None:
+    if "output_dir" not in flags:
+        raise UserError("--resume needs --output_dir: the run to go on with")
+    stored = Path(str(flags["output_dir"])) / "config.yaml"
+    return yaml.safe_load(stored.read_text(encoding="utf-8")) if stored.is_file() else None
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return yaml.safe_load(text) if text else text
+    except yaml.YAMLError:
+        return text
+
+
+def _is_true(value: Any) -> bool:
+    return value is True or str(value).lower() in ("true", "yes", "1")

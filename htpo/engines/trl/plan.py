@@ -1,0 +1,84 @@
+"""What the main job says before it starts and after it ends, in the field's words."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from htpo.engines.trl.config import HTPOConfig
+from htpo.evaluate import PassRates
+from htpo.objectives import TableObjective
+
+
+def batch_words(config: HTPOConfig) -> str:
+    """The batch as "N prompts x G samples -> M updates of K sequences"."""
+    prompts = config.generation_batch_size // config.num_generations
+    sequences = config.per_device_train_batch_size * config.world_size * config.gradient_accumulation_steps
+    words = f"{prompts} prompts x {config.num_generations} samples -> {config.updates_per_batch} updates"
+    words += f" of {sequences} sequences, at most {sequences * (config.max_completion_length or 0):,} tokens each"
+    if config.gradient_accumulation_steps > 1 or config.world_size > 1:
+        words += (
+            f" ({config.world_size} processes x {config.gradient_accumulation_steps} micro-batches x "
+            f"{config.per_device_train_batch_size} sequences)"
+        )
+    return words
+
+
+def print_plan(
+    console: Console,
+    config: HTPOConfig,
+    objective: TableObjective,
+    *,
+    policy: str,
+    task: str,
+    measured: str,
+    output: str,
+) -> None:
+    """Print what is about to happen."""
+    options = ", ".join(f"{name} {value}" for name, value in objective.options.items())
+    sampling = f"at most {config.max_generation_rounds} rounds" if config.dynamic_sampling else "off"
+    overlong = f"over the last {config.overlong_buffer} tokens" if config.overlong_buffer else "off"
+    table = Table.grid(padding=(0, 2))
+    for name, value in {
+        "policy": policy,
+        "task": task,
+        "objective": f"[bold]{objective.name}[/] ({escape(options)})",
+        "batch": batch_words(config),
+        "dynamic sampling": f"{sampling}; soft overlong punishment {overlong}",
+        "held-out": measured,
+        "output": escape(output),
+    }.items():
+        table.add_row(f"[cyan]{name}[/]", value)
+    console.print(table)
+    if objective.axes:
+        console.print("  " + escape("\n  ".join(objective.describe())), style="dim", highlight=False)
+
+
+def verdict(before: PassRates, after: PassRates) -> str:
+    """Whether held-out pass@1 changed by more than its standard error explains (paired over problems)."""
+    change, error = after.change_from(before)
+    if abs(change) <= 2 * error:
+        return f"no measurable change of pass@1 ({change:+.3f}, standard error {error:.3f}): the policy learnt nothing"
+    return f"pass@1 {'rose' if change > 0 else 'FELL'} by {abs(change):.3f} (standard error {error:.3f})"
+
+
+def print_summary(console: Console, summary: dict[str, Any], before: PassRates | None, after: PassRates | None) -> None:
+    """Print what happened: pass rates before and after, two sample answers, time and where everything is."""
+    if before is not None and after is not None:
+        table = Table(title=f"{after.problems} held-out problems x {after.samples} samples")
+        for heading in ("", "before", "after"):
+            table.add_column(heading, justify="right")
+        for k in sorted({1, after.samples}):
+            table.add_row(f"pass@{k}", f"{before.pass_at(k):.3f}", f"{after.pass_at(k):.3f}")
+        table.add_row("mean length", f"{before.mean_length:.1f}", f"{after.mean_length:.1f}")
+        console.print(table)
+        console.print(summary["verdict"])
+        for example in after.examples:
+            mark = "[green]right[/]" if example["correct"] else "[red]wrong[/]"
+            console.print(
+                f"  {mark}: {escape(str(example['prompt'])[-200:])}[bold]{escape(example['response'][-300:])}[/]"
+            )
+    console.print(f"{summary['updates']} updates in {summary['seconds']:.0f} s")
+    for name in ("figure", "model", "run"):
+        console.print(f"{name}: {escape(str(summary[name]))}", soft_wrap=True, highlight=False)

@@ -1,0 +1,119 @@
+"""What a run keeps of its training: metrics of every update and a sample of rollouts, token by token."""
+
+import math
+from typing import Any
+
+from transformers import TrainerCallback
+
+from htpo.objectives import Outcome, TokenBatch
+from htpo.runs import RunDirectory
+
+
+class MetricsWriter(TrainerCallback):
+    """Appends every log of the trainer to the run's `metrics.jsonl` (main process)."""
+
+    def __init__(self, run: RunDirectory):
+        self.run = run
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if state.is_world_process_zero and logs and "train_runtime" not in logs:
+            self.run.append_metrics({"step": state.global_step, **logs})
+
+
+class CheckpointMarker(TrainerCallback):
+    """Marks every checkpoint once it is written whole, so that resume never starts from half of one."""
+
+    def __init__(self, run: RunDirectory):
+        self.run = run
+
+    def on_save(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            self.run.mark_checkpoint_complete(self.run.path / f"checkpoint-{state.global_step}")
+
+
+class RolloutWriter:
+    """Writes up to `kept` rollouts of every `every`-th update, and of the first, to the run's `rollouts/`."""
+
+    def __init__(self, run: RunDirectory, tokenizer, every: int, kept: int):
+        self.run, self.tokenizer, self.every, self.kept = run, tokenizer, every, kept
+        self._last_step = None
+
+    def __call__(self, step: int, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> None:
+        due = self.every and kept_step(step, self.every)
+        if not due or step == self._last_step:
+            return
+        self._last_step = step
+        rows = [row for row in range(len(batch.mask)) if batch.mask[row].any()][: self.kept]
+        self.run.write_rollouts(step, self._columns(rows, inputs, batch, outcome))
+
+    def _columns(self, rows: list[int], inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> dict[str, list]:
+        def per_token(tensor) -> list[list]:
+            return [tensor[row][batch.mask[row]].tolist() for row in rows]
+
+        token_ids = per_token(inputs["completion_ids"])
+        prompt_ids = [inputs["prompt_ids"][row][inputs["prompt_mask"][row].bool()] for row in rows]
+        advantage = batch.advantage if batch.advantage.dim() == 1 else batch.advantage[:, 0]
+        group = batch.mask.to(outcome.weight.dtype) * 0 if outcome.group is None else outcome.group
+        return {
+            "prompt": self.tokenizer.batch_decode(prompt_ids, skip_special_tokens=True),
+            "response": self.tokenizer.batch_decode(token_ids, skip_special_tokens=True),
+            "correct": [bool(batch.correct[row]) for row in rows],
+            "group_accuracy": [float(batch.group_accuracy[row]) for row in rows],
+            "reward": [float(inputs["reward"][row]) for row in rows],
+            "advantage": [float(advantage[row]) for row in rows],
+            "token_ids": token_ids,
+            "tokens": [[self.tokenizer.decode([token]) for token in ids] for ids in token_ids],
+            "log_prob": per_token(batch.log_prob.detach().float()),
+            "old_log_prob": per_token(batch.old_log_prob.float()),
+            "entropy": per_token(batch.entropy.float()),
+            "group": per_token(group.to(batch.mask.device).char()),
+            "weight": per_token(outcome.weight.float()),
+        }
+
+
+def kept_step(step: int, every: int) -> bool:
+    """Whether rollouts of this update are recorded."""
+    return step == 1 or step % every == 0
+
+
+class ProgressBar(TrainerCallback):
+    """One bar over the updates, with accuracy and entropy; replaces the host's bar and its printed logs."""
+
+    def __init__(self):
+        self.bar = None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            from tqdm.auto import tqdm
+
+            interval = 0.2 if tqdm_on_a_terminal() else 10
+            self.bar = tqdm(
+                total=state.max_steps, initial=state.global_step, unit="update", desc="train", mininterval=interval
+            )
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if self.bar is not None and logs and "accuracy" in logs:
+            shown = {
+                "accuracy": logs["accuracy"],
+                "entropy": logs["entropy"],
+                "length": logs["completions/mean_length"],
+            }
+            known = {
+                name: f"{value:.3g}" for name, value in shown.items() if value is not None and math.isfinite(value)
+            }
+            self.bar.set_postfix(known, refresh=False)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self.bar is not None:
+            self.bar.update(state.global_step - self.bar.n)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        if self.bar is not None:
+            self.bar.close()
+
+
+def tqdm_on_a_terminal() -> bool:
+    """Whether progress is written to a terminal (and not to a file or a CI log)."""
+    import sys
+
+    return sys.stderr.isatty()

@@ -1,0 +1,239 @@
+"""The main job: a recipe in, a trained policy and a run directory out."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import DistributedType
+from rich.console import Console
+from transformers import AutoTokenizer, PrinterCallback, ProgressCallback
+from trl import ModelConfig, get_kbit_device_map, get_peft_config, get_quantization_config
+
+import htpo
+from htpo.analysis import draw_training_figure
+from htpo.engines.trl.config import HTPOConfig
+from htpo.engines.trl.launch import silently_single
+from htpo.engines.trl.plan import print_plan, print_summary, verdict
+from htpo.engines.trl.recipe import Recipe
+from htpo.engines.trl.recorder import CheckpointMarker, MetricsWriter, ProgressBar, RolloutWriter
+from htpo.engines.trl.trainer import HTPOTrainer
+from htpo.engines.trl.verifier_reward import VerifierReward
+from htpo.errors import UserError
+from htpo.evaluate import PassRates, evaluate_task
+from htpo.runs import RunDirectory, check_disk_space, writing
+from htpo.tasks import Task, check_prompt_lengths, load_task
+
+BUILT_IN_POLICIES = {"number_path": Path(htpo.__file__).parent / "assets" / "number_path"}
+CHECKPOINT_COPIES = 4  # a parameter in a checkpoint: itself, its gradient's two moments, and slack for the rest
+
+
+@dataclass
+class Job:
+    """One training run from a checked recipe.
+
+    Args:
+        recipe, config, model: the options, as parsed.
+        resolved: all options as they were resolved, for the run directory and for resume.
+        console: where the plan and the summary go; silent on all processes but the first.
+    """
+
+    recipe: Recipe
+    config: HTPOConfig
+    model: ModelConfig
+    resolved: dict[str, Any]
+    console: Console
+
+    def run(self) -> dict[str, Any]:
+        """Train, measure before and after, and write everything; returns the summary that was written."""
+        started = time.monotonic()
+        main = self.config.process_index == 0
+        warning = silently_single(self.config.world_size)
+        if warning:
+            self.console.print(f"[yellow]Warning:[/] {warning}")
+        tokenizer = self._tokenizer()
+        task = self._task(tokenizer)
+        directory = self._directory() if main else RunDirectory(Path(self.config.output_dir))
+        checkpoint = directory.latest_complete_checkpoint() if self.recipe.resume else None
+        if main and self.recipe.resume:
+            self._rewind(directory, checkpoint)
+        trainer = self._trainer(task, tokenizer, directory)
+        self._check_disk(trainer)
+        self._print_plan(task, trainer, directory, checkpoint)
+        with writing(directory.path):
+            before = self._measure("before", trainer, task, tokenizer, directory)
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            after = self._measure("after", trainer, task, tokenizer, directory)
+            trainer.save_model(str(directory.path / "model"))
+            task.verifier.close()
+            return self._finish(trainer, directory, before, after, time.monotonic() - started) if main else {}
+
+    # --- parts -----------------------------------------------------------------------------------------------------
+
+    def _policy(self) -> str:
+        name = self.model.model_name_or_path or BUILT_IN_POLICIES.get(self.recipe.dataset)
+        if name is None:
+            raise UserError("no model: give --model_name_or_path (a Hugging Face id or a folder)")
+        return str(name)
+
+    def _tokenizer(self):
+        name = self._policy()
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                name,
+                revision=self.model.model_revision,
+                trust_remote_code=self.model.trust_remote_code,
+                padding_side="left",
+            )
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"cannot load a model from {name!r}: {reason} Give a folder or a Hugging Face id"
+            ) from error
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return tokenizer
+
+    def _task(self, tokenizer) -> Task:
+        recipe = self.recipe
+        task = load_task(
+            recipe.dataset,
+            verifier=recipe.verifier,
+            split=recipe.dataset_split,
+            config_name=recipe.dataset_config,
+            prompt_column=recipe.prompt_column,
+            answer_column=recipe.answer_column,
+            prompt_template=recipe.prompt_template,
+            answer_pattern=recipe.answer_pattern,
+            conversational=tokenizer.chat_template is not None,
+            eval_dataset=recipe.eval_dataset,
+            eval_split=recipe.eval_split,
+            train_prompts=recipe.train_prompts,
+            held_out_prompts=recipe.held_out_prompts,
+            seed=self.config.seed,
+        )
+        needed = self.config.generation_batch_size // self.config.num_generations
+        if len(task.train) < needed:
+            raise UserError(
+                f"{recipe.dataset} has {len(task.train)} prompts to train on but a generation batch needs {needed}: "
+                "lower prompts_per_generation or give more data"
+            )
+        if recipe.max_prompt_length is not None:
+            check_prompt_lengths(task, tokenizer, recipe.max_prompt_length)
+        return task
+
+    def _directory(self) -> RunDirectory:
+        path = Path(self.config.output_dir)
+        return (
+            RunDirectory.reopen(path, self.resolved) if self.recipe.resume else RunDirectory.create(path, self.resolved)
+        )
+
+    def _rewind(self, directory: RunDirectory, checkpoint: Path | None) -> None:
+        """Drop what was recorded after the checkpoint: it will be done again."""
+        for path in directory.incomplete_checkpoints():
+            self.console.print(f"[yellow]Note:[/] {path} was cut short while being written; it is not used")
+        step = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+        directory.truncate_metrics(step)
+        directory.truncate_rollouts(step)
+        start = f"update {step} ({checkpoint})" if checkpoint else "the start: no complete checkpoint was written"
+        self.console.print(f"Resuming {directory.path} from {start}")
+
+    def _trainer(self, task: Task, tokenizer, directory: RunDirectory) -> HTPOTrainer:
+        quantization = get_quantization_config(self.model)
+        init = {"revision": self.model.model_revision, "dtype": self.model.dtype}
+        if self.model.attn_implementation:
+            init["attn_implementation"] = self.model.attn_implementation
+        if quantization is not None:
+            init |= {"quantization_config": quantization, "device_map": get_kbit_device_map()}
+        self.config.model_init_kwargs = {**init, **(self.config.model_init_kwargs or {})}
+        self.config.trust_remote_code = self.model.trust_remote_code
+        trainer = HTPOTrainer(
+            self._policy(),
+            VerifierReward(task.verifier, task.train.column_names),
+            self.config,
+            train_dataset=task.train,
+            processing_class=tokenizer,
+            peft_config=get_peft_config(self.model),
+            callbacks=[MetricsWriter(directory), CheckpointMarker(directory), ProgressBar()],
+            rollout_recorder=RolloutWriter(directory, tokenizer, self.recipe.rollout_every, self.recipe.rollouts_kept),
+        )
+        for host_display in (ProgressCallback, PrinterCallback):
+            trainer.remove_callback(host_display)
+        return trainer
+
+    def _check_disk(self, trainer: HTPOTrainer) -> None:
+        if str(getattr(self.config.save_strategy, "value", self.config.save_strategy)) == "no":
+            return
+        size = sum(p.numel() * p.element_size() for p in trainer.model.parameters() if p.requires_grad)
+        kept = self.config.save_total_limit or 2
+        check_disk_space(Path(self.config.output_dir), CHECKPOINT_COPIES * size * (kept + 1))
+
+    def _measure(self, when: str, trainer, task: Task, tokenizer, directory: RunDirectory) -> PassRates | None:
+        """Pass rates on held-out problems; those of before training are read back when a run goes on."""
+        recipe = self.recipe
+        if not recipe.held_out_prompts or not recipe.eval_samples or task.held_out is None:
+            return None
+        if trainer.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+            self.console.print(f"Pass rates {when} training are not measured: the model is sharded over processes")
+            return None
+        rates = None
+        if trainer.accelerator.is_main_process:
+            name = f"evaluation_{when}.json"
+            stored = directory.read_json(name) if recipe.resume and when == "before" else None
+            if stored is not None:
+                rates = PassRates.from_json(stored)
+            else:
+                rates = evaluate_task(
+                    trainer.accelerator.unwrap_model(trainer.model),
+                    tokenizer,
+                    task,
+                    prompts=recipe.held_out_prompts,
+                    samples=recipe.eval_samples,
+                    max_new_tokens=self.config.max_completion_length,
+                    temperature=recipe.eval_temperature,
+                    top_p=recipe.eval_top_p,
+                    seed=self.config.seed,
+                    progress=True,
+                )
+                directory.write_json(name, rates.to_json())
+        trainer.accelerator.wait_for_everyone()
+        return rates
+
+    def _print_plan(self, task: Task, trainer: HTPOTrainer, directory: RunDirectory, checkpoint: Path | None) -> None:
+        parameters = sum(p.numel() for p in trainer.model.parameters())
+        trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
+        policy = f"{self._policy()} ({parameters:,} parameters, {trained:,} trained)"
+        problems = min(self.recipe.held_out_prompts, len(task.held_out)) if task.held_out is not None else 0
+        measured = "nothing measured"
+        if problems and self.recipe.eval_samples:
+            measured = f"{problems} problems x {self.recipe.eval_samples} samples, before and after"
+        print_plan(
+            self.console,
+            self.config,
+            trainer.objective,
+            policy=policy,
+            task=task.description,
+            measured=measured,
+            output=str(directory.path),
+        )
+
+    def _finish(self, trainer, directory: RunDirectory, before, after, seconds: float) -> dict[str, Any]:
+        summary = {
+            "objective": trainer.objective.name,
+            "objective_options": dict(trainer.objective.options),
+            "objective_table": trainer.objective.describe(),
+            "updates": trainer.state.global_step,
+            "seconds": seconds,
+            "run": str(directory.path),
+            "model": str(directory.path / "model"),
+            "figure": str(draw_training_figure(directory)),
+        }
+        if before is not None and after is not None:
+            summary |= {
+                "pass@1": [before.pass_at(1), after.pass_at(1)],
+                f"pass@{after.samples}": [before.pass_at(after.samples), after.pass_at(after.samples)],
+                "verdict": verdict(before, after),
+            }
+        directory.write_json("summary.json", summary)
+        print_summary(self.console, summary, before, after)
+        return summary
