@@ -9,6 +9,7 @@ from htpo.errors import UserError
 
 app = typer.Typer(
     add_completion=False,
+    pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Reinforcement learning with verifiable rewards, with control over what every token learns.",
@@ -22,18 +23,17 @@ def _root() -> None:
 
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="[RECIPE] [--option value ...]",
     epilog="Every option of TRL's GRPOConfig and ModelConfig works too; `htpo train --options` lists them all.",
 )
 def train(
     context: typer.Context,
-    recipe: Annotated[
-        str, typer.Argument(help="A YAML file of options, or the name of a built-in recipe.", metavar="[RECIPE]")
-    ] = "quickstart",
     options: Annotated[bool, typer.Option("--options", help="List every option and exit.")] = False,
 ) -> None:
     """Train a policy. Without arguments: HTPO on built-in puzzles, two minutes on a laptop.
 
-    Options in the file can be overridden by flags: [bold]htpo train my.yaml --learning_rate 1e-6[/].
+    RECIPE is a YAML file of options or the name of a built-in one (default: quickstart); flags override what it says:
+    [bold]htpo train my.yaml --learning_rate 1e-6[/].
 
     [bold]What to train[/]
       --model_name_or_path  Hugging Face id or folder
@@ -57,7 +57,7 @@ def train(
     if options:
         list_options()
     else:
-        train_from_arguments(recipe, context.args)
+        train_from_arguments(context.args)
 
 
 def main() -> None:

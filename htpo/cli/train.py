@@ -1,6 +1,7 @@
 """`htpo train`: from a YAML file and flags to a checked `Job`."""
 
 import difflib
+import json
 import logging
 import time
 from importlib import resources
@@ -16,8 +17,11 @@ from htpo.objectives import objective_options
 QUIET = ("transformers", "trl", "accelerate", "datasets", "httpx", "huggingface_hub")
 
 
-def train_from_arguments(recipe: str, arguments: list[str]) -> dict[str, Any]:
-    """Run the main job for `htpo train RECIPE ARGUMENTS`; returns its summary."""
+def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
+    """Run the main job for `htpo train [RECIPE] [--option value ...]`; returns its summary."""
+    recipe = "quickstart"
+    if arguments and not arguments[0].startswith("--"):
+        recipe, *arguments = arguments
     values, name = read_recipe(recipe), Path(recipe).stem
     flags = read_flags(arguments)
     if _is_true(flags.get("resume")):
@@ -101,7 +105,7 @@ def parse(values: dict[str, Any]):
         listed = value if isinstance(value, list) else [value]
         arguments += [
             f"--{name}",
-            *(yaml.safe_dump(v, default_flow_style=True).strip() if isinstance(v, dict) else str(v) for v in listed),
+            *(json.dumps(v) if isinstance(v, dict) else str(v) for v in listed),
         ]
     try:
         return parser.parse_args_into_dataclasses(args=arguments, look_for_args_file=False)

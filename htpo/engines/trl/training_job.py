@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, broadcast_object_list, gather_object
+from datasets import Dataset
 from rich.console import Console
 from transformers import AutoTokenizer, PrinterCallback, ProgressCallback
-from trl import ModelConfig, get_kbit_device_map, get_peft_config, get_quantization_config
+from trl import ModelConfig, get_peft_config, get_quantization_config
 
 import htpo
 from htpo.analysis import draw_training_figure
@@ -82,7 +83,7 @@ class Job:
             tokenizer = AutoTokenizer.from_pretrained(
                 name,
                 revision=self.model.model_revision,
-                trust_remote_code=self.model.trust_remote_code,
+                trust_remote_code=self.config.trust_remote_code,
                 padding_side="left",
             )
         except (OSError, ValueError) as error:
@@ -139,20 +140,17 @@ class Job:
         self.console.print(f"Resuming {directory.path} from {start}")
 
     def _trainer(self, task: Task, tokenizer, directory: RunDirectory) -> HTPOTrainer:
-        quantization = get_quantization_config(self.model)
         init = {"revision": self.model.model_revision, "dtype": self.model.dtype}
         if self.model.attn_implementation:
             init["attn_implementation"] = self.model.attn_implementation
-        if quantization is not None:
-            init |= {"quantization_config": quantization, "device_map": get_kbit_device_map()}
         self.config.model_init_kwargs = {**init, **(self.config.model_init_kwargs or {})}
-        self.config.trust_remote_code = self.model.trust_remote_code
         trainer = HTPOTrainer(
             self._policy(),
             VerifierReward(task.verifier, task.train.column_names),
             self.config,
             train_dataset=task.train,
             processing_class=tokenizer,
+            quantization_config=get_quantization_config(self.model),
             peft_config=get_peft_config(self.model),
             callbacks=[MetricsWriter(directory), CheckpointMarker(directory), ProgressBar()],
             rollout_recorder=RolloutWriter(directory, tokenizer, self.recipe.rollout_every, self.recipe.rollouts_kept),
@@ -176,28 +174,34 @@ class Job:
         if trainer.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
             self.console.print(f"Pass rates {when} training are not measured: the model is sharded over processes")
             return None
-        rates = None
+        name = f"evaluation_{when}.json"
+        stored = [directory.read_json(name) if when == "before" and recipe.resume else None]
+        if broadcast_object_list(stored)[0] is not None:
+            return PassRates.from_json(stored[0])
+        problems = task.held_out.select(range(min(recipe.held_out_prompts, len(task.held_out))))
+        rank, processes = trainer.accelerator.process_index, trainer.accelerator.num_processes
+        share = range(len(problems) * rank // processes, len(problems) * (rank + 1) // processes)
+        measured = [self._measure_share(when, trainer, problems.select(share), tokenizer, task)] if share else []
+        rates = PassRates.join(gather_object(measured))
         if trainer.accelerator.is_main_process:
-            name = f"evaluation_{when}.json"
-            stored = directory.read_json(name) if recipe.resume and when == "before" else None
-            if stored is not None:
-                rates = PassRates.from_json(stored)
-            else:
-                rates = evaluate_task(
-                    trainer.accelerator.unwrap_model(trainer.model),
-                    tokenizer,
-                    task,
-                    prompts=recipe.held_out_prompts,
-                    samples=recipe.eval_samples,
-                    max_new_tokens=self.config.max_completion_length,
-                    temperature=recipe.eval_temperature,
-                    top_p=recipe.eval_top_p,
-                    seed=self.config.seed,
-                    progress=True,
-                )
-                directory.write_json(name, rates.to_json())
-        trainer.accelerator.wait_for_everyone()
+            directory.write_json(name, rates.to_json())
         return rates
+
+    def _measure_share(self, when: str, trainer, problems: Dataset, tokenizer, task: Task) -> PassRates:
+        """This process's share of the held-out problems."""
+        recipe = self.recipe
+        return evaluate_task(
+            trainer.accelerator.unwrap_model(trainer.model),
+            tokenizer,
+            problems,
+            task.verifier,
+            samples=recipe.eval_samples,
+            max_new_tokens=self.config.max_completion_length,
+            temperature=recipe.eval_temperature,
+            top_p=recipe.eval_top_p,
+            seed=self.config.seed + trainer.accelerator.process_index,
+            progress=f"held-out, {when}" if trainer.accelerator.is_main_process else None,
+        )
 
     def _print_plan(self, task: Task, trainer: HTPOTrainer, directory: RunDirectory, checkpoint: Path | None) -> None:
         parameters = sum(p.numel() for p in trainer.model.parameters())

@@ -1,0 +1,94 @@
+"""Training dynamics of one run: accuracy, entropy by group, response length, reward."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from htpo.errors import UserError
+from htpo.runs import RunDirectory
+
+# Okabe & Ito's palette, told apart by colour-blind readers; hard prompts solid, easy ones dashed.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+GROUP_COLOURS = (SKY, BLUE, ORANGE, VERMILION, SKY, BLUE, ORANGE, VERMILION)
+GROUP_NAMES = ("hard correct low", "hard correct high", "hard wrong low", "hard wrong high")
+GROUP_NAMES += tuple(name.replace("hard", "easy") for name in GROUP_NAMES)
+OVERALL = ("accuracy", "reward", "entropy", "completions/mean_length")
+
+
+def draw_training_figure(run: RunDirectory) -> Path:
+    """Draw `figures/training.png` and `.svg` from the run's metrics, and the data as `.csv`; returns the PNG's path.
+
+    Raises:
+        UserError: the run has no metrics yet.
+    """
+    records = [record for record in run.read_metrics() if "accuracy" in record]
+    if not records:
+        raise UserError(f"{run.path} has no training metrics to draw: train at least one update")
+    groups = sorted({key.split("/")[1] for record in records for key in record if key.startswith("group/")})
+    folder = run.path / "figures"
+    folder.mkdir(exist_ok=True)
+    _write_data(folder / "training.csv", records, ["step", *OVERALL, *(f"group/{g}/entropy" for g in groups)])
+    figure = _draw(records, groups, _title(run))
+    for suffix in ("png", "svg"):
+        figure.savefig(folder / f"training.{suffix}", dpi=150)
+    return folder / "training.png"
+
+
+def _title(run: RunDirectory) -> str:
+    config = run.config
+    options = " ".join(f"{name}={value}" for name, value in (config.get("objective_options") or {}).items())
+    return " ".join(filter(None, [config.get("objective", "htpo"), options, f"({run.path.name})"]))
+
+
+def _write_data(path: Path, records: list[dict[str, Any]], columns: list[str]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(records)
+
+
+def _draw(records: list[dict[str, Any]], groups: list[str], title: str) -> Figure:
+    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    figure.suptitle(title)
+    accuracy, entropy, length, reward = figure.subplots(2, 2).flat
+    _curve(accuracy, records, "accuracy", BLUE)
+    accuracy.set(title="accuracy of sampled responses", ylabel="share correct", ylim=(0, 1))
+    _curve(entropy, records, "entropy", BLACK, label="all tokens", width=2)
+    for name in groups:
+        number = int(name.removeprefix("G"))
+        known = number <= len(GROUP_NAMES)
+        _curve(
+            entropy,
+            records,
+            f"group/{name}/entropy",
+            GROUP_COLOURS[(number - 1) % len(GROUP_COLOURS)],
+            label=f"{name} {GROUP_NAMES[number - 1]}" if known else name,
+            style="-" if number <= 4 else "--",
+        )
+    entropy.set(title="token entropy by group", ylabel="nats per token")
+    entropy.legend(fontsize="x-small", ncols=2)
+    _curve(length, records, "completions/mean_length", GREEN)
+    length.set(title="response length", ylabel="tokens")
+    _curve(reward, records, "reward", VERMILION)
+    reward.set(title="reward, shaping included", ylabel="mean reward")
+    for axes in (accuracy, entropy, length, reward):
+        axes.set_xlabel("update")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _curve(
+    axes: Axes, records: list[dict[str, Any]], key: str, colour: str, label=None, style="-", width: float = 1.2
+) -> None:
+    values = [record.get(key) for record in records]
+    heights = [math.nan if value is None else value for value in values]
+    marker = "." if len(records) < 3 else None
+    steps = [record["step"] for record in records]
+    axes.plot(steps, heights, style, color=colour, label=label, linewidth=width, marker=marker)

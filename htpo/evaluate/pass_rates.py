@@ -1,0 +1,142 @@
+"""From counts of correct answers to pass rates."""
+
+import math
+import statistics
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedModel
+
+from htpo.evaluate.sampling import sample_responses
+from htpo.tasks.task import Verifier
+
+EXAMPLES = 2
+
+
+def pass_at_k(samples: int, correct: int, k: int) -> float:
+    """Unbiased probability that one of k answers drawn without replacement is correct (2107.03374, eq. 1).
+
+    Raises:
+        ValueError: unless 0 <= correct <= samples and 1 <= k <= samples.
+    """
+    if not (0 <= correct <= samples and 1 <= k <= samples):
+        raise ValueError(f"pass@{k} of {correct} correct among {samples} samples is not defined")
+    return 1 - math.comb(samples - correct, k) / math.comb(samples, k)
+
+
+@dataclass(frozen=True)
+class PassRates:
+    """How often a model answered each of several problems correctly."""
+
+    samples: int  # answers per problem
+    correct: tuple[int, ...]  # how many of them were correct, per problem
+    mean_length: float  # tokens per answer
+    truncated: float  # share of answers cut at the token limit
+    failures: dict[str, int]  # answers the verifier failed on, by kind
+    examples: tuple[dict[str, Any], ...]  # a few of {prompt, response, correct}
+
+    @property
+    def problems(self) -> int:
+        """Number of problems."""
+        return len(self.correct)
+
+    def pass_at(self, k: int) -> float:
+        """Mean over problems of the unbiased pass@k."""
+        return statistics.fmean(pass_at_k(self.samples, count, k) for count in self.correct)
+
+    def change_from(self, before: "PassRates") -> tuple[float, float]:
+        """Change of pass@1 since `before` on the same problems, and its standard error over problems (paired)."""
+        pairs = zip(self.correct, before.correct, strict=True)
+        changes = [now / self.samples - then / before.samples for now, then in pairs]
+        error = statistics.stdev(changes) / math.sqrt(len(changes)) if len(changes) > 1 else math.nan
+        return statistics.fmean(changes), error
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "PassRates":
+        """From what `to_json` gave, also after a round trip through a file."""
+        return cls(**{**data, "correct": tuple(data["correct"]), "examples": tuple(data["examples"])})
+
+    @classmethod
+    def join(cls, parts: list["PassRates"]) -> "PassRates":
+        """The rates over all problems from those over parts of them, equally many samples each."""
+        answers = [part.problems for part in parts]
+        failures: dict[str, int] = {}
+        for part in parts:
+            for kind, count in part.failures.items():
+                failures[kind] = failures.get(kind, 0) + count
+        return cls(
+            samples=parts[0].samples,
+            correct=tuple(count for part in parts for count in part.correct),
+            mean_length=statistics.fmean([part.mean_length for part in parts], answers),
+            truncated=statistics.fmean([part.truncated for part in parts], answers),
+            failures=failures,
+            examples=_chosen([example for part in parts for example in part.examples]),
+        )
+
+
+def evaluate_task(
+    model: PreTrainedModel,
+    tokenizer: Any,
+    problems: Dataset,
+    verifier: Verifier,
+    *,
+    samples: int,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    progress: str | None = None,
+) -> PassRates:
+    """Sample `samples` answers to each problem (column `prompt`, and what the verifier reads) and judge them.
+
+    The caller's random state is left as it was. `progress` is the title of a progress bar; None shows none.
+    """
+    responses = sample_responses(
+        model,
+        tokenizer,
+        problems["prompt"][:],
+        samples=samples,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        seed=seed,
+        progress=progress,
+    )
+    flat = [ids for group in responses for ids in group]
+    rows = [row for row in problems for _ in range(samples)]
+    texts = tokenizer.batch_decode(flat, skip_special_tokens=True)
+    verdicts = verifier.judge(texts, rows)
+    judged = [verdict.correct for verdict in verdicts]
+    failures: dict[str, int] = {}
+    for verdict in verdicts:
+        if verdict.failure:
+            failures[verdict.failure] = failures.get(verdict.failure, 0) + 1
+    shown = [
+        {"prompt": row["prompt"], "response": text, "correct": correct}
+        for row, text, correct in zip(rows, texts, judged)
+    ]
+    return PassRates(
+        samples=samples,
+        correct=tuple(sum(judged[i : i + samples]) for i in range(0, len(judged), samples)),
+        mean_length=statistics.fmean(map(len, flat)),
+        truncated=statistics.fmean(_is_cut(ids, model, tokenizer) for ids in flat),
+        failures=failures,
+        examples=_chosen(shown),
+    )
+
+
+def _is_cut(ids: list[int], model: PreTrainedModel, tokenizer: Any) -> bool:
+    ends = model.generation_config.eos_token_id or tokenizer.eos_token_id
+    return not ids or ids[-1] not in (ends if isinstance(ends, list) else [ends])
+
+
+def _chosen(examples: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """A right and a wrong answer where there are both, else the first two."""
+    by_verdict = [next((e for e in examples if e["correct"] is verdict), None) for verdict in (True, False)]
+    found = [example for example in by_verdict if example is not None]
+    return tuple(found if len(found) == EXAMPLES else examples[:EXAMPLES])

@@ -1,0 +1,205 @@
+"""`RunDirectory`: where everything about one run lies.
+
+config.yaml          the options of the run        versions.json   what it ran on
+metrics.jsonl        a line per update             rollouts/       step-000010.parquet: rollouts, token by token
+checkpoint-N/        as transformers writes them, with complete.json once whole
+summary.json, evaluation_*.json, figures/, model/
+"""
+
+import json
+import math
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from htpo.errors import UserError
+from htpo.runs.disk import write_atomically, writing
+
+PACKAGES = ("htpo", "torch", "trl", "transformers", "accelerate", "datasets", "peft", "math-verify", "vllm", "numpy")
+COMPLETE = "complete.json"
+PLACE = "output_dir"  # where a run lies is not part of what it is: a moved run can be resumed
+
+
+class RunDirectory:
+    """One run's files. Constructing it touches nothing; see `create` and `reopen`."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, path: Path | str, config: dict[str, Any]) -> "RunDirectory":
+        """A new run in a new or empty folder.
+
+        Raises:
+            UserError: the folder holds a run, or files that are no run, or cannot be written.
+        """
+        run = cls(path)
+        with writing(run.path):
+            if run.path.exists() and not run.path.is_dir():
+                raise UserError(f"output_dir {path} is a file: choose another --output_dir")
+            if (run.path / "config.yaml").is_file():
+                different = run._differences(config)
+                kind = f"with another config ({different})" if different else "with the same config"
+                remedy = "choose another --output_dir" + ("" if different else " or go on with --resume")
+                raise UserError(f"output_dir {path} holds a run {kind}: {remedy}")
+            if run.path.is_dir() and any(run.path.iterdir()):
+                raise UserError(f"output_dir {path} holds files that are not a run's: choose another --output_dir")
+            run.path.mkdir(parents=True, exist_ok=True)
+            versions = {"python": platform.python_version(), "platform": platform.platform()}
+            run.write_json("versions.json", versions | _installed_versions())
+            write_atomically(run.path / "config.yaml", yaml.safe_dump(config, sort_keys=True))
+        return run
+
+    @classmethod
+    def reopen(cls, path: Path | str, config: dict[str, Any]) -> "RunDirectory":
+        """An existing run, to go on with it.
+
+        Raises:
+            UserError: there is none, or it was started with another config.
+        """
+        run = cls(path)
+        if not (run.path / "config.yaml").is_file():
+            raise UserError(f"output_dir {path} holds no run to resume: check it, or leave out --resume")
+        different = run._differences(config)
+        if different:
+            raise UserError(f"the run in {path} has another config ({different}): drop those options, or start anew")
+        return run
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options the run was started with."""
+        path = self.path / "config.yaml"
+        try:
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+        if not isinstance(config, dict):
+            raise UserError(f"{path} is not the config of a run")
+        return config
+
+    def _differences(self, config: dict[str, Any]) -> str:
+        stored, given = self.config, yaml.safe_load(yaml.safe_dump(config))
+        names = sorted(name for name in stored.keys() | given.keys() if stored.get(name) != given.get(name))
+        return ", ".join(f"{n}: {stored.get(n)!r}, now {given.get(n)!r}" for n in names if n != PLACE)
+
+    # --- metrics ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def append_metrics(self, record: dict[str, Any]) -> None:
+        """Add a line. NaN and infinities, which JSON lacks, become null."""
+        line = json.dumps(_without_nan(record)) + "\n"
+        with self._metrics.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Every record, in order; a last line that a killed process left unfinished is not one."""
+        if not self._metrics.is_file():
+            return []
+        *lines, unfinished = self._metrics.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines]
+
+    def truncate_metrics(self, step: int) -> None:
+        """Drop the records of updates after `step`."""
+        kept = [record for record in self.read_metrics() if record["step"] <= step]
+        write_atomically(self._metrics, "".join(json.dumps(record) + "\n" for record in kept))
+
+    # --- rollouts --------------------------------------------------------------------------------------------------
+
+    def _rollouts(self, step: str = "*") -> list[Path]:
+        return sorted((self.path / "rollouts").glob(f"step-{step}.parquet"))
+
+    def write_rollouts(self, step: int, columns: dict[str, list]) -> None:
+        """Keep rollouts of one update: a column per field, a row per response, lists where a field is per token."""
+        folder = self.path / "rollouts"
+        folder.mkdir(exist_ok=True)
+        table = pa.table({"step": [step] * len(next(iter(columns.values()))), **columns})
+        unfinished = folder / f".step-{step:06d}.parquet"
+        pq.write_table(table, unfinished, compression="zstd")
+        os.replace(unfinished, folder / f"step-{step:06d}.parquet")
+
+    def read_rollouts(self) -> pa.Table:
+        """All rollouts that were kept, in the order of their updates.
+
+        Raises:
+            UserError: there are none.
+        """
+        files = self._rollouts()
+        if not files:
+            raise UserError(f"{self.path} has no rollouts: train with --rollout_every above 0")
+        return pa.concat_tables([pq.read_table(file) for file in files], promote_options="default")
+
+    def truncate_rollouts(self, step: int) -> None:
+        """Drop the rollouts of updates after `step`."""
+        for file in self._rollouts():
+            if int(file.stem.removeprefix("step-")) > step:
+                file.unlink()
+
+    # --- other files -----------------------------------------------------------------------------------------------
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a file of the run as a whole."""
+        write_atomically(self.path / name, json.dumps(_without_nan(content), indent=2) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """A file of the run; None when it was not written."""
+        path = self.path / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    # --- checkpoints -----------------------------------------------------------------------------------------------
+
+    def mark_checkpoint_complete(self, checkpoint: Path) -> None:
+        """Say of a checkpoint that all its files are written, and how large they are."""
+        sizes = {str(f.relative_to(checkpoint)): f.stat().st_size for f in checkpoint.rglob("*") if f.is_file()}
+        sizes.pop(COMPLETE, None)
+        write_atomically(checkpoint / COMPLETE, json.dumps(sizes))
+
+    def latest_complete_checkpoint(self) -> Path | None:
+        """The last checkpoint that was written whole and still is."""
+        return max((c for c in self._checkpoints() if _is_complete(c)), key=_step_of, default=None)
+
+    def incomplete_checkpoints(self) -> list[Path]:
+        """Checkpoints cut short, while being written or since."""
+        return sorted((c for c in self._checkpoints() if not _is_complete(c)), key=_step_of)
+
+    def _checkpoints(self) -> list[Path]:
+        return [c for c in self.path.glob("checkpoint-*") if c.name.removeprefix("checkpoint-").isdigit()]
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    marker = checkpoint / COMPLETE
+    if not marker.is_file():
+        return False
+    sizes = json.loads(marker.read_text(encoding="utf-8"))
+    files = {checkpoint / name: size for name, size in sizes.items()}
+    return all(file.is_file() and file.stat().st_size == size for file, size in files.items())
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _installed_versions() -> dict[str, str | None]:
+    def version(package: str) -> str | None:
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            return None
+
+    return {package: version(package) for package in PACKAGES}
