@@ -92,7 +92,7 @@ def fold_objective_options(values: dict[str, Any]) -> dict[str, Any]:
 def parse(values: dict[str, Any]):
     """The dataclasses (Recipe, HTPOConfig, ModelConfig) of a dictionary of options, types checked."""
     parser = _parser()
-    known = {action.dest for action in parser._actions}
+    known = {action.dest: action for action in parser._actions}
     for name in values:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -102,6 +102,8 @@ def parse(values: dict[str, Any]):
     for name, value in values.items():
         if value is None:
             continue
+        if value is False and "no" in (known[name].choices or ()):
+            value = "no"  # what YAML makes of `save_strategy: no`
         listed = value if isinstance(value, list) else [value]
         arguments += [
             f"--{name}",
@@ -141,10 +143,17 @@ def _stored_options(flags: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _scalar(text: str) -> Any:
+    """A flag's value as YAML reads it, save that `no` and `on` are words and `1e-6` is a number."""
     try:
-        return yaml.safe_load(text) if text else text
+        value = yaml.safe_load(text) if text else text
     except yaml.YAMLError:
         return text
+    if isinstance(value, bool):
+        return value if text.lower() in ("true", "false") else text
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _is_true(value: Any) -> bool:

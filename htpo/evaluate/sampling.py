@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 from transformers import GenerationConfig, PreTrainedModel
 
 from htpo.tasks.prompts import Prompt, tokenize_prompts
+from htpo.terminal import progress_bar
 
 
 @torch.inference_mode()
@@ -51,7 +51,7 @@ def sample_responses(
     try:
         with (
             torch.random.fork_rng(devices=devices),
-            tqdm(total=len(jobs), unit="response", desc=progress, disable=progress is None) as bar,
+            progress_bar(progress or "", len(jobs), "response", shown=progress is not None) as bar,
         ):
             torch.manual_seed(seed)
             for start in range(0, len(jobs), batch_size):

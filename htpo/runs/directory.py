@@ -22,59 +22,52 @@ from htpo.errors import UserError
 from htpo.runs.disk import write_atomically, writing
 
 PACKAGES = ("htpo", "torch", "trl", "transformers", "accelerate", "datasets", "peft", "math-verify", "vllm", "numpy")
+CONFIG = "config.yaml"
 COMPLETE = "complete.json"
 PLACE = "output_dir"  # where a run lies is not part of what it is: a moved run can be resumed
 
 
 class RunDirectory:
-    """One run's files. Constructing it touches nothing; see `create` and `reopen`."""
+    """One run's files. Constructing it touches nothing; `create` begins a run."""
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
 
-    @classmethod
-    def create(cls, path: Path | str, config: dict[str, Any]) -> "RunDirectory":
-        """A new run in a new or empty folder.
+    def check_free(self, config: dict[str, Any]) -> None:
+        """Raise `UserError` when the folder holds a run, or files that are no run's, or is a file."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"output_dir {self.path} is a file: choose another --output_dir")
+        if (self.path / CONFIG).is_file():
+            different = self._differences(config)
+            kind = f"with another config ({different})" if different else "with the same config"
+            remedy = "choose another --output_dir" + ("" if different else " or go on with --resume")
+            raise UserError(f"output_dir {self.path} holds a run {kind}: {remedy}")
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise UserError(f"output_dir {self.path} holds files that are not a run's: choose another --output_dir")
 
-        Raises:
-            UserError: the folder holds a run, or files that are no run, or cannot be written.
-        """
-        run = cls(path)
-        with writing(run.path):
-            if run.path.exists() and not run.path.is_dir():
-                raise UserError(f"output_dir {path} is a file: choose another --output_dir")
-            if (run.path / "config.yaml").is_file():
-                different = run._differences(config)
-                kind = f"with another config ({different})" if different else "with the same config"
-                remedy = "choose another --output_dir" + ("" if different else " or go on with --resume")
-                raise UserError(f"output_dir {path} holds a run {kind}: {remedy}")
-            if run.path.is_dir() and any(run.path.iterdir()):
-                raise UserError(f"output_dir {path} holds files that are not a run's: choose another --output_dir")
-            run.path.mkdir(parents=True, exist_ok=True)
-            versions = {"python": platform.python_version(), "platform": platform.platform()}
-            run.write_json("versions.json", versions | _installed_versions())
-            write_atomically(run.path / "config.yaml", yaml.safe_dump(config, sort_keys=True))
-        return run
-
-    @classmethod
-    def reopen(cls, path: Path | str, config: dict[str, Any]) -> "RunDirectory":
-        """An existing run, to go on with it.
-
-        Raises:
-            UserError: there is none, or it was started with another config.
-        """
-        run = cls(path)
-        if not (run.path / "config.yaml").is_file():
-            raise UserError(f"output_dir {path} holds no run to resume: check it, or leave out --resume")
-        different = run._differences(config)
+    def check_resumable(self, config: dict[str, Any]) -> None:
+        """Raise `UserError` unless the folder holds a run that was started with this config."""
+        if not (self.path / CONFIG).is_file():
+            raise UserError(f"output_dir {self.path} holds no run to resume: check it, or leave out --resume")
+        different = self._differences(config)
         if different:
-            raise UserError(f"the run in {path} has another config ({different}): drop those options, or start anew")
-        return run
+            raise UserError(
+                f"the run in {self.path} has another config ({different}): drop those options, or start anew"
+            )
+
+    def create(self, config: dict[str, Any]) -> None:
+        """Begin a run: write its options and what it runs on. Raises `UserError` unless the folder is free."""
+        self.check_free(config)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path / CONFIG, yaml.safe_dump(config, sort_keys=True))
+            versions = {"python": platform.python_version(), "platform": platform.platform()}
+            self.write_json("versions.json", versions | _installed_versions())
 
     @property
     def config(self) -> dict[str, Any]:
         """The options the run was started with."""
-        path = self.path / "config.yaml"
+        path = self.path / CONFIG
         try:
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -104,7 +97,7 @@ class RunDirectory:
         """Every record, in order; a last line that a killed process left unfinished is not one."""
         if not self._metrics.is_file():
             return []
-        *lines, unfinished = self._metrics.read_text(encoding="utf-8").split("\n")
+        *lines, _unfinished = self._metrics.read_text(encoding="utf-8").split("\n")
         return [json.loads(line) for line in lines]
 
     def truncate_metrics(self, step: int) -> None:

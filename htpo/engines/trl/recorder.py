@@ -1,8 +1,8 @@
 """What a run keeps of its training: metrics of every update and a sample of rollouts, token by token."""
 
-import math
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 from htpo.objectives import Outcome, TokenBatch
@@ -27,6 +27,7 @@ class CheckpointMarker(TrainerCallback):
         self.run = run
 
     def on_save(self, args, state, control, **kwargs):
+        PartialState().wait_for_everyone()  # every process writes a part of it
         if state.is_world_process_zero:
             self.run.mark_checkpoint_complete(self.run.path / f"checkpoint-{state.global_step}")
 
@@ -74,46 +75,3 @@ class RolloutWriter:
 def kept_step(step: int, every: int) -> bool:
     """Whether rollouts of this update are recorded."""
     return step == 1 or step % every == 0
-
-
-class ProgressBar(TrainerCallback):
-    """One bar over the updates, with accuracy and entropy; replaces the host's bar and its printed logs."""
-
-    def __init__(self):
-        self.bar = None
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        if state.is_world_process_zero:
-            from tqdm.auto import tqdm
-
-            interval = 0.2 if tqdm_on_a_terminal() else 10
-            self.bar = tqdm(
-                total=state.max_steps, initial=state.global_step, unit="update", desc="train", mininterval=interval
-            )
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        if self.bar is not None and logs and "accuracy" in logs:
-            shown = {
-                "accuracy": logs["accuracy"],
-                "entropy": logs["entropy"],
-                "length": logs["completions/mean_length"],
-            }
-            known = {
-                name: f"{value:.3g}" for name, value in shown.items() if value is not None and math.isfinite(value)
-            }
-            self.bar.set_postfix(known, refresh=False)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if self.bar is not None:
-            self.bar.update(state.global_step - self.bar.n)
-
-    def on_train_end(self, args, state, control, **kwargs):
-        if self.bar is not None:
-            self.bar.close()
-
-
-def tqdm_on_a_terminal() -> bool:
-    """Whether progress is written to a terminal (and not to a file or a CI log)."""
-    import sys
-
-    return sys.stderr.isatty()

@@ -16,8 +16,9 @@ from htpo.analysis import draw_training_figure
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.launch import silently_single
 from htpo.engines.trl.plan import print_plan, print_summary, verdict
+from htpo.engines.trl.progress import ProgressBar
 from htpo.engines.trl.recipe import Recipe
-from htpo.engines.trl.recorder import CheckpointMarker, MetricsWriter, ProgressBar, RolloutWriter
+from htpo.engines.trl.recorder import CheckpointMarker, MetricsWriter, RolloutWriter
 from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.engines.trl.verifier_reward import VerifierReward
 from htpo.errors import UserError
@@ -49,18 +50,20 @@ class Job:
         """Train, measure before and after, and write everything; returns the summary that was written."""
         started = time.monotonic()
         main = self.config.process_index == 0
-        warning = silently_single(self.config.world_size)
-        if warning:
-            self.console.print(f"[yellow]Warning:[/] {warning}")
+        directory = RunDirectory(self.config.output_dir)
+        if main:
+            (directory.check_resumable if self.recipe.resume else directory.check_free)(self.resolved)
+            self._warn_if_single()
         tokenizer = self._tokenizer()
         task = self._task(tokenizer)
-        directory = self._directory() if main else RunDirectory(Path(self.config.output_dir))
+        trainer = self._trainer(task, tokenizer, directory)
+        self._check_disk(trainer)
         checkpoint = directory.latest_complete_checkpoint() if self.recipe.resume else None
         if main and self.recipe.resume:
             self._rewind(directory, checkpoint)
-        trainer = self._trainer(task, tokenizer, directory)
-        self._check_disk(trainer)
-        self._print_plan(task, trainer, directory, checkpoint)
+        elif main:
+            directory.create(self.resolved)
+        self._print_plan(task, trainer, directory)
         with writing(directory.path):
             before = self._measure("before", trainer, task, tokenizer, directory)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -123,11 +126,10 @@ class Job:
             check_prompt_lengths(task, tokenizer, recipe.max_prompt_length)
         return task
 
-    def _directory(self) -> RunDirectory:
-        path = Path(self.config.output_dir)
-        return (
-            RunDirectory.reopen(path, self.resolved) if self.recipe.resume else RunDirectory.create(path, self.resolved)
-        )
+    def _warn_if_single(self) -> None:
+        warning = silently_single(self.config.world_size)
+        if warning:
+            self.console.print(f"[yellow]Warning:[/] {warning}")
 
     def _rewind(self, directory: RunDirectory, checkpoint: Path | None) -> None:
         """Drop what was recorded after the checkpoint: it will be done again."""
@@ -144,17 +146,21 @@ class Job:
         if self.model.attn_implementation:
             init["attn_implementation"] = self.model.attn_implementation
         self.config.model_init_kwargs = {**init, **(self.config.model_init_kwargs or {})}
-        trainer = HTPOTrainer(
-            self._policy(),
-            VerifierReward(task.verifier, task.train.column_names),
-            self.config,
-            train_dataset=task.train,
-            processing_class=tokenizer,
-            quantization_config=get_quantization_config(self.model),
-            peft_config=get_peft_config(self.model),
-            callbacks=[MetricsWriter(directory), CheckpointMarker(directory), ProgressBar()],
-            rollout_recorder=RolloutWriter(directory, tokenizer, self.recipe.rollout_every, self.recipe.rollouts_kept),
-        )
+        recorder = RolloutWriter(directory, tokenizer, self.recipe.rollout_every, self.recipe.rollouts_kept)
+        try:
+            trainer = HTPOTrainer(
+                self._policy(),
+                VerifierReward(task.verifier, task.train.column_names),
+                self.config,
+                train_dataset=task.train,
+                processing_class=tokenizer,
+                quantization_config=get_quantization_config(self.model),
+                peft_config=get_peft_config(self.model),
+                callbacks=[MetricsWriter(directory), CheckpointMarker(directory), ProgressBar()],
+                rollout_recorder=recorder,
+            )
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot set up training of {self._policy()}: {' '.join(str(error).split())}") from error
         for host_display in (ProgressCallback, PrinterCallback):
             trainer.remove_callback(host_display)
         return trainer
@@ -203,7 +209,7 @@ class Job:
             progress=f"held-out, {when}" if trainer.accelerator.is_main_process else None,
         )
 
-    def _print_plan(self, task: Task, trainer: HTPOTrainer, directory: RunDirectory, checkpoint: Path | None) -> None:
+    def _print_plan(self, task: Task, trainer: HTPOTrainer, directory: RunDirectory) -> None:
         parameters = sum(p.numel() for p in trainer.model.parameters())
         trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
         policy = f"{self._policy()} ({parameters:,} parameters, {trained:,} trained)"

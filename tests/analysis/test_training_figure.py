@@ -1,0 +1,40 @@
+"""The training figure is drawn from the run's metrics and leaves its data beside it."""
+
+import csv
+import math
+
+import pytest
+from matplotlib.image import imread
+
+from htpo.analysis import draw_training_figure
+from htpo.errors import UserError
+from htpo.runs import RunDirectory
+
+
+def make_run(path, updates, groups=("G1", "G2")):
+    run = RunDirectory(path / "run")
+    run.create({"objective": "htpo", "objective_options": {"variant": "release"}})
+    for step in range(1, updates + 1):
+        entropies = {f"group/{name}/entropy": math.nan if step == 2 else 1 / step for name in groups}
+        overall = {"accuracy": step / 20, "reward": 0.1, "entropy": 0.3, "completions/mean_length": 17.0}
+        run.append_metrics({"step": step, **overall, **entropies})
+    run.append_metrics({"step": updates, "train_loss": 0.1})
+    return run
+
+
+@pytest.mark.parametrize("groups", [("G1", "G2", "G8"), ()])
+def test_the_figure_and_its_data_are_written(tmp_path, groups):
+    run = make_run(tmp_path, 10, groups)
+    path = draw_training_figure(run)
+    assert path == run.path / "figures" / "training.png"
+    assert imread(path).std() > 0.05  # something was drawn
+    assert (run.path / "figures" / "training.svg").read_text().startswith("<?xml")
+    with (run.path / "figures" / "training.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["accuracy"] for row in rows] == [str(step / 20) for step in range(1, 11)]
+    assert all(rows[1][f"group/{name}/entropy"] == "" for name in groups)  # a group without tokens has no entropy
+
+
+def test_a_run_without_metrics_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no training metrics"):
+        draw_training_figure(make_run(tmp_path, 0))

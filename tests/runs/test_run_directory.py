@@ -1,0 +1,141 @@
+"""The run directory: what is refused, what survives a kill, what resume reads."""
+
+import errno
+import math
+import shutil
+
+import pytest
+
+from htpo.errors import UserError
+from htpo.runs import RunDirectory, check_disk_space, writing
+
+CONFIG = {"objective": "htpo", "seed": 1, "output_dir": "somewhere"}
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.create(CONFIG)
+    return run
+
+
+def test_a_new_run_records_its_options_and_versions(run):
+    assert run.config == CONFIG
+    assert run.read_json("versions.json")["torch"].startswith("2.")
+
+
+def test_the_same_config_again_is_refused_with_resume_as_the_remedy(run):
+    with pytest.raises(UserError, match="same config.*--resume"):
+        run.check_free(CONFIG)
+
+
+def test_another_config_is_refused_and_the_difference_named(run):
+    with pytest.raises(UserError, match="seed: 1, now 2"):
+        run.check_free(CONFIG | {"seed": 2})
+    with pytest.raises(UserError, match="seed: 1, now 2"):
+        run.check_resumable(CONFIG | {"seed": 2})
+    assert run.config == CONFIG
+
+
+def test_a_moved_run_can_be_resumed(run, tmp_path):
+    moved = RunDirectory(shutil.move(run.path, tmp_path / "moved"))
+    moved.check_resumable(CONFIG | {"output_dir": str(moved.path)})
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="not a run's"):
+        RunDirectory(tmp_path).create(CONFIG)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_in_the_way_is_refused(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        RunDirectory(tmp_path / "out").create(CONFIG)
+
+
+def test_resuming_nothing_is_refused(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        RunDirectory(tmp_path / "none").check_resumable(CONFIG)
+
+
+def test_metrics_come_back_without_nan_and_without_a_line_cut_short(run):
+    run.append_metrics({"step": 1, "entropy": 0.5, "group/G1/entropy": math.nan})
+    run.append_metrics({"step": 2, "entropy": math.inf})
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3, "entr')
+    assert run.read_metrics() == [
+        {"step": 1, "entropy": 0.5, "group/G1/entropy": None},
+        {"step": 2, "entropy": None},
+    ]
+
+
+def test_truncating_drops_what_came_after_the_step(run):
+    for step in (1, 2, 3):
+        run.append_metrics({"step": step})
+        run.write_rollouts(step, {"response": ["a", "b"], "entropy": [[0.1], [0.2, 0.3]]})
+    run.truncate_metrics(2)
+    run.truncate_rollouts(2)
+    run.append_metrics({"step": 3, "again": True})
+    assert [record["step"] for record in run.read_metrics()] == [1, 2, 3]
+    assert run.read_metrics()[-1] == {"step": 3, "again": True}
+    assert run.read_rollouts()["step"].to_pylist() == [1, 1, 2, 2]
+    assert run.read_rollouts()["entropy"].to_pylist() == [[0.1], [0.2, 0.3]] * 2
+
+
+def test_rollouts_that_were_never_written_are_asked_for_clearly(run):
+    with pytest.raises(UserError, match="rollout_every"):
+        run.read_rollouts()
+
+
+def checkpoint(run, step):
+    folder = run.path / f"checkpoint-{step}"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"x" * 100)
+    return folder
+
+
+def test_only_whole_checkpoints_count(run):
+    assert run.latest_complete_checkpoint() is None
+    for step in (8, 16, 100):
+        run.mark_checkpoint_complete(checkpoint(run, step))
+    unmarked = checkpoint(run, 104)
+    assert run.latest_complete_checkpoint().name == "checkpoint-100"
+    (run.path / "checkpoint-100" / "model.safetensors").write_bytes(b"x" * 99)
+    assert run.latest_complete_checkpoint().name == "checkpoint-16"
+    (run.path / "checkpoint-16" / "model.safetensors").unlink()
+    assert run.latest_complete_checkpoint().name == "checkpoint-8"
+    assert [c.name for c in run.incomplete_checkpoints()] == ["checkpoint-16", "checkpoint-100", unmarked.name]
+
+
+def test_too_small_a_disk_is_refused_before_anything_is_written(tmp_path):
+    check_disk_space(tmp_path / "deep" / "run", 1)
+    with pytest.raises(UserError, match="free some"):
+        check_disk_space(tmp_path / "deep" / "run", 10**18)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_disk_that_fills_up_gives_one_clear_line(tmp_path, error):
+    with pytest.raises(UserError, match="no space left.*--resume"), writing(tmp_path):
+        raise error
+
+
+def test_other_errors_pass_unchanged(tmp_path):
+    with pytest.raises(ZeroDivisionError), writing(tmp_path):
+        1 / 0  # noqa: B018
+
+
+def test_a_failed_write_leaves_the_old_file(run, monkeypatch):
+    run.write_json("summary.json", {"value": 1})
+    monkeypatch.setattr("htpo.runs.disk.os.fsync", lambda handle: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(OSError, match="full"):
+        run.write_json("summary.json", {"value": 2})
+    assert run.read_json("summary.json") == {"value": 1}
+    assert [file.name for file in run.path.glob(".*")] == []
