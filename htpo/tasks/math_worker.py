@@ -16,17 +16,19 @@ import sys
 from typing import Any, TextIO
 
 JOBS_PER_PROCESS = 20_000  # SymPy's caches only grow
+SCIENTIFIC = re.compile(r"^([+-]?[0-9]+\.?[0-9]*)[eE]([+-]?[0-9]{1,3})$")
 
 
 def parse_answer(text: str) -> list:
     """The SymPy expressions math-verify reads in `text` taken as one whole answer; empty when it reads none.
 
     Only the LaTeX reader is used, and only on the whole text: math-verify's fallbacks search for any number inside,
-    and would take the set `\\{x | x > 3\\}` for the number 3.
+    and would take the set `\\{x | x > 3\\}` for the number 3. `4.5e33` is a number here, not 4.5 times e times 33.
     """
     from math_verify import LatexExtractionConfig, parse
 
-    boxed = f"\\boxed{{{whole_answer(text)}}}"
+    answer = SCIENTIFIC.sub(r"\1 \\cdot 10^{\2}", whole_answer(text))
+    boxed = f"\\boxed{{{answer}}}"
     config = [LatexExtractionConfig(boxed_match_priority=0)]
     found = parse(boxed, config, extraction_mode="first_match", parsing_timeout=None)
     return [expression for expression in found if not isinstance(expression, str)]

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import DistributedType, broadcast_object_list, gather_object
 from datasets import Dataset
 from rich.console import Console
+from rich.markup import escape
 from transformers import AutoTokenizer, PrinterCallback, ProgressCallback
+from transformers.utils.logging import disable_progress_bar
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
 import htpo
@@ -54,6 +57,9 @@ class Job:
         if main:
             (directory.check_resumable if self.recipe.resume else directory.check_free)(self.resolved)
             self._warn_if_single()
+            self.console.print(f"Loading {self._policy_name()} and {escape(self.recipe.dataset)} ...")
+        disable_progress_bar()  # transformers' own, one for every file
+        self.config.dataloader_pin_memory &= torch.accelerator.is_available()
         tokenizer = self._tokenizer()
         task = self._task(tokenizer)
         trainer = self._trainer(task, tokenizer, directory)
@@ -79,6 +85,10 @@ class Job:
         if name is None:
             raise UserError("no model: give --model_name_or_path (a Hugging Face id or a folder)")
         return str(name)
+
+    def _policy_name(self) -> str:
+        built_in = self.model.model_name_or_path is None
+        return f"built-in {self.recipe.dataset} policy" if built_in else escape(self._policy())
 
     def _tokenizer(self):
         name = self._policy()
@@ -212,7 +222,7 @@ class Job:
     def _print_plan(self, task: Task, trainer: HTPOTrainer, directory: RunDirectory) -> None:
         parameters = sum(p.numel() for p in trainer.model.parameters())
         trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-        policy = f"{self._policy()} ({parameters:,} parameters, {trained:,} trained)"
+        policy = f"{self._policy_name()} ({parameters:,} parameters, {trained:,} trained)"
         problems = min(self.recipe.held_out_prompts, len(task.held_out)) if task.held_out is not None else 0
         measured = "nothing measured"
         if problems and self.recipe.eval_samples:

@@ -1,0 +1,186 @@
+"""The main job from the command line."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+from safetensors.torch import load_file
+
+from htpo.runs import RunDirectory
+from tests.cli.command import SMALL, command, htpo, one_thread, sums, write_problems
+
+TIMES = {"step_time", "train_runtime"}
+
+
+def test_help_answers_without_loading_torch():
+    check = "import sys, htpo.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check]).returncode == 0
+    shown = htpo("--help").stdout + htpo("train", "--help").stdout
+    assert "quickstart" in shown
+    assert "--dataset" in shown
+
+
+def test_every_option_is_listed():
+    listed = htpo("train", "--options").stdout
+    for option in ("--learning_rate", "--objective", "--prompt_column", "--use_peft", "--max_generation_rounds"):
+        assert option in listed
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    """A short quickstart: (run directory, what it printed)."""
+    path = tmp_path_factory.mktemp("quickstart") / "run"
+    done = htpo("train", *SMALL, "--rollout_every", "2", "--output_dir", path)
+    assert done.returncode == 0, done.stderr
+    return RunDirectory(path), done.stdout
+
+
+def test_it_says_what_it_will_do_and_what_it_did(quickstart):
+    run, printed = quickstart
+    assert "8 prompts x 4 samples -> 2 updates of 16 sequences" in printed
+    assert "variant paper" in printed
+    assert "G2 hard / correct / high: encourage forking" in printed
+    assert re.search(r"pass@1 │ +\d\.\d+ │ +\d\.\d+", printed)
+    assert "pass@4" in printed
+    assert "4 updates in" in printed
+    assert str(run.path) in printed
+
+
+def test_the_run_directory_is_complete(quickstart):
+    run, _ = quickstart
+    assert run.config["num_generations"] == 4
+    assert run.config["seed"] == 0
+    assert run.read_json("versions.json")["trl"]
+    assert (run.path / "figures" / "training.png").stat().st_size > 10_000
+    assert load_file(run.path / "model" / "model.safetensors")
+    assert run.latest_complete_checkpoint().name == "checkpoint-4"
+    assert run.read_json("summary.json")["updates"] == 4
+    assert set(run.read_json("evaluation_after.json")) >= {"samples", "correct", "examples"}
+
+
+def test_every_update_logs_the_metrics_the_field_asks_for(quickstart):
+    records = quickstart[0].read_metrics()
+    assert [record["step"] for record in records] == [1, 2, 3, 4]
+    wanted = {"reward", "accuracy", "completions/mean_length", "entropy", "clip/region_fraction", "sampling/rounds"}
+    wanted |= {"sampling/groups_too_easy", "sampling/groups_too_hard", "verifier/unparsable_share"}
+    per_group = ("token_share", "entropy", "clipped_share", "detached_share", "weight_share")
+    wanted |= {f"group/G{number}/{name}" for number in range(1, 9) for name in per_group}
+    for record in records:
+        assert wanted <= record.keys()
+        for share in ("token_share", "weight_share"):
+            assert sum(record[f"group/G{number}/{share}"] for number in range(1, 9)) == pytest.approx(1, abs=1e-4)
+
+
+def test_rollouts_are_kept_token_by_token(quickstart):
+    table = quickstart[0].read_rollouts()
+    assert set(table["step"].to_pylist()) == {1, 2, 4}
+    row = table.to_pylist()[0]
+    assert "".join(row["tokens"]).startswith(row["response"])
+    lengths = {name: len(row[name]) for name in ("tokens", "log_prob", "old_log_prob", "entropy", "group", "weight")}
+    assert set(lengths.values()) == {len(row["token_ids"])}
+    assert set(row["group"]) <= ({1, 2, 3, 4} if row["group_accuracy"] < 0.6 else {5, 6, 7, 8})
+    files = sorted(file.name for file in (quickstart[0].path / "rollouts").iterdir())
+    assert files == ["step-000001.parquet", "step-000002.parquet", "step-000004.parquet"]
+    assert pq.read_metadata(quickstart[0].path / "rollouts" / files[0]).num_rows <= 32
+
+
+def without_times(records):
+    return [{name: value for name, value in record.items() if name not in TIMES} for record in records]
+
+
+def test_a_killed_run_resumes_to_the_same_metrics_as_an_uninterrupted_one(tmp_path):
+    """Past the first epoch (24 prompts, 8 a generation: an epoch is 6 updates), killed between checkpoints."""
+    options = ["train", *SMALL, "--max_steps", "12", "--train_prompts", "24", "--save_steps", "4"]
+    whole, cut = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "cut")
+    assert htpo(*options, "--output_dir", whole.path).returncode == 0
+    process = subprocess.Popen(
+        command(*options, "--output_dir", cut.path),
+        env=one_thread(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while len(cut.read_metrics()) < 9 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    half = cut.path / "checkpoint-99"  # one that the kill cut short
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half")
+
+    resumed = htpo("train", "--resume", "--output_dir", cut.path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "checkpoint-99 was cut short" in resumed.stdout
+    assert "Resuming" in resumed.stdout
+    assert without_times(cut.read_metrics()) == without_times(whole.read_metrics())
+    assert len(whole.read_metrics()) == 12
+    assert cut.read_rollouts().equals(whole.read_rollouts())
+    for name in ("evaluation_before.json", "evaluation_after.json"):
+        assert cut.read_json(name) == whole.read_json(name)
+
+
+def test_a_users_model_on_a_users_data_learns_nothing_and_says_so(tmp_path, tiny_model):
+    data = write_problems(tmp_path / "sums.jsonl", sums(60))
+    done = htpo(
+        "train", *SMALL, "--dataset", data, "--verifier", "math", "--model_name_or_path", tiny_model,
+        "--max_generation_rounds", "2", "--output_dir", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "the policy learnt nothing" in done.stdout
+    assert "always wrong (too hard)" in done.stdout + done.stderr
+    metrics = RunDirectory(tmp_path / "run").read_metrics()
+    assert [record["accuracy"] for record in metrics] == [0.0] * 4
+    assert [record["sampling/filled_share"] for record in metrics] == [0.0] * 4
+
+
+@pytest.mark.slow
+def test_gsm8k_through_a_tiny_model_learns_nothing_and_says_so(tmp_path, tiny_model, shared_data):
+    done = htpo(
+        "train", *SMALL, "--dataset", shared_data / "math" / "gsm8k_test.jsonl", "--prompt_column", "question",
+        "--verifier", "math", "--model_name_or_path", tiny_model, "--output_dir", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "the policy learnt nothing" in done.stdout
+
+
+def test_lora_trains_an_adapter(tmp_path):
+    from htpo.engines.trl.training_job import BUILT_IN_POLICIES
+
+    done = htpo(
+        "train", *SMALL, "--use_peft", "--lora_target_modules", "q_proj", "v_proj", "--beta", "0.01",
+        "--model_name_or_path", BUILT_IN_POLICIES["number_path"], "--output_dir", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    adapter = load_file(tmp_path / "run" / "model" / "adapter_model.safetensors")
+    assert any(tensor.abs().sum() > 0 for name, tensor in adapter.items() if "lora_B" in name)
+    assert "kl" in RunDirectory(tmp_path / "run").read_metrics()[0]
+
+
+def test_two_processes_run_the_same_recipe(tmp_path):
+    launcher = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
+    done = htpo("train", *SMALL, "--use_cpu", "--output_dir", tmp_path / "run", launcher=launcher)
+    assert done.returncode == 0, done.stderr
+    assert "8 prompts x 4 samples -> 2 updates of 16 sequences" in done.stdout
+    assert "2 processes" in done.stdout
+    assert done.stdout.count("4 updates in") == 1
+    run = RunDirectory(tmp_path / "run")
+    assert [record["step"] for record in run.read_metrics()] == [1, 2, 3, 4]
+    assert len(run.read_json("evaluation_after.json")["correct"]) == 8
+
+
+def test_a_recipe_file_and_flags_meet_in_the_stored_config(tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("dataset: number_path\nobjective: dapo\nsave_strategy: no\nbf16: false\nmax_steps: 1\n"
+                      "gradient_checkpointing: false\nreport_to: none\nheld_out_prompts: 0\n")  # fmt: skip
+    flags = ["--clip_high=0.3", "--num_generations", "4", "--per_device_train_batch_size", "8", "--train_prompts", "50"]
+    done = htpo("train", recipe, *flags, "--output_dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    run = RunDirectory(tmp_path / "run")
+    assert run.config["objective_options"] == {"clip_high": 0.3}
+    assert run.read_json("summary.json")["objective_options"] == {"clip_low": 0.2, "clip_high": 0.3, "dual_clip": 10.0}
+    assert not list(run.path.glob("checkpoint-*"))
+    assert json.loads((run.path / "metrics.jsonl").read_text().splitlines()[0])["step"] == 1

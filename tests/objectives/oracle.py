@@ -1,0 +1,162 @@
+"""The method once more, token by token in plain Python floats, from SPEC sections 1 to 3 and from no tensor code.
+
+A response is a set of lists with an entry per position; positions outside its mask may hold anything.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class Response:
+    """One response: an entry per position, and what is known of its prompt and its answer."""
+
+    log_prob: list[float]
+    old_log_prob: list[float]
+    advantage: list[float]
+    entropy: list[float]
+    mask: list[bool]
+    correct: bool
+    group_accuracy: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of HTPO, with SPEC's values; `clip_low`, `clip_high` and `dual_clip` also serve the baselines."""
+
+    variant: str = "paper"
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    dual_clip: float | None = 10.0
+    difficulty_threshold: float = 0.4
+    high_entropy_fraction: float = 0.2
+    detach_lowest: float = 0.006
+    detach_highest: float = 0.02
+    entropy_scope: str = "response"
+
+
+@dataclass(frozen=True)
+class Token:
+    """What the method says of one position, and which branch said it."""
+
+    value: float  # J
+    gradient: float  # dJ / dlog_prob, stop-gradients respected
+    group: int  # 1..8 = G1..G8, 0 outside the mask (and everywhere in an unpartitioned objective)
+    detached: bool
+    region: str = ""  # "below", "inside" or "above" the clip range
+    sign: int = 0  # of the advantage
+    capped: bool = False  # the dual clip binds
+
+
+OUTSIDE = Token(value=0.0, gradient=0.0, group=0, detached=False)
+
+
+def htpo_tokens(responses: list[Response], options: Options) -> list[list[Token]]:
+    """Every token of a batch under HTPO."""
+    groups = assign_groups(responses, options)
+    detached = detached_positions(responses, groups, options)
+    return [
+        [
+            _token(response, t, options, groups[i][t], (i, t) in detached) if response.mask[t] else OUTSIDE
+            for t in range(len(response.mask))
+        ]
+        for i, response in enumerate(responses)
+    ]
+
+
+def ppo_tokens(responses: list[Response], options: Options) -> list[list[Token]]:
+    """Every token of a batch under PPO's clipped surrogate (DAPO, GRPO and PPO differ in the options)."""
+    return [
+        [_token(response, t, options, 0, False) if response.mask[t] else OUTSIDE for t in range(len(response.mask))]
+        for response in responses
+    ]
+
+
+def assign_groups(responses: list[Response], options: Options) -> list[list[int]]:
+    """SPEC section 2: 1 + 4 * easy + 2 * wrong + high, 0 outside the mask."""
+    groups = [[0] * len(response.mask) for response in responses]
+    for scope in _scopes(responses, options.entropy_scope):
+        places = [(i, t) for i in scope for t in range(len(responses[i].mask)) if responses[i].mask[t]]
+        if not places:
+            continue
+        ranked = sorted((responses[i].entropy[t] for i, t in places), reverse=True)
+        threshold = ranked[count(options.high_entropy_fraction, len(ranked)) - 1]
+        for i, t in places:
+            easy = not is_hard(responses[i].group_accuracy, options.difficulty_threshold)
+            high = responses[i].entropy[t] >= threshold
+            groups[i][t] = 1 + 4 * easy + 2 * (not responses[i].correct) + high
+    return groups
+
+
+def detached_positions(responses: list[Response], groups: list[list[int]], options: Options) -> set[tuple[int, int]]:
+    """(response, position) of G1's tokens strictly below their cut and of G6's at or above theirs."""
+    found = set()
+    for scope in _scopes(responses, options.entropy_scope):
+        entropy_of = {
+            group: {(i, t): responses[i].entropy[t] for i in scope for t, g in enumerate(groups[i]) if g == group}
+            for group in (1, 6)
+        }
+        if entropy_of[1] and options.detach_lowest > 0:
+            ranked = sorted(entropy_of[1].values())
+            cut = ranked[count(options.detach_lowest, len(ranked)) - 1]
+            found |= {place for place, entropy in entropy_of[1].items() if entropy < cut}
+        if entropy_of[6] and options.detach_highest > 0:
+            ranked = sorted(entropy_of[6].values(), reverse=True)
+            cut = ranked[count(options.detach_highest, len(ranked)) - 1]
+            found |= {place for place, entropy in entropy_of[6].items() if entropy >= cut}
+    return found
+
+
+def is_hard(group_accuracy: float, threshold: float) -> bool:
+    """1 - p > threshold in exact arithmetic, p being a count of correct answers out of at most 16, however rounded."""
+    p = Fraction(group_accuracy).limit_denominator(16)
+    return 1 - p > Fraction(str(threshold))
+
+
+def count(fraction: float, n: int) -> int:
+    """max(floor(fraction * n), 1) in decimal arithmetic."""
+    return max(math.floor(Decimal(str(fraction)) * n), 1)
+
+
+def token_mean(tokens: list[list[Token]], responses: list[Response]) -> float:
+    """Sum of J over all policy tokens divided by their number."""
+    return sum(token.value for row in tokens for token in row) / max(sum(sum(r.mask) for r in responses), 1)
+
+
+def _scopes(responses: list[Response], scope: str) -> Iterator[list[int]]:
+    if scope == "batch":
+        yield list(range(len(responses)))
+    else:
+        yield from ([i] for i in range(len(responses)))
+
+
+def _token(response: Response, t: int, options: Options, group: int, detached: bool) -> Token:
+    advantage = response.advantage[t]
+    log_ratio = response.log_prob[t] - response.old_log_prob[t]
+    r = math.exp(min(max(log_ratio, -20.0), 20.0))
+    r_gradient = r if -20 <= log_ratio <= 20 else 0.0  # of r, with respect to log_prob
+    low, high = 1 - options.clip_low, 1 + options.clip_high
+    region = "below" if r < low else "above" if r > high else "inside"
+    value, gradient = r * advantage, r_gradient * advantage
+    flip = -1 if options.variant == "release" else 1
+    if group == 2:
+        if region == "above":
+            value = gradient = flip * high * advantage
+        elif region == "below":
+            value = gradient = flip * (1 / r) * advantage
+    elif group in (4, 8):
+        if region == "below":
+            value = gradient = flip * low * advantage
+    else:
+        clipped = min(max(r, low), high) * advantage
+        if clipped < value:  # a clipped ratio is constant
+            value, gradient = clipped, 0.0
+    if detached:
+        value = gradient = 0.0
+    capped = options.dual_clip is not None and advantage < 0 and value < options.dual_clip * advantage
+    if capped:
+        value, gradient = options.dual_clip * advantage, 0.0
+    return Token(value, gradient, group, detached, region, (advantage > 0) - (advantage < 0), capped)

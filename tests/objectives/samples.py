@@ -1,0 +1,79 @@
+"""Random batches in which every branch of every rule acts, and their translation for the oracle."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from htpo.objectives import Outcome, TableObjective, TokenBatch
+from tests.objectives.oracle import Response
+
+ACCURACIES = (0 / 8, 1 / 8, 4 / 8, 3 / 5, 5 / 8, 7 / 8, 8 / 8)  # hard: below 0.6
+
+
+def random_batch(
+    seed: int,
+    lengths: list[int],
+    *,
+    dtype: torch.dtype = torch.float64,
+    per_token_advantage: bool = False,
+    distinct_entropies: int = 0,
+    gaps: bool = True,
+) -> TokenBatch:
+    """A batch with a response of every given length, of all four kinds of prompt and verdict.
+
+    Log-ratios reach from deep below the clip range to past the dual clip. With `distinct_entropies` the entropies take
+    only so many values, so that ties are common; with `gaps` some positions between policy tokens are masked.
+    """
+    g = torch.Generator().manual_seed(seed)
+    rows, width = len(lengths), max(lengths, default=0) * (2 if gaps else 1)
+    mask = torch.zeros(rows, width, dtype=torch.bool)
+    for row, length in enumerate(lengths):
+        places = torch.randperm(width, generator=g)[:length] if gaps else torch.arange(length)
+        mask[row, places] = True
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand(*shape, generator=g, dtype=torch.float64) * (high - low) + low
+
+    edges = torch.tensor([[-22.0, -2.4], [-2.2, -0.25], [-0.2, 0.1], [0.1, 0.24], [0.27, 2.2], [2.4, 22.0]])
+    chosen = edges.double()[torch.randint(len(edges), (rows, width), generator=g)]
+    log_ratio = chosen[..., 0] + (chosen[..., 1] - chosen[..., 0]) * uniform(0, 1, rows, width)
+    log_prob = uniform(-3, -0.01, rows, width)
+    entropy = uniform(0, 4, rows, width)
+    if distinct_entropies:
+        entropy = (entropy / 4 * distinct_entropies).floor()
+    sign = 1 - 2 * torch.randint(2, (rows, width) if per_token_advantage else (rows,), generator=g)
+    # Fixed cycles, so that a few rows hold every kind: hard and easy, right and wrong.
+    accuracy = torch.tensor([ACCURACIES[(3 * (i // 2) + seed) % len(ACCURACIES)] for i in range(rows)])
+    return TokenBatch(
+        log_prob=log_prob.to(dtype),
+        old_log_prob=(log_prob - log_ratio).to(dtype),
+        advantage=(sign * uniform(0.3, 1.5, *sign.shape)).to(dtype),
+        entropy=entropy.to(dtype),
+        mask=mask,
+        correct=torch.arange(rows) % 2 == 0,
+        group_accuracy=accuracy.to(dtype),
+    )
+
+
+def as_responses(batch: TokenBatch) -> list[Response]:
+    """The batch as the oracle reads it; every number as rounded in the batch's dtype."""
+    advantage = batch.advantage if batch.advantage.dim() == 2 else batch.advantage.unsqueeze(1)
+    columns = [x.double().tolist() for x in (batch.log_prob, batch.old_log_prob, advantage.expand(batch.mask.shape))]
+    rest = (batch.entropy.double(), batch.mask, batch.correct, batch.group_accuracy.double())
+    return [Response(*row) for row in zip(*columns, *(x.tolist() for x in rest), strict=True)]
+
+
+def rows_of(batch: TokenBatch, rows: Tensor | slice) -> TokenBatch:
+    """Some of the responses."""
+    return TokenBatch(**{name: x[rows] for name, x in vars(batch).items()})
+
+
+def evaluate(
+    objective: TableObjective, batch: TokenBatch, cuts: dict[str, Tensor] | None = None
+) -> tuple[Outcome, Tensor]:
+    """The outcome and the gradient of the sum of its values with respect to `log_prob`."""
+    leaf = batch.log_prob.detach().clone().requires_grad_()
+    out = objective(replace(batch, log_prob=leaf), cuts)
+    (gradient,) = torch.autograd.grad(out.value.sum(), leaf)
+    return out, gradient

@@ -1,0 +1,54 @@
+"""The architecture: which room may import which."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import htpo
+
+PACKAGE = Path(htpo.__file__).parent
+BELOW = {
+    "objectives": set(),
+    "tasks": set(),
+    "runs": set(),
+    "evaluate": {"tasks"},
+    "analysis": {"runs"},
+    "engines": {"objectives", "evaluate", "analysis", "tasks", "runs"},
+    "cli": {"engines", "objectives"},
+}
+FOREIGN = {
+    "objectives": {"trl", "verl", "transformers", "datasets"},
+    "tasks": {"trl", "verl", "torch"},
+    "runs": {"trl", "verl", "torch"},
+    "evaluate": {"trl", "verl"},
+    "analysis": {"trl", "verl"},
+}
+
+
+def imports_of(room: str) -> set[str]:
+    found = set()
+    for file in (PACKAGE / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{file} imports relatively"
+                found.add(node.module)
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+    return found
+
+
+def test_every_room_is_listed():
+    rooms = {folder.name for folder in PACKAGE.iterdir() if (folder / "__init__.py").is_file()}
+    assert rooms == set(BELOW)
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_a_room_imports_only_the_rooms_below_it(room):
+    rooms = {name.split(".")[1] for name in imports_of(room) if name.startswith("htpo.")}
+    assert rooms & set(BELOW) <= BELOW[room] | {room}
+
+
+@pytest.mark.parametrize("room", FOREIGN)
+def test_a_room_knows_nothing_of_what_it_must_not(room):
+    assert not {name.split(".")[0] for name in imports_of(room)} & FOREIGN[room]
