@@ -83,6 +83,7 @@ def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, lar
     """
     if scope == "batch":
         values, member = values.reshape(1, -1), member.reshape(1, -1)
+    values = values.to(torch.promote_types(values.dtype, torch.float32))
     exact = Fraction(str(fraction))
     width, sign = values.shape[1], -1 if largest else 1
     if width == 0:

@@ -61,7 +61,15 @@ class TokenBatch:
         advantage = self.advantage.unsqueeze(1) if self.advantage.dim() == 1 else self.advantage
         advantage = clean(advantage, outside if advantage.shape[1] > 1 else outside.all(1, keepdim=True))
         fields = {"log_prob": self.log_prob, "old_log_prob": self.old_log_prob, "entropy": self.entropy}
-        return replace(self, advantage=advantage, **{name: clean(x, outside) for name, x in fields.items()})
+        accuracy = self.group_accuracy.masked_fill(outside.all(1), 0)
+        cleaned = {name: clean(x, outside) for name, x in fields.items()}
+        return replace(self, advantage=advantage, group_accuracy=accuracy, **cleaned)
+
+    def poison(self) -> Tensor:
+        """(B, T), of a batch without garbage: NaN at tokens that have a non-finite input, 0 elsewhere."""
+        total = self.log_prob - self.old_log_prob
+        total.add_(self.entropy).add_(self.advantage).add_(self.group_accuracy.unsqueeze(1))
+        return total.mul_(0).masked_fill_(~self.mask, 0)
 
 
 @dataclass(frozen=True)

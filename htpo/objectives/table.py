@@ -114,15 +114,13 @@ class TableObjective:
         with torch.no_grad():
             clean = batch.without_garbage()
             part = self.partition(clean, cuts)
-            log_ratio = clean.log_prob - clean.old_log_prob
-            poison = (log_ratio + clean.entropy).add_(clean.advantage).masked_fill_(~batch.mask, 0)
-            poison.sub_(poison.clone())  # 0, or NaN at a policy token with a non-finite input
             advantage = clean.advantage.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-            ratio = Ratio.of(log_ratio, advantage, self.clip_low, self.clip_high)
+            ratio = Ratio.of(clean.log_prob - clean.old_log_prob, advantage, self.clip_low, self.clip_high)
             value, weight = self._apply_table(ratio, part)
-            attached = (batch.mask & ~part.detached).to(weight.dtype)
-            value.mul_(attached).add_(poison).mul_(advantage)
-            weight.mul_(attached).add_(poison)
+            poison = clean.poison()
+            attached = (batch.mask & ~part.detached).to(weight.dtype).add_(poison)
+            value.mul_(attached).mul_(advantage)
+            weight.mul_(attached)
             slope = weight * advantage
 
         def per_token() -> dict[str, Tensor]:
@@ -157,7 +155,7 @@ class TableObjective:
             for ours, theirs in zip((coefficient, weight), rule(ratio), strict=True):
                 ours.lerp_(theirs, member)  # an exact choice, since lerp at weight 0 or 1 returns an end point
         if self.dual_clip is not None:
-            cap = torch.where(ratio.advantage < 0, self.dual_clip, torch.inf)
+            cap = torch.full_like(ratio.advantage, torch.inf).masked_fill_(ratio.advantage < 0, self.dual_clip)
             weight.mul_(coefficient <= cap)
             torch.minimum(coefficient, cap, out=coefficient)
         return coefficient, weight
