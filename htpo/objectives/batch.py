@@ -65,12 +65,6 @@ class TokenBatch:
         cleaned = {name: clean(x, outside) for name, x in fields.items()}
         return replace(self, advantage=advantage, group_accuracy=accuracy, **cleaned)
 
-    def poison(self) -> Tensor:
-        """(B, T), of a batch without garbage: NaN at tokens that have a non-finite input, 0 elsewhere."""
-        total = self.log_prob - self.old_log_prob
-        total.add_(self.entropy).add_(self.advantage).add_(self.group_accuracy.unsqueeze(1))
-        return total.mul_(0).masked_fill_(~self.mask, 0)
-
 
 @dataclass(frozen=True)
 class Outcome:

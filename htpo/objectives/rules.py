@@ -47,8 +47,8 @@ def ppo(ratio: Ratio) -> Terms:
     """min(r A, clip(r) A): outside the range, on the side that pays, constant (1707.06347; two bounds: 2503.14476)."""
     at_least = torch.zeros_like(ratio.advantage).masked_fill_(ratio.advantage < 0, ratio.low)
     at_most = torch.full_like(ratio.advantage, torch.inf).masked_fill_(ratio.advantage > 0, ratio.high)
-    below, above = ratio.clipped
-    return ratio.value.clamp(at_least, at_most), ratio.slope * ~(below | above)
+    coefficient = ratio.value.clamp(at_least, at_most)
+    return coefficient, ratio.slope * (coefficient == ratio.value)
 
 
 def encourage_forking(ratio: Ratio) -> Terms:

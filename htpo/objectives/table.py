@@ -115,9 +115,12 @@ class TableObjective:
             clean = batch.without_garbage()
             part = self.partition(clean, cuts)
             advantage = clean.advantage.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-            ratio = Ratio.of(clean.log_prob - clean.old_log_prob, advantage, self.clip_low, self.clip_high)
+            log_ratio = clean.log_prob - clean.old_log_prob
+            ratio = Ratio.of(log_ratio, advantage, self.clip_low, self.clip_high)
             value, weight = self._apply_table(ratio, part)
-            poison = clean.poison()
+            row = clean.advantage + clean.group_accuracy.unsqueeze(1)
+            poison = log_ratio.add_(clean.entropy).add_(row).mul_(0)  # NaN where an input is not finite, else 0
+            poison.masked_fill_(~batch.mask, 0)
             attached = (batch.mask & ~part.detached).to(weight.dtype).add_(poison)
             value.mul_(attached).mul_(advantage)
             weight.mul_(attached)
