@@ -19,11 +19,12 @@ QUIET = ("transformers", "trl", "accelerate", "datasets", "httpx", "huggingface_
 
 def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     """Run the main job for `htpo train [RECIPE] [--option value ...]`; returns its summary."""
-    recipe = "quickstart"
+    recipe = None
     if arguments and not arguments[0].startswith("--"):
         recipe, *arguments = arguments
-    values, name = read_recipe(recipe), Path(recipe).stem
     flags = read_flags(arguments)
+    recipe = recipe or ("own_data" if "dataset" in flags else "quickstart")
+    values, name = read_recipe(recipe), Path(recipe).stem
     if _is_true(flags.get("resume")):
         values = _stored_options(flags) or values
     values |= flags
@@ -61,7 +62,7 @@ def read_recipe(recipe: str) -> dict[str, Any]:
 
 
 def read_flags(arguments: list[str]) -> dict[str, Any]:
-    """`--name value`, `--name=value` and bare `--name` (true) as a dictionary; values are read as YAML."""
+    """`--name value ...`, `--name=value` and bare `--name` (true) as a dictionary; values are read as YAML."""
     flags: dict[str, Any] = {}
     rest = list(arguments)
     while rest:
@@ -69,9 +70,11 @@ def read_flags(arguments: list[str]) -> dict[str, Any]:
         if not flag.startswith("--"):
             raise UserError(f"unexpected argument {flag!r}: options are written --name value")
         name, equals, value = flag[2:].partition("=")
-        if not equals:
-            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        flags[name.replace("-", "_")] = _scalar(value)
+        given = [value] if equals else []
+        while not equals and rest and not rest[0].startswith("--"):
+            given.append(rest.pop(0))
+        read = [_scalar(text) for text in given] or [True]
+        flags[name.replace("-", "_")] = read if len(read) > 1 else read[0]
     return flags
 
 

@@ -6,17 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-SMALL = ["--max_steps", "4", "--held_out_prompts", "8", "--eval_samples", "4", "--train_prompts", "200"]
-SMALL += [
-    "--prompts_per_generation",
-    "8",
-    "--num_generations",
-    "4",
-    "--updates_per_generation",
-    "2",
-    "--save_steps",
-    "2",
-]
+OWN_DATA = ["--max_steps", "4", "--held_out_prompts", "8", "--eval_samples", "4", "--save_steps", "2"]
+OWN_DATA += ["--prompts_per_generation", "8", "--num_generations", "4", "--updates_per_generation", "2"]
+SMALL = [*OWN_DATA, "--train_prompts", "200"]
 
 
 def htpo(*arguments, launcher=(), **options) -> subprocess.CompletedProcess:

@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from htpo.runs import RunDirectory
-from tests.cli.command import SMALL, command, htpo, one_thread, sums, write_problems
+from tests.cli.command import OWN_DATA, SMALL, command, htpo, one_thread, sums, write_problems
 
 TIMES = {"step_time", "train_runtime"}
 
@@ -126,8 +126,8 @@ def test_a_killed_run_resumes_to_the_same_metrics_as_an_uninterrupted_one(tmp_pa
 def test_a_users_model_on_a_users_data_learns_nothing_and_says_so(tmp_path, tiny_model):
     data = write_problems(tmp_path / "sums.jsonl", sums(60))
     done = htpo(
-        "train", *SMALL, "--dataset", data, "--verifier", "math", "--model_name_or_path", tiny_model,
-        "--max_generation_rounds", "2", "--output_dir", tmp_path / "run",
+        "train", *OWN_DATA, "--dataset", data, "--verifier", "math", "--model_name_or_path", tiny_model,
+        "--max_completion_length", "16", "--max_generation_rounds", "2", "--output_dir", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "the policy learnt nothing" in done.stdout
@@ -137,11 +137,11 @@ def test_a_users_model_on_a_users_data_learns_nothing_and_says_so(tmp_path, tiny
     assert [record["sampling/filled_share"] for record in metrics] == [0.0] * 4
 
 
-@pytest.mark.slow
 def test_gsm8k_through_a_tiny_model_learns_nothing_and_says_so(tmp_path, tiny_model, shared_data):
     done = htpo(
-        "train", *SMALL, "--dataset", shared_data / "math" / "gsm8k_test.jsonl", "--prompt_column", "question",
-        "--verifier", "math", "--model_name_or_path", tiny_model, "--output_dir", tmp_path / "run",
+        "train", *OWN_DATA, "--dataset", shared_data / "math" / "gsm8k_test.jsonl",
+        "--verifier", "math", "--model_name_or_path", tiny_model, "--max_completion_length", "64",
+        "--output_dir", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "the policy learnt nothing" in done.stdout
@@ -184,3 +184,11 @@ def test_a_recipe_file_and_flags_meet_in_the_stored_config(tmp_path):
     assert run.read_json("summary.json")["objective_options"] == {"clip_low": 0.2, "clip_high": 0.3, "dual_clip": 10.0}
     assert not list(run.path.glob("checkpoint-*"))
     assert json.loads((run.path / "metrics.jsonl").read_text().splitlines()[0])["step"] == 1
+
+
+@pytest.mark.slow
+def test_the_quickstart_at_least_doubles_held_out_accuracy(tmp_path):
+    done = htpo("train", "--output_dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    before, after = RunDirectory(tmp_path / "run").read_json("summary.json")["pass@1"]
+    assert after >= 2 * before

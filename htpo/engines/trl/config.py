@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+import torch
 from trl import GRPOConfig
 
 from htpo.errors import UserError
@@ -40,6 +41,7 @@ class HTPOConfig(GRPOConfig):
 
     _VALID_DICT_FIELDS: ClassVar[list[str]] = [*GRPOConfig._VALID_DICT_FIELDS, "objective_options"]
 
+    logging_steps: float = field(default=1, metadata={"help": "Log metrics every so many updates."})
     objective: str = field(
         default="htpo", metadata={"help": "Objective by name: htpo, dapo, grpo or ppo (htpo.objectives)."}
     )
@@ -93,6 +95,8 @@ class HTPOConfig(GRPOConfig):
             raise UserError("prompts_per_generation and updates_per_generation go together: give both or neither")
         if self.prompts_per_generation is not None:
             self._derive_batch_sizes()
+        if self.bf16 is None and not torch.accelerator.is_available():
+            self.bf16 = False  # the host's default is true, which it then refuses
         objective = self.make_objective()
         self._refuse_options_without_effect(objective)
         super().__post_init__()

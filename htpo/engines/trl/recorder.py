@@ -44,8 +44,9 @@ class RolloutWriter:
         if not due or step == self._last_step:
             return
         self._last_step = step
-        rows = [row for row in range(len(batch.mask)) if batch.mask[row].any()][: self.kept]
-        self.run.write_rollouts(step, self._columns(rows, inputs, batch, outcome))
+        rows = batch.mask.any(1).nonzero().flatten().tolist()[: self.kept]
+        if rows:
+            self.run.write_rollouts(step, self._columns(rows, inputs, batch, outcome))
 
     def _columns(self, rows: list[int], inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> dict[str, list]:
         def per_token(tensor) -> list[list]:

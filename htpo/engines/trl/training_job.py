@@ -76,7 +76,10 @@ class Job:
             after = self._measure("after", trainer, task, tokenizer, directory)
             trainer.save_model(str(directory.path / "model"))
             task.verifier.close()
-            return self._finish(trainer, directory, before, after, time.monotonic() - started) if main else {}
+            summary = self._finish(trainer, directory, before, after, time.monotonic() - started) if main else {}
+        trainer.accelerator.wait_for_everyone()
+        trainer.accelerator.end_training()
+        return summary
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
