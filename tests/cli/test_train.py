@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -74,6 +75,17 @@ def test_every_update_logs_the_metrics_the_field_asks_for(quickstart):
         assert wanted <= record.keys()
         for share in ("token_share", "weight_share"):
             assert sum(record[f"group/G{number}/{share}"] for number in range(1, 9)) == pytest.approx(1, abs=1e-4)
+
+
+def test_every_logged_metric_and_rollout_column_is_explained(quickstart):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"`([^` ]+)`", page))
+    logged = {
+        re.sub(r"^rewards/\w+/", "rewards/NAME/", re.sub(r"/G\d/", "/Gk/", name))
+        for name in quickstart[0].read_metrics()[-1]
+    }
+    assert logged <= explained
+    assert set(quickstart[0].read_rollouts().column_names) <= explained
 
 
 def test_rollouts_are_kept_token_by_token(quickstart):

@@ -172,7 +172,7 @@ class Job:
                 callbacks=[MetricsWriter(directory), CheckpointMarker(directory), ProgressBar()],
                 rollout_recorder=recorder,
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             raise UserError(f"cannot set up training of {self._policy()}: {' '.join(str(error).split())}") from error
         for host_display in (ProgressCallback, PrinterCallback):
             trainer.remove_callback(host_display)

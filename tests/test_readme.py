@@ -1,0 +1,30 @@
+"""What the README shows runs as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from htpo.cli.train import _parser
+from htpo.objectives import objective_options
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet.split("\n", 1)[0])
+def test_a_python_example_runs(snippet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "htpo").symlink_to(ROOT / "htpo")
+    exec(compile(snippet, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_there_are_examples():
+    assert len(SNIPPETS) == 2
+
+
+def test_every_option_it_names_exists():
+    known = {action.dest for action in _parser()._actions} | set(objective_options("htpo"))
+    launcher = {"standalone", "nproc_per_node", "config_file", "options"}
+    assert set(re.findall(r"--([a-z_]+)", README)) <= known | launcher
