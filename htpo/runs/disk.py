@@ -39,7 +39,7 @@ def check_disk_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise UserError(
-            f"{path} needs about {needed / 1e9:.1f} GB for checkpoints, {free / 1e9:.1f} GB are free: free some, "
+            f"{path} needs about {needed / 1e6:,.0f} MB for checkpoints, {free / 1e6:,.0f} MB are free: free some, "
             "choose another --output_dir, or lower --save_total_limit"
         )
 

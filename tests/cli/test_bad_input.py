@@ -102,7 +102,7 @@ def test_an_output_directory_with_another_config_is_refused_and_unharmed(refuse,
 
 def test_too_little_disk_space_is_refused_before_training(refuse, tmp_path, monkeypatch):
     monkeypatch.setattr("htpo.runs.disk.shutil.disk_usage", lambda path: type("Usage", (), {"free": 10_000}))
-    assert_says(refuse(*SMALL, "--output_dir", tmp_path / "run"), "GB for checkpoints.*free some")
+    assert_says(refuse(*SMALL, "--output_dir", tmp_path / "run"), "MB for checkpoints.*free some")
 
 
 def test_a_model_folder_without_weights_is_refused(refuse, tmp_path, tiny_model):

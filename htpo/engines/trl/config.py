@@ -95,8 +95,9 @@ class HTPOConfig(GRPOConfig):
             raise UserError("prompts_per_generation and updates_per_generation go together: give both or neither")
         if self.prompts_per_generation is not None:
             self._derive_batch_sizes()
-        if self.bf16 is None and not torch.accelerator.is_available():
-            self.bf16 = False  # the host's default is true, which it then refuses
+        if not torch.accelerator.is_available():
+            self.dataloader_pin_memory = False
+            self.bf16 = bool(self.bf16)  # unset means true to the host, which then refuses
         objective = self.make_objective()
         self._refuse_options_without_effect(objective)
         super().__post_init__()

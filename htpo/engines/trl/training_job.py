@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.utils import DistributedType, broadcast_object_list, gather_object
 from datasets import Dataset
 from rich.console import Console
@@ -59,7 +58,6 @@ class Job:
             self._warn_if_single()
             self.console.print(f"Loading {self._policy_name()} and {escape(self.recipe.dataset)} ...")
         disable_progress_bar()  # transformers' own, one for every file
-        self.config.dataloader_pin_memory &= torch.accelerator.is_available()
         tokenizer = self._tokenizer()
         task = self._task(tokenizer)
         trainer = self._trainer(task, tokenizer, directory)
