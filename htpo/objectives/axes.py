@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from htpo.objectives.batch import TokenBatch
+from htpo.objectives.indicators import from_mask, indicator
 
 Cuts = dict[str, Tensor]  # thresholds by name, each (B, 1), or (1, 1) when taken over the whole batch
 
@@ -18,7 +19,7 @@ class Axis(Protocol):
     levels: tuple[str, ...]
 
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
-        """Index into `levels` of every token: integer or bool, (B, 1) or (B, T).
+        """Index into `levels` of every token: int8, (B, 1) or (B, T).
 
         A threshold that depends on many tokens is read from `cuts`, or computed from `batch` and left there.
         """
@@ -35,7 +36,7 @@ class Difficulty:
         # A mean such as 3/5 is not exact in binary; half a unit in its last place must not make it hard.
         rounding = max(1e-6, torch.finfo(batch.group_accuracy.dtype).eps / 4)
         hard = batch.group_accuracy < 1 - self.threshold - rounding
-        return ~hard.unsqueeze(1)
+        return from_mask(~hard.unsqueeze(1), torch.int8)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Correctness:
     levels = ("correct", "wrong")
 
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
-        return ~batch.correct.unsqueeze(1)
+        return from_mask(~batch.correct.unsqueeze(1), torch.int8)
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ class Entropy:
 
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
         if "entropy" not in cuts:
-            cuts["entropy"] = rank_cut(batch.entropy, batch.mask, self.fraction, self.scope, largest=True)
-        return batch.entropy >= cuts["entropy"]
+            member = from_mask(batch.mask, torch.int8)
+            cuts["entropy"] = rank_cut(batch.entropy, member, self.fraction, self.scope, largest=True)
+        return indicator(torch.ge, batch.entropy, cuts["entropy"]).to(torch.int8)
 
 
 def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, largest: bool) -> Tensor:
@@ -72,8 +74,8 @@ def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, lar
     nothing is read back to the host: the rank is bounded by the shape.
 
     Args:
-        values: (B, T) float.
-        member: (B, T) bool.
+        values: (B, T) float, finite also where there is no member.
+        member: (B, T) int8, 1 or 0.
         fraction: in (0, 1].
         scope: "response" or "batch".
 
@@ -86,8 +88,10 @@ def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, lar
     most = max(values.shape[1] * exact.numerator // exact.denominator, 1)
     rank = (member.sum(1, keepdim=True) * exact.numerator // exact.denominator).clamp(min=1)
     worst = -torch.inf if largest else torch.inf
+    reach = (member.to(values.dtype) - 0.5) * -worst  # the best infinity for members, the worst one for the others
+    ranked = torch.minimum(values, reach) if largest else torch.maximum(values, reach)
     # Responses differ in rank: with as many best values added as a rank falls short of `most`, one rank serves all.
     added = torch.arange(most, device=values.device) < most - rank
-    ranked = torch.cat([torch.where(member, values, worst), torch.where(added, -worst, worst)], 1)
+    ranked = torch.cat([ranked, torch.where(added, -worst, worst).to(values.dtype)], 1)
     top = ranked.topk(most, dim=1, largest=largest, sorted=False).values
     return top.amin(1, keepdim=True) if largest else top.amax(1, keepdim=True)

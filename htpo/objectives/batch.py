@@ -1,7 +1,7 @@
 """The vocabulary of objectives: what goes into one (`TokenBatch`) and what comes out (`Outcome`)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -48,22 +48,15 @@ class TokenBatch:
         """The dtype objectives compute in: that of `log_prob`, but at least float32."""
         return torch.promote_types(self.log_prob.dtype, torch.float32)
 
-    def without_garbage(self) -> "TokenBatch":
-        """The same batch without gradient, in the compute dtype, with 0 wherever nothing may be read.
+    def log_ratio(self) -> Tensor:
+        """(B, T) in the compute dtype, without gradient: log_prob - old_log_prob; 0 outside the mask."""
+        current, old = (x.detach().to(self.compute_dtype) for x in (self.log_prob, self.old_log_prob))
+        return torch.where(self.mask, current - old, 0.0)
 
-        An advantage of shape (B,) becomes (B, 1).
-        """
-        outside, dtype = ~self.mask, self.compute_dtype
-
-        def clean(tensor: Tensor, outside: Tensor) -> Tensor:
-            return tensor.detach().to(dtype).masked_fill(outside, 0)
-
-        advantage = self.advantage.unsqueeze(1) if self.advantage.dim() == 1 else self.advantage
-        advantage = clean(advantage, outside if advantage.shape[1] > 1 else outside.all(1, keepdim=True))
-        fields = {"log_prob": self.log_prob, "old_log_prob": self.old_log_prob, "entropy": self.entropy}
-        accuracy = self.group_accuracy.masked_fill(outside.all(1), 0)
-        cleaned = {name: clean(x, outside) for name, x in fields.items()}
-        return replace(self, advantage=advantage, group_accuracy=accuracy, **cleaned)
+    def advantage_column(self) -> Tensor:
+        """(B, 1) or (B, T) in the compute dtype: the advantage as given, garbage included."""
+        advantage = self.advantage.detach().to(self.compute_dtype)
+        return advantage.unsqueeze(1) if advantage.dim() == 1 else advantage
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ gradient (appendix); it makes a stop-gradient term such as c * pi/sg[pi] A (coef
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from htpo.objectives.indicators import indicator
 
 LOG_RATIO_LIMIT = 20.0
 
@@ -27,20 +30,28 @@ class Ratio:
     advantage: Tensor  # (B, 1) or (B, T)
     low: float  # 1 - clip_low
     high: float  # 1 + clip_high
-    below: Tensor  # (B, T) bool: r < low
-    above: Tensor  # (B, T) bool: r > high
 
     @classmethod
     def of(cls, log_ratio: Tensor, advantage: Tensor, clip_low: float, clip_high: float) -> "Ratio":
         value = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp_()
-        slope = value * (log_ratio.abs() <= LOG_RATIO_LIMIT)
-        low, high = 1 - clip_low, 1 + clip_high
-        return cls(value, slope, advantage, low, high, value < low, value > high)
+        slope = indicator(torch.le, log_ratio.abs(), LOG_RATIO_LIMIT).mul_(value)
+        return cls(value, slope, advantage, 1 - clip_low, 1 + clip_high)
+
+    @cached_property
+    def below(self) -> Tensor:
+        """(B, T): 1 where r < low, else 0."""
+        return indicator(torch.lt, self.value, self.low)
+
+    @cached_property
+    def above(self) -> Tensor:
+        """(B, T): 1 where r > high, else 0."""
+        return indicator(torch.gt, self.value, self.high)
 
     @property
     def clipped(self) -> tuple[Tensor, Tensor]:
-        """(B, T) bool masks of tokens at which PPO's clip binds: below the range, above the range."""
-        return self.below & (self.advantage < 0), self.above & (self.advantage > 0)
+        """(B, T) each: 1 at tokens where PPO's clip binds, below the range and above it."""
+        negative, positive = (indicator(compare, self.advantage, 0) for compare in (torch.lt, torch.gt))
+        return self.below * negative, self.above * positive
 
 
 def ppo(ratio: Ratio) -> Terms:
@@ -48,29 +59,30 @@ def ppo(ratio: Ratio) -> Terms:
     at_least = torch.zeros_like(ratio.advantage).masked_fill_(ratio.advantage < 0, ratio.low)
     at_most = torch.full_like(ratio.advantage, torch.inf).masked_fill_(ratio.advantage > 0, ratio.high)
     coefficient = ratio.value.clamp(at_least, at_most)
-    return coefficient, ratio.slope * (coefficient == ratio.value)
+    return coefficient, indicator(torch.eq, coefficient, ratio.value).mul_(ratio.slope)
 
 
 def encourage_forking(ratio: Ratio) -> Terms:
     """G2: r > high -> high * pi/sg[pi] A; r < low -> (1/sg[r]) * pi/sg[pi] A; else r A (the paper's table)."""
-    coefficient = torch.where(ratio.below, ratio.value.reciprocal(), ratio.value.clamp(max=ratio.high))
+    coefficient = ratio.value.clamp(max=ratio.high).lerp_(ratio.value.reciprocal(), ratio.below)
     return coefficient, coefficient.clone()
 
 
 def penalise_forking(ratio: Ratio) -> Terms:
     """G4 and G8: r < low -> low * pi/sg[pi] A; else r A (the paper's table)."""
-    return ratio.value.clamp(min=ratio.low), torch.where(ratio.below, ratio.low, ratio.slope)
+    coefficient = ratio.value.clamp(min=ratio.low)
+    return coefficient, torch.lerp(ratio.slope, coefficient, ratio.below)
 
 
 def encourage_forking_release(ratio: Ratio) -> Terms:
     """`encourage_forking` as the authors' release computes it: both clipped branches with the sign flipped."""
     coefficient, weight = encourage_forking(ratio)
-    flip = 1 - 2 * (ratio.below | ratio.above).to(coefficient.dtype)
+    flip = 1 - 2 * (ratio.below + ratio.above)
     return coefficient.mul_(flip), weight.mul_(flip)
 
 
 def penalise_forking_release(ratio: Ratio) -> Terms:
     """`penalise_forking` as the authors' release computes it: the clipped branch with the sign flipped."""
     coefficient, weight = penalise_forking(ratio)
-    flip = 1 - 2 * ratio.below.to(coefficient.dtype)
+    flip = 1 - 2 * ratio.below
     return coefficient.mul_(flip), weight.mul_(flip)

@@ -3,21 +3,24 @@
 import torch
 from torch import Tensor
 
+from htpo.objectives.indicators import indicator
+
 
 @torch.no_grad()
 def group_sums(group: Tensor, groups: int, per_token: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The token count and the sum of each (B, T) tensor of `per_token` over each of the table's groups: (groups,).
+    """The token count and the sum of each (B, T) float tensor of `per_token` over the table's groups: (groups,) each.
 
-    Tokens of group 0, those outside the mask, are left out whatever stands there.
+    Group 0, the tokens outside the mask, is left out; what stands there must be finite.
     """
-    index = group.long()
     dtype = per_token["entropy"].dtype
-
-    def by_group(x: Tensor) -> Tensor:
-        rows = torch.zeros(group.shape[0], groups + 1, dtype=dtype, device=group.device)
-        return rows.scatter_add_(1, index, x.to(dtype)).sum(0)[1:]
-
-    return {name: by_group(x) for name, x in {"tokens": torch.ones_like(group), **per_token}.items()}
+    flat = {name: x.reshape(-1) for name, x in per_token.items()}
+    sums: dict[str, list[Tensor]] = {name: [] for name in ("tokens", *flat)}
+    for number in range(1, groups + 1):
+        member = indicator(torch.eq, group, number).to(dtype).reshape(-1)
+        sums["tokens"].append(member.sum())
+        for name, x in flat.items():
+            sums[name].append(torch.dot(member, x))
+    return {name: torch.stack(values) for name, values in sums.items()}
 
 
 def add_sums(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -1,8 +1,7 @@
 """The objective as a table: axes assign every token to a cell, a cell says what is optimised there."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import reduce
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from htpo.objectives.axes import Axis, Cuts, rank_cut
 from htpo.objectives.batch import Outcome, TokenBatch
+from htpo.objectives.indicators import from_mask, indicator
 from htpo.objectives.rules import Ratio, Rule
 from htpo.objectives.statistics import group_sums
 
@@ -27,11 +27,11 @@ class Detach:
     scope: str  # "response" or "batch"
 
     def tokens(self, name: str, member: Tensor, entropy: Tensor, cuts: Cuts) -> Tensor:
-        """(B, T) bool: which of the cell's tokens (`member`, (B, T) bool) are detached."""
+        """(B, T) int8: which of the cell's tokens (`member`, (B, T) int8) are detached."""
         highest = self.end == "highest"
         if name not in cuts:
             cuts[name] = rank_cut(entropy, member, self.fraction, self.scope, largest=highest)
-        return member & (entropy >= cuts[name] if highest else entropy < cuts[name])
+        return member * indicator(torch.ge if highest else torch.lt, entropy, cuts[name]).to(torch.int8)
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Partition:
 
     group: Tensor  # (B, T) int8
     detached: Tensor  # (B, T) bool
+    entropy: Tensor  # (B, T) nats, what the tokens were told apart by; 0 outside the mask
     cuts: Cuts
 
 
@@ -99,29 +100,29 @@ class TableObjective:
     def partition(self, batch: TokenBatch, cuts: Cuts | None = None) -> Partition:
         """Assign every token to its group. `cuts` are those of the partition of a larger batch that holds this one."""
         cuts = {} if cuts is None else dict(cuts)
-        code = torch.zeros(1, 1, dtype=torch.int8, device=batch.mask.device)
+        entropy = torch.where(batch.mask, batch.entropy.detach().to(batch.compute_dtype), 0.0)
+        batch = replace(batch, entropy=entropy)
+        code = torch.zeros(1, 1, dtype=torch.int8, device=entropy.device)
         for axis in self.axes:
-            code = code * len(axis.levels) + axis.level(batch, cuts).to(torch.int8)
-        group = (code + 1) * batch.mask
-        detached = torch.zeros_like(batch.mask)
+            code = code * len(axis.levels) + axis.level(batch, cuts)
+        group = (code + 1) * from_mask(batch.mask, torch.int8)
+        detached = torch.zeros_like(group)
         for number, (_, cell) in enumerate(self.cells, 1):
             if cell.detach and cell.detach.fraction:
-                detached |= cell.detach.tokens(f"G{number}", group == number, batch.entropy, cuts)
-        return Partition(group, detached, cuts)
+                detached += cell.detach.tokens(f"G{number}", indicator(torch.eq, group, number), entropy, cuts)
+        return Partition(group, detached.view(torch.bool), entropy, cuts)
 
     def __call__(self, batch: TokenBatch, cuts: Cuts | None = None) -> Outcome:
         """Value, weight, group and statistics of every token; see `Outcome`."""
         with torch.no_grad():
-            clean = batch.without_garbage()
-            part = self.partition(clean, cuts)
-            advantage = clean.advantage.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-            log_ratio = clean.log_prob - clean.old_log_prob
+            part = self.partition(batch, cuts)
+            log_ratio, given = batch.log_ratio(), batch.advantage_column()
+            advantage = given.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
             ratio = Ratio.of(log_ratio, advantage, self.clip_low, self.clip_high)
             value, weight = self._apply_table(ratio, part)
-            row = clean.advantage + clean.group_accuracy.unsqueeze(1)
-            poison = log_ratio.add_(clean.entropy).add_(row).mul_(0)  # NaN where an input is not finite, else 0
-            poison.masked_fill_(~batch.mask, 0)
-            attached = (batch.mask & ~part.detached).to(weight.dtype).add_(poison)
+            inputs = log_ratio.add_(part.entropy).add_(given + batch.group_accuracy.unsqueeze(1))
+            poison = torch.where(batch.mask, inputs.mul_(0), 0.0)  # NaN where an input is not finite, else 0
+            attached = from_mask(batch.mask & ~part.detached, weight.dtype).add_(poison)
             value.mul_(attached).mul_(advantage)
             weight.mul_(attached)
             slope = weight * advantage
@@ -129,12 +130,12 @@ class TableObjective:
         def per_token() -> dict[str, Tensor]:
             clipped_low, clipped_high = ratio.clipped
             return {
-                "entropy": clean.entropy,
+                "entropy": part.entropy,
                 "clipped_low": clipped_low,
                 "clipped_high": clipped_high,
-                "detached": part.detached,
+                "detached": from_mask(part.detached, slope.dtype),
                 "pull": slope.abs(),
-                "nonfinite": poison.isnan(),
+                "nonfinite": indicator(torch.ne, poison, poison),
             }
 
         return Outcome(
@@ -154,12 +155,12 @@ class TableObjective:
         (base, _), *others = groups_of.items()
         coefficient, weight = base(ratio)
         for rule, numbers in others:
-            member = reduce(torch.logical_or, (part.group == number for number in numbers)).to(weight.dtype)
+            member = sum(indicator(torch.eq, part.group, number) for number in numbers).to(weight.dtype)
             for ours, theirs in zip((coefficient, weight), rule(ratio), strict=True):
                 ours.lerp_(theirs, member)  # an exact choice, since lerp at weight 0 or 1 returns an end point
         if self.dual_clip is not None:
             cap = torch.full_like(ratio.advantage, torch.inf).masked_fill_(ratio.advantage < 0, self.dual_clip)
-            weight.mul_(coefficient <= cap)
+            weight.mul_(indicator(torch.le, coefficient, cap))
             torch.minimum(coefficient, cap, out=coefficient)
         return coefficient, weight
 

@@ -280,7 +280,7 @@ class HTPOTrainer(GRPOTrainer):
             return scores[:2]
 
         update = whole_update(score, self.accelerator, self._buffered_inputs[index : index + width])
-        self._cuts = self.objective.partition(update.without_garbage()).cuts
+        self._cuts = self.objective.partition(update).cuts
 
     def _value_gap(self, mode: str, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> Tensor:
         """What TRL's loss value lacks: it is made of w_t A_t where the objective has J_t. Without gradient."""
