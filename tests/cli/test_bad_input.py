@@ -68,6 +68,7 @@ def assert_says(message: str, pattern: str) -> None:
         ("- a\n- b", "mine.yaml must hold"),
         ("objective_options: 3", "objective_options must be a mapping"),
         ("learning_rates: 1", "unknown option 'learning_rates'"),
+        ("num_generations: 4\nper_device_train_batch_size: 6", r"\(6\).*divisible.*num_generations \(4\)"),
     ],
 )
 def test_an_unusable_recipe_is_refused_by_name(refuse, tmp_path, recipe, said):

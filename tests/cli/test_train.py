@@ -105,21 +105,26 @@ def without_times(records):
     return [{name: value for name, value in record.items() if name not in TIMES} for record in records]
 
 
+def kill_after(updates, run, *options):
+    """Start a run and kill it once it has logged so many updates."""
+    process = subprocess.Popen(
+        command(*options, "--output_dir", run.path),
+        env=one_thread(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while len(run.read_metrics()) < updates and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
 def test_a_killed_run_resumes_to_the_same_metrics_as_an_uninterrupted_one(tmp_path):
     """Past the first epoch (24 prompts, 8 a generation: an epoch is 6 updates), killed between checkpoints."""
     options = ["train", *SMALL, "--max_steps", "12", "--train_prompts", "24", "--save_steps", "4"]
     whole, cut = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "cut")
     assert htpo(*options, "--output_dir", whole.path).returncode == 0
-    process = subprocess.Popen(
-        command(*options, "--output_dir", cut.path),
-        env=one_thread(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while len(cut.read_metrics()) < 9 and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    kill_after(9, cut, *options)
     half = cut.path / "checkpoint-99"  # one that the kill cut short
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"half")
@@ -127,12 +132,21 @@ def test_a_killed_run_resumes_to_the_same_metrics_as_an_uninterrupted_one(tmp_pa
     resumed = htpo("train", "--resume", "--output_dir", cut.path)
     assert resumed.returncode == 0, resumed.stderr
     assert "checkpoint-99 was cut short" in resumed.stdout
-    assert "Resuming" in resumed.stdout
+    assert "from update 8" in resumed.stdout
     assert without_times(cut.read_metrics()) == without_times(whole.read_metrics())
     assert len(whole.read_metrics()) == 12
     assert cut.read_rollouts().equals(whole.read_rollouts())
     for name in ("evaluation_before.json", "evaluation_after.json"):
         assert cut.read_json(name) == whole.read_json(name)
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_over(quickstart, tmp_path):
+    cut = RunDirectory(tmp_path / "cut")
+    kill_after(1, cut, "train", *SMALL, "--rollout_every", "2", "--save_steps", "4")
+    resumed = htpo("train", "--resume", "--output_dir", cut.path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "from the start: no complete checkpoint was written" in resumed.stdout
+    assert without_times(cut.read_metrics()) == without_times(quickstart[0].read_metrics())
 
 
 def test_a_users_model_on_a_users_data_learns_nothing_and_says_so(tmp_path, tiny_model):
