@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -84,7 +85,7 @@ def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, lar
     """
     if scope == "batch":
         values, member = values.reshape(1, -1), member.reshape(1, -1)
-    exact = Fraction(str(fraction))
+    exact = _as_written(fraction)
     most = max(values.shape[1] * exact.numerator // exact.denominator, 1)
     rank = (member.sum(1, keepdim=True) * exact.numerator // exact.denominator).clamp(min=1)
     worst = -torch.inf if largest else torch.inf
@@ -95,3 +96,8 @@ def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, lar
     ranked = torch.cat([ranked, torch.where(added, -worst, worst).to(values.dtype)], 1)
     top = ranked.topk(most, dim=1, largest=largest, sorted=False).values
     return top.amin(1, keepdim=True) if largest else top.amax(1, keepdim=True)
+
+
+@lru_cache
+def _as_written(fraction: float) -> Fraction:
+    return Fraction(str(fraction))
