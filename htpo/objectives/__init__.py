@@ -1,7 +1,7 @@
 """The method: token batches, the partition, the table of rules, HTPO and its baselines. Pure PyTorch."""
 
 from htpo.objectives.advantages import group_relative_advantage
-from htpo.objectives.aggregation import sequence_mean, token_mean
+from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
 from htpo.objectives.batch import Outcome, TokenBatch
 from htpo.objectives.registry import OBJECTIVES, make_objective, objective_options
 from htpo.objectives.statistics import add_sums, summarize
@@ -13,6 +13,7 @@ __all__ = [
     "TableObjective",
     "TokenBatch",
     "add_sums",
+    "fixed_length_mean",
     "group_relative_advantage",
     "make_objective",
     "objective_options",

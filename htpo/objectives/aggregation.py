@@ -36,3 +36,21 @@ def sequence_mean(x: Tensor, mask: Tensor, denominator: Tensor | float | None = 
     length = mask.sum(1)
     total = (torch.where(mask, x, 0.0).sum(1) / length.clamp(min=1)).sum()
     return total / ((length > 0).sum().clamp(min=1) if denominator is None else denominator)
+
+
+def fixed_length_mean(x: Tensor, mask: Tensor, denominator: Tensor | float | None = None) -> Tensor:
+    """Sum of `x` over the mask, divided by responses x length limit: Dr. GRPO's loss (2503.20783, eq. 3 and appendix).
+
+    A long response weighs as much per token as a short one.
+
+    Args:
+        x: (B, T) float.
+        mask: (B, T) bool.
+        denominator: number of responses of the whole optimisation batch times the longest length allowed; without it,
+            B times T.
+
+    Returns:
+        A scalar.
+    """
+    total = torch.where(mask, x, 0.0).sum()
+    return total / (max(mask.numel(), 1) if denominator is None else denominator)

@@ -1,5 +1,6 @@
 """Axes of the partition: each assigns every token a level, and the product of the levels is the table's groups."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from htpo.objectives.batch import TokenBatch
 from htpo.objectives.indicators import from_mask, indicator
+from htpo.objectives.options import check_fraction
 
 Cuts = dict[str, Tensor]  # thresholds by name, each (B, 1), or (1, 1) when taken over the whole batch
 
@@ -26,6 +28,20 @@ class Axis(Protocol):
         """
 
 
+AXES: dict[str, type[Axis]] = {}
+
+
+def register_axis(name: str) -> Callable[[type[Axis]], type[Axis]]:
+    """Make an axis known by name, to tables in configurations too; its options are the arguments it is made with."""
+
+    def register(axis: type[Axis]) -> type[Axis]:
+        AXES[name] = axis
+        return axis
+
+    return register
+
+
+@register_axis("difficulty")
 @dataclass(frozen=True)
 class Difficulty:
     """Hard when 1 - group_accuracy > threshold (SPEC section 2, axis 1)."""
@@ -40,6 +56,7 @@ class Difficulty:
         return from_mask(~hard.unsqueeze(1), torch.int8)
 
 
+@register_axis("correctness")
 @dataclass(frozen=True)
 class Correctness:
     """Whether the verifier accepted the response (SPEC section 2, axis 2)."""
@@ -50,6 +67,7 @@ class Correctness:
         return from_mask(~batch.correct.unsqueeze(1), torch.int8)
 
 
+@register_axis("entropy")
 @dataclass(frozen=True)
 class Entropy:
     """High for the top `fraction` of tokens by entropy, ties included (SPEC section 2, axis 3).
@@ -66,6 +84,23 @@ class Entropy:
             member = from_mask(batch.mask, torch.int8)
             cuts["entropy"] = rank_cut(batch.entropy, member, self.fraction, self.scope, largest=True)
         return indicator(torch.ge, batch.entropy, cuts["entropy"]).to(torch.int8)
+
+
+@register_axis("position")
+@dataclass(frozen=True)
+class Position:
+    """Early for the first `share` of a response's policy tokens, late for the rest."""
+
+    share: float = 0.5
+    levels = ("early", "late")
+
+    def __post_init__(self) -> None:
+        check_fraction("share of axis position", self.share)
+
+    def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
+        place = from_mask(batch.mask, torch.int32).cumsum(1, dtype=torch.int32) - 1
+        length = batch.mask.sum(1, keepdim=True)
+        return from_mask(place >= self.share * length, torch.int8)
 
 
 def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, largest: bool) -> Tensor:

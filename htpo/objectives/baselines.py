@@ -1,31 +1,23 @@
-"""The objectives HTPO is compared with, each a table of one cell."""
+"""The objectives HTPO is compared with: tables of one cell, and the 80/20 rule's of two."""
 
-from htpo.objectives.aggregation import sequence_mean, token_mean
-from htpo.objectives.options import check_clipping
-from htpo.objectives.rules import ppo as clipped_surrogate
+from collections.abc import Callable, Mapping
+
+from htpo.objectives import rules
+from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
+from htpo.objectives.axes import Entropy
+from htpo.objectives.options import check_choice, check_clipping, check_fraction
 from htpo.objectives.table import Cell, TableObjective
 
+NO_SAMPLING: Mapping[str, bool] = {}
+DAPO_SAMPLING = {"dynamic_sampling": True, "overlong_shaping": True}
 
-def dapo(*, clip_low: float = 0.2, clip_high: float = 0.28, dual_clip: float | None = 10.0) -> TableObjective:
-    """DAPO (2503.14476): clip-higher, token mean over the batch, dynamic sampling, soft overlong punishment.
 
-    Args:
-        clip_low: e_lo, the ratio is clipped below 1 - clip_low.
-        clip_high: e_hi, the ratio is clipped above 1 + clip_high.
-        dual_clip: c, J is at least c * A where A < 0; None switches it off.
+def reinforce() -> TableObjective:
+    """REINFORCE (Williams, 1992) on group-relative advantages, token mean: A log pi, no ratio and no clip.
+
+    Differs from `ppo` in that samples of an older policy are taken as if they were the current one's.
     """
-    return _unpartitioned("dapo", token_mean, clip_low, clip_high, dual_clip, as_published=True)
-
-
-def grpo(*, clip_low: float = 0.2, clip_high: float = 0.2, dual_clip: float | None = None) -> TableObjective:
-    """GRPO (2402.03300): PPO's clip, mean over responses of each response's token mean; no dynamic sampling.
-
-    Args:
-        clip_low: the ratio is clipped below 1 - clip_low.
-        clip_high: the ratio is clipped above 1 + clip_high.
-        dual_clip: c, J is at least c * A where A < 0; None switches it off.
-    """
-    return _unpartitioned("grpo", sequence_mean, clip_low, clip_high, dual_clip)
+    return _one_cell("reinforce", rules.reinforce, token_mean)
 
 
 def ppo(*, clip_low: float = 0.2, clip_high: float = 0.2, dual_clip: float | None = None) -> TableObjective:
@@ -36,19 +28,128 @@ def ppo(*, clip_low: float = 0.2, clip_high: float = 0.2, dual_clip: float | Non
         clip_high: the ratio is clipped above 1 + clip_high.
         dual_clip: c, J is at least c * A where A < 0; None switches it off.
     """
-    return _unpartitioned("ppo", token_mean, clip_low, clip_high, dual_clip)
+    return _one_cell("ppo", rules.ppo, token_mean, clip=(clip_low, clip_high, dual_clip))
 
 
-def _unpartitioned(name, aggregate, clip_low, clip_high, dual_clip, as_published=False) -> TableObjective:
+def grpo(*, clip_low: float = 0.2, clip_high: float = 0.2, dual_clip: float | None = None) -> TableObjective:
+    """GRPO (2402.03300): PPO's clip, mean over responses of each response's token mean; no dynamic sampling.
+
+    Args:
+        clip_low: the ratio is clipped below 1 - clip_low.
+        clip_high: the ratio is clipped above 1 + clip_high.
+        dual_clip: c, J is at least c * A where A < 0; None switches it off.
+    """
+    return _one_cell("grpo", rules.ppo, sequence_mean, clip=(clip_low, clip_high, dual_clip))
+
+
+def dr_grpo(*, clip_low: float = 0.2, clip_high: float = 0.2) -> TableObjective:
+    """Dr. GRPO (2503.20783): `grpo` without its two biases, the division by length and by the standard deviation.
+
+    Args:
+        clip_low: the ratio is clipped below 1 - clip_low.
+        clip_high: the ratio is clipped above 1 + clip_high.
+    """
+    clip = (clip_low, clip_high, None)
+    return _one_cell("dr_grpo", rules.ppo, fixed_length_mean, clip=clip, scale_rewards="none")
+
+
+def dapo(*, clip_low: float = 0.2, clip_high: float = 0.28, dual_clip: float | None = 10.0) -> TableObjective:
+    """DAPO (2503.14476): clip-higher, token mean over the batch, dynamic sampling, soft overlong punishment.
+
+    Args:
+        clip_low: e_lo, the ratio is clipped below 1 - clip_low.
+        clip_high: e_hi, the ratio is clipped above 1 + clip_high.
+        dual_clip: c, J is at least c * A where A < 0; None switches it off.
+    """
+    return _one_cell("dapo", rules.ppo, token_mean, clip=(clip_low, clip_high, dual_clip), sampling=DAPO_SAMPLING)
+
+
+def gspo(*, clip_low: float = 3e-4, clip_high: float = 4e-4) -> TableObjective:
+    """GSPO (2507.18071): `grpo` with one ratio per response, the geometric mean of its tokens' ratios.
+
+    Args:
+        clip_low: the response's ratio is clipped below 1 - clip_low.
+        clip_high: the response's ratio is clipped above 1 + clip_high.
+    """
+    return _one_cell("gspo", rules.ppo, sequence_mean, clip=(clip_low, clip_high, None), ratio_level="response")
+
+
+def sapo(*, tau_positive: float = 1.0, tau_negative: float = 1.05) -> TableObjective:
+    """SAPO (2511.20347): `grpo` with a soft gate around r = 1 where the clip stood.
+
+    Args:
+        tau_positive: temperature of the gate where A > 0.
+        tau_negative: temperature of the gate elsewhere; the larger, the narrower the gate.
+    """
+    return _one_cell("sapo", rules.sapo, sequence_mean, tau_positive=tau_positive, tau_negative=tau_negative)
+
+
+def cispo(*, clip_high: float = 4.0) -> TableObjective:
+    """CISPO (2506.13585): REINFORCE with the truncated ratio as its weight, token mean, DAPO's sampling and shaping.
+
+    Differs from `dapo` in that no token loses its gradient.
+
+    Args:
+        clip_high: the weight is at most 1 + clip_high.
+    """
+    return _one_cell("cispo", rules.cispo, token_mean, sampling=DAPO_SAMPLING, clip_high=clip_high)
+
+
+def entropy_mask(
+    *,
+    fraction: float = 0.2,
+    entropy_scope: str = "batch",
+    clip_low: float = 0.2,
+    clip_high: float = 0.28,
+    dual_clip: float | None = 10.0,
+) -> TableObjective:
+    """The 80/20 rule (2506.01939): `dapo` on the top `fraction` of tokens by entropy, nothing on the others.
+
+    Args:
+        fraction: share of tokens that are learnt from.
+        entropy_scope: "batch" (the paper's) takes the quantile over all policy tokens, "response" within each response.
+        clip_low: e_lo, the ratio is clipped below 1 - clip_low.
+        clip_high: e_hi, the ratio is clipped above 1 + clip_high.
+        dual_clip: c, J is at least c * A where A < 0; None switches it off.
+    """
     check_clipping(clip_low, clip_high, dual_clip)
+    check_fraction("fraction", fraction)
+    check_choice("entropy_scope", entropy_scope, ("response", "batch"))
     return TableObjective(
-        name=name,
-        axes=(),
-        table={(): Cell(clipped_surrogate)},
-        aggregate=aggregate,
+        name="entropy_mask",
+        axes=(Entropy(fraction, entropy_scope),),
+        table={("low",): Cell(rules.zero), ("high",): Cell(rules.ppo)},
+        aggregate=token_mean,
         clip_low=clip_low,
         clip_high=clip_high,
         dual_clip=dual_clip,
-        dynamic_sampling=as_published,
-        overlong_shaping=as_published,
+        **DAPO_SAMPLING,
+    )
+
+
+def _one_cell(
+    name: str,
+    rule: rules.Rule,
+    aggregate: Callable,
+    *,
+    clip: tuple[float, float, float | None] = (0.2, 0.2, None),
+    ratio_level: str = "token",
+    scale_rewards: str = "group",
+    sampling: Mapping[str, bool] = NO_SAMPLING,
+    **options: float,
+) -> TableObjective:
+    """`clip` is also the range against which the clip shares of rules without a clip are counted."""
+    check_clipping(*clip)
+    rules.find_rule(rule.__name__, options)
+    return TableObjective(
+        name=name,
+        axes=(),
+        table={(): Cell(rule, options=tuple(options.items()))},
+        aggregate=aggregate,
+        clip_low=clip[0],
+        clip_high=clip[1],
+        dual_clip=clip[2],
+        ratio_level=ratio_level,
+        scale_rewards=scale_rewards,
+        **sampling,
     )

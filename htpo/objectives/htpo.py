@@ -1,17 +1,22 @@
 """HTPO: hierarchical token-level objective control (arXiv 2605.08283), the table of its Figure 1(b) as data."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from htpo.objectives.aggregation import token_mean
 from htpo.objectives.axes import Correctness, Difficulty, Entropy
+from htpo.objectives.custom import derive, load_plugin, make_axes, matching, override
 from htpo.objectives.options import check_choice, check_clipping, check_fraction
 from htpo.objectives.rules import (
     encourage_forking,
     encourage_forking_release,
+    find_rule,
     penalise_forking,
     penalise_forking_release,
-    ppo,
 )
 from htpo.objectives.table import Cell, Detach, TableObjective
 
+AXES = ("difficulty", "correctness", "entropy")
 FORKING_RULES = {
     "paper": (encourage_forking, penalise_forking),
     "release": (encourage_forking_release, penalise_forking_release),
@@ -29,6 +34,11 @@ def htpo(
     detach_lowest: float = 0.006,
     detach_highest: float = 0.02,
     entropy_scope: str = "response",
+    base: str = "ppo",
+    axes: Sequence = AXES,
+    only: str | None = None,
+    cells: dict | None = None,
+    plugin: str | None = None,
 ) -> TableObjective:
     """HTPO: eight groups by prompt difficulty, answer correctness and token entropy, each with its own objective.
 
@@ -46,6 +56,13 @@ def htpo(
         detach_highest: share of G6's tokens, from the highest entropy down, that are detached; 0 detaches none.
         entropy_scope: "response" (the paper's) takes these quantiles within each response, "batch" over all policy
             tokens of the batch, which keeps the meant shares for responses of any length.
+        base: the rule that stands where the paper has J_PPO: "ppo", "gspo", "cispo", "sapo", "reinforce".
+        axes: the axes in force; without one of the paper's, cells that differ in it alone merge (and take the base
+            where their rules differ); with another (`position`, or your own), every cell is split. Names, or
+            `{name: options}`.
+        only: levels of the one group (such as "hard correct high") whose rule is applied; the others take the base.
+        cells: rules for single cells, after everything else; see `custom.override`.
+        plugin: a module to import first, which registers axes and rules of your own.
     """
     check_choice("variant", variant, FORKING_RULES)
     check_clipping(clip_low, clip_high, dual_clip)
@@ -55,19 +72,34 @@ def htpo(
     check_fraction("detach_highest", detach_highest, zero=True)
     check_choice("entropy_scope", entropy_scope, ("response", "batch"))
     encourage, penalise = FORKING_RULES[variant]
+    load_plugin(plugin)
+    plain = Cell(find_rule(base, {}))
+    low_detached = replace(plain, detach=Detach("lowest", detach_lowest, entropy_scope))
+    high_detached = replace(plain, detach=Detach("highest", detach_highest, entropy_scope))
+    paper_axes = (Difficulty(difficulty_threshold), Correctness(), Entropy(high_entropy_fraction, entropy_scope))
+    table = {
+        ("hard", "correct", "low"): low_detached,  # G1
+        ("hard", "correct", "high"): Cell(encourage),  # G2
+        ("hard", "wrong", "low"): plain,  # G3
+        ("hard", "wrong", "high"): Cell(penalise),  # G4
+        ("easy", "correct", "low"): plain,  # G5
+        ("easy", "correct", "high"): high_detached,  # G6
+        ("easy", "wrong", "low"): plain,  # G7
+        ("easy", "wrong", "high"): Cell(penalise),  # G8
+    }
+    own_options = {
+        "difficulty": {"threshold": difficulty_threshold},
+        "entropy": {"fraction": high_entropy_fraction, "scope": entropy_scope},
+    }
+    chosen = make_axes(axes, own_options)
+    table = derive(table, paper_axes, chosen, plain)
+    if only is not None:
+        alone = matching(table, "only", only)
+        table = {levels: cell if levels in alone else plain for levels, cell in table.items()}
     return TableObjective(
         name="htpo",
-        axes=(Difficulty(difficulty_threshold), Correctness(), Entropy(high_entropy_fraction, entropy_scope)),
-        table={
-            ("hard", "correct", "low"): Cell(ppo, Detach("lowest", detach_lowest, entropy_scope)),  # G1
-            ("hard", "correct", "high"): Cell(encourage),  # G2
-            ("hard", "wrong", "low"): Cell(ppo),  # G3
-            ("hard", "wrong", "high"): Cell(penalise),  # G4
-            ("easy", "correct", "low"): Cell(ppo),  # G5
-            ("easy", "correct", "high"): Cell(ppo, Detach("highest", detach_highest, entropy_scope)),  # G6
-            ("easy", "wrong", "low"): Cell(ppo),  # G7
-            ("easy", "wrong", "high"): Cell(penalise),  # G8
-        },
+        axes=chosen,
+        table=override(table, cells or {}, entropy_scope),
         aggregate=token_mean,
         clip_low=clip_low,
         clip_high=clip_high,

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from htpo.objectives.baselines import dapo, grpo, ppo
+from htpo.objectives.baselines import cispo, dapo, dr_grpo, entropy_mask, grpo, gspo, ppo, reinforce, sapo
 from htpo.objectives.htpo import htpo
 from htpo.objectives.table import TableObjective
 
-OBJECTIVES: dict[str, Callable[..., TableObjective]] = {f.__name__: f for f in (htpo, dapo, grpo, ppo)}
+OBJECTIVES: dict[str, Callable[..., TableObjective]] = {
+    f.__name__: f for f in (htpo, dapo, grpo, dr_grpo, gspo, sapo, cispo, entropy_mask, ppo, reinforce)
+}
 
 
 def objective_options(name: str) -> dict[str, Any]:

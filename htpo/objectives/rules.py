@@ -6,36 +6,78 @@ gradient (appendix); it makes a stop-gradient term such as c * pi/sg[pi] A (coef
 (coefficient c, weight 0) plain data.
 """
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from htpo.objectives.batch import TokenBatch
 from htpo.objectives.indicators import indicator
+from htpo.objectives.options import check_number
 
 LOG_RATIO_LIMIT = 20.0
 
 Terms = tuple[Tensor, Tensor]
-Rule = Callable[["Ratio"], Terms]
+Rule = Callable[..., Terms]  # (ratio, *, options of the rule) -> (coefficient, weight)
+
+RULES: dict[str, Rule] = {}
+
+
+def register_rule(rule: Rule) -> Rule:
+    """Make a rule known under its function's name, to tables in configurations too."""
+    RULES[rule.__name__] = rule
+    return rule
+
+
+def find_rule(name: object, options: dict[str, object]) -> Rule:
+    """The rule of that name.
+
+    Raises:
+        ValueError: there is none, or it has no such option; the message names it and what there is.
+    """
+    if name not in RULES:
+        raise ValueError(f"unknown rule {name!r}, there are {', '.join(RULES)}")
+    known = [p.name for p in inspect.signature(RULES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option, value in options.items():
+        if option not in known:
+            raise ValueError(f"rule {name!r} has no option {option!r}, it has {', '.join(known) or 'none'}")
+        check_number(option, value, 0, float("inf"), includes_low=False, includes_high=False)
+    return RULES[name]
 
 
 @dataclass(frozen=True)
 class Ratio:
     """The importance ratio r = exp(clamp(log_prob - old_log_prob, -20, 20)) and the range it is clipped to."""
 
-    value: Tensor  # (B, T)
-    slope: Tensor  # (B, T): dr / dlog_prob, that is r inside the clamp and 0 outside
-    advantage: Tensor  # (B, 1) or (B, T)
+    batch: TokenBatch
+    log_ratio: Tensor  # (B, T), 0 outside the mask
+    advantage: Tensor  # (B, 1) or (B, T), finite
     low: float  # 1 - clip_low
     high: float  # 1 + clip_high
 
-    @classmethod
-    def of(cls, log_ratio: Tensor, advantage: Tensor, clip_low: float, clip_high: float) -> "Ratio":
-        value = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp_()
-        slope = indicator(torch.le, log_ratio.abs(), LOG_RATIO_LIMIT).mul_(value)
-        return cls(value, slope, advantage, 1 - clip_low, 1 + clip_high)
+    @cached_property
+    def value(self) -> Tensor:
+        """(B, T): r."""
+        return self.log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp_()
+
+    @cached_property
+    def slope(self) -> Tensor:
+        """(B, T): dr / dlog_prob, that is r inside the clamp and 0 outside."""
+        return indicator(torch.le, self.log_ratio.abs(), LOG_RATIO_LIMIT).mul_(self.value)
+
+    @cached_property
+    def log_prob(self) -> Tensor:
+        """(B, T): of the current policy, 0 outside the mask."""
+        return torch.where(self.batch.mask, self.batch.log_prob.detach().to(self.log_ratio.dtype), 0.0)
+
+    def per_response(self, clip_low: float, clip_high: float) -> "Ratio":
+        """The geometric mean of a response's ratios in place of each of them (GSPO, 2507.18071, eq. 7)."""
+        length = self.batch.mask.sum(1, keepdim=True).clamp(min=1)
+        mean = self.log_ratio.sum(1, keepdim=True) / length
+        return replace(self, log_ratio=mean.expand_as(self.log_ratio), low=1 - clip_low, high=1 + clip_high)
 
     @cached_property
     def below(self) -> Tensor:
@@ -54,6 +96,7 @@ class Ratio:
         return self.below * negative, self.above * positive
 
 
+@register_rule
 def ppo(ratio: Ratio) -> Terms:
     """min(r A, clip(r) A): outside the range, on the side that pays, constant (1707.06347; two bounds: 2503.14476)."""
     at_least = torch.zeros_like(ratio.advantage).masked_fill_(ratio.advantage < 0, ratio.low)
@@ -62,18 +105,21 @@ def ppo(ratio: Ratio) -> Terms:
     return coefficient, indicator(torch.eq, coefficient, ratio.value).mul_(ratio.slope)
 
 
+@register_rule
 def encourage_forking(ratio: Ratio) -> Terms:
     """G2: r > high -> high * pi/sg[pi] A; r < low -> (1/sg[r]) * pi/sg[pi] A; else r A (the paper's table)."""
     coefficient = ratio.value.clamp(max=ratio.high).lerp_(ratio.value.reciprocal(), ratio.below)
     return coefficient, coefficient.clone()
 
 
+@register_rule
 def penalise_forking(ratio: Ratio) -> Terms:
     """G4 and G8: r < low -> low * pi/sg[pi] A; else r A (the paper's table)."""
     coefficient = ratio.value.clamp(min=ratio.low)
     return coefficient, torch.lerp(ratio.slope, coefficient, ratio.below)
 
 
+@register_rule
 def encourage_forking_release(ratio: Ratio) -> Terms:
     """`encourage_forking` as the authors' release computes it: both clipped branches with the sign flipped."""
     coefficient, weight = encourage_forking(ratio)
@@ -81,8 +127,43 @@ def encourage_forking_release(ratio: Ratio) -> Terms:
     return coefficient.mul_(flip), weight.mul_(flip)
 
 
+@register_rule
 def penalise_forking_release(ratio: Ratio) -> Terms:
     """`penalise_forking` as the authors' release computes it: the clipped branch with the sign flipped."""
     coefficient, weight = penalise_forking(ratio)
     flip = 1 - 2 * ratio.below
     return coefficient.mul_(flip), weight.mul_(flip)
+
+
+@register_rule
+def zero(ratio: Ratio) -> Terms:
+    """Nothing: these tokens are not learnt from."""
+    return torch.zeros_like(ratio.value), torch.zeros_like(ratio.value)
+
+
+@register_rule
+def reinforce(ratio: Ratio) -> Terms:
+    """A log pi: the likelihood-ratio gradient, without importance weight (Williams, 1992)."""
+    return ratio.log_prob.clone(), torch.ones_like(ratio.value)
+
+
+@register_rule
+def gspo(ratio: Ratio, *, clip_low: float = 3e-4, clip_high: float = 4e-4) -> Terms:
+    """PPO's clip on the response's ratio s, gradient s A grad log pi at each token (GSPO, 2507.18071, eq. 5)."""
+    return ppo(ratio.per_response(clip_low, clip_high))
+
+
+@register_rule
+def cispo(ratio: Ratio, *, clip_high: float = 4.0) -> Terms:
+    """sg[min(r, 1 + clip_high)] A log pi: the weight is truncated, no token loses its gradient (CISPO, 2506.13585)."""
+    weight = ratio.value.clamp(max=1 + clip_high)
+    return weight * ratio.log_prob, weight
+
+
+@register_rule
+def sapo(ratio: Ratio, *, tau_positive: float = 1.0, tau_negative: float = 1.05) -> Terms:
+    """4 / tau sigmoid(tau (r - 1)) A: a soft gate with a temperature per sign of A (SAPO, 2511.20347, eq. 5 and 6)."""
+    positive = indicator(torch.gt, ratio.advantage, 0)
+    tau = tau_negative + (tau_positive - tau_negative) * positive
+    gate = torch.sigmoid((ratio.value - 1) * tau)
+    return 4 / tau * gate, 4 * gate * (1 - gate) * ratio.slope

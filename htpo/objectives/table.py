@@ -40,9 +40,12 @@ class Cell:
 
     rule: Rule
     detach: Detach | None = None
+    options: tuple[tuple[str, float], ...] = ()  # of the rule
 
     def __str__(self) -> str:
         text = self.rule.__name__.replace("_", " ")
+        if self.options:
+            text += f" ({', '.join(f'{name} {value:g}' for name, value in self.options)})"
         if self.detach and self.detach.fraction:
             text += f", {self.detach.end} {100 * self.detach.fraction:g} % detached per {self.detach.scope}"
         return text
@@ -70,11 +73,13 @@ class TableObjective:
     name: str
     axes: tuple[Axis, ...]
     table: Mapping[tuple[str, ...], Cell]
-    aggregate: Callable[..., Tensor]  # `token_mean` or `sequence_mean`
+    aggregate: Callable[..., Tensor]  # one of `aggregation`
     clip_low: float
     clip_high: float
     dual_clip: float | None
     options: Mapping[str, object] = field(default_factory=dict)  # as resolved by `make_objective`, for the record
+    ratio_level: str = "token"  # or "response": one ratio for all tokens of a response
+    scale_rewards: str = "group"  # advantages divided by the "group"'s standard deviation, or "none"
     dynamic_sampling: bool = False  # whether the method as published resamples prompts without a learning signal
     overlong_shaping: bool = False  # whether the method as published punishes responses close to the length limit
 
@@ -116,11 +121,14 @@ class TableObjective:
         """Value, weight, group and statistics of every token; see `Outcome`."""
         with torch.no_grad():
             part = self.partition(batch, cuts)
-            log_ratio, given = batch.log_ratio(), batch.advantage_column()
+            given = batch.advantage_column()
             advantage = given.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-            ratio = Ratio.of(log_ratio, advantage, self.clip_low, self.clip_high)
+            log_ratio = batch.log_ratio()
+            ratio = Ratio(batch, log_ratio, advantage, 1 - self.clip_low, 1 + self.clip_high)
+            if self.ratio_level == "response":
+                ratio = ratio.per_response(self.clip_low, self.clip_high)
             value, weight = self._apply_table(ratio, part)
-            inputs = log_ratio.add_(part.entropy).add_(given + batch.group_accuracy.unsqueeze(1))
+            inputs = (log_ratio + part.entropy).add_(given + batch.group_accuracy.unsqueeze(1))
             poison = torch.where(batch.mask, inputs.mul_(0), 0.0)  # NaN where an input is not finite, else 0
             attached = from_mask(batch.mask & ~part.detached, weight.dtype).add_(poison)
             value.mul_(attached).mul_(advantage)
@@ -149,14 +157,14 @@ class TableObjective:
 
     def _apply_table(self, ratio: Ratio, part: Partition) -> tuple[Tensor, Tensor]:
         """The coefficient and the weight of every token (see `rules`), dual clip included."""
-        groups_of: dict[Rule, list[int]] = {}
+        groups_of: dict[tuple[Rule, tuple], list[int]] = {}
         for number, (_, cell) in enumerate(self.cells, 1):
-            groups_of.setdefault(cell.rule, []).append(number)
-        (base, _), *others = groups_of.items()
-        coefficient, weight = base(ratio)
-        for rule, numbers in others:
+            groups_of.setdefault((cell.rule, cell.options), []).append(number)
+        ((base, options), _), *others = groups_of.items()
+        coefficient, weight = base(ratio, **dict(options))
+        for (rule, options), numbers in others:
             member = sum(indicator(torch.eq, part.group, number) for number in numbers).to(weight.dtype)
-            for ours, theirs in zip((coefficient, weight), rule(ratio), strict=True):
+            for ours, theirs in zip((coefficient, weight), rule(ratio, **dict(options)), strict=True):
                 ours.lerp_(theirs, member)  # an exact choice, since lerp at weight 0 or 1 returns an end point
         if self.dual_clip is not None:
             cap = torch.full_like(ratio.advantage, torch.inf).masked_fill_(ratio.advantage < 0, self.dual_clip)

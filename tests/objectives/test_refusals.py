@@ -19,10 +19,21 @@ DEFAULTS = {  # SPEC sections 1, 2 and 4
         "detach_lowest": 0.006,
         "detach_highest": 0.02,
         "entropy_scope": "response",
+        "base": "ppo",
+        "axes": ("difficulty", "correctness", "entropy"),
+        "only": None,
+        "cells": None,
+        "plugin": None,
     },
     "dapo": SHARED,
     "grpo": {"clip_low": 0.2, "clip_high": 0.2, "dual_clip": None},
+    "dr_grpo": {"clip_low": 0.2, "clip_high": 0.2},  # 2503.20783
+    "gspo": {"clip_low": 3e-4, "clip_high": 4e-4},  # 2507.18071, section 5.1
+    "sapo": {"tau_positive": 1.0, "tau_negative": 1.05},  # 2511.20347
+    "cispo": {"clip_high": 4.0},
+    "entropy_mask": {"fraction": 0.2, "entropy_scope": "batch", **SHARED},  # 2506.01939
     "ppo": {"clip_low": 0.2, "clip_high": 0.2, "dual_clip": None},
+    "reinforce": {},
 }
 NOT_NUMBERS = [math.nan, math.inf, -math.inf, "0.2", True, [0.2], torch.tensor(0.2)]
 UNUSABLE = {
@@ -35,6 +46,14 @@ UNUSABLE = {
     "high_entropy_fraction": [0, -0.2, 1.01, 20, None, *NOT_NUMBERS],
     "detach_lowest": [-0.006, 1.01, 6, None, *NOT_NUMBERS],
     "detach_highest": [-0.02, 1.01, 2, None, *NOT_NUMBERS],
+    "fraction": [0, -0.2, 1.01, 20, None, *NOT_NUMBERS],
+    "tau_positive": [0, -1.0, None, *NOT_NUMBERS],
+    "tau_negative": [0, -1.0, None, *NOT_NUMBERS],
+    "base": [],  # tables have refusals of their own: test_custom_tables
+    "axes": [],
+    "only": [],
+    "cells": [],
+    "plugin": [],
 }
 USABLE = {
     "variant": ["paper", "release"],
@@ -46,6 +65,14 @@ USABLE = {
     "high_entropy_fraction": [0.001, 1, 1.0],
     "detach_lowest": [0, 1],
     "detach_highest": [0.0, 1.0],
+    "fraction": [0.001, 1],
+    "tau_positive": [0.1, 3],
+    "tau_negative": [0.1, 3],
+    "base": ["ppo", "gspo", "sapo", "cispo", "reinforce", "zero"],
+    "axes": [["entropy"], ["correctness", "position"]],
+    "only": ["hard correct high"],
+    "cells": [{"hard": "zero"}],
+    "plugin": [None, "math"],
 }
 SETTINGS = [(name, option) for name, options in DEFAULTS.items() for option in options]
 
@@ -55,16 +82,20 @@ def test_every_objective_has_the_published_defaults():
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
-def test_an_objective_records_all_its_options_as_resolved(name):
+def test_an_objective_records_all_its_options(name):
     assert make_objective(name).options == DEFAULTS[name]
+
+
+@pytest.mark.parametrize("name", [name for name, options in DEFAULTS.items() if "clip_low" in options])
+def test_an_objective_records_a_changed_option(name):
     assert make_objective(name, clip_low=0.1).options == {**DEFAULTS[name], "clip_low": 0.1}
     assert make_objective(name, clip_low=0.1).clip_low == 0.1
 
 
-@pytest.mark.parametrize("name", ["HTPO", "", "gspo", "TableObjective"])
+@pytest.mark.parametrize("name", ["HTPO", "", "gspo2", "TableObjective"])
 def test_an_unknown_objective_is_refused_with_a_list_of_those_there_are(name):
     for refusing in (make_objective, objective_options):
-        with pytest.raises(ValueError, match=rf"unknown objective {name!r}.*htpo, dapo, grpo, ppo"):
+        with pytest.raises(ValueError, match=rf"unknown objective {name!r}.*htpo, dapo, grpo, .*reinforce"):
             refusing(name)
 
 

@@ -1,0 +1,115 @@
+"""Changing a table from a configuration: other axes, another base, one group alone, single cells."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from htpo.objectives.axes import AXES, Axis
+from htpo.objectives.options import check_fraction
+from htpo.objectives.rules import find_rule
+from htpo.objectives.table import Cell, Detach
+
+Table = Mapping[tuple[str, ...], Cell]
+DETACH = {"detach_lowest": "lowest", "detach_highest": "highest"}
+
+
+def load_plugin(module: str | None) -> None:
+    """Import a user's module, so that the axes and rules it registers are known.
+
+    Raises:
+        ValueError: it cannot be imported.
+    """
+    if module is None:
+        return
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"plugin {module!r} cannot be imported ({error}): is it on PYTHONPATH?") from error
+
+
+def make_axes(given: object, own_options: Mapping[str, Mapping[str, Any]]) -> tuple[Axis, ...]:
+    """Axes from a list of names, or of `{name: options}`; `own_options` are those an objective gives its own axes.
+
+    Raises:
+        ValueError: an axis is unknown or twice there, or does not take its options.
+    """
+    if not isinstance(given, list | tuple):
+        raise ValueError(f"axes is {given!r}, needs a list such as [difficulty, correctness, entropy]")
+    axes: list[Axis] = []
+    names: list[str] = []
+    for entry in given:
+        name, options = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, {})
+        if name not in AXES:
+            raise ValueError(f"unknown axis {name!r}, there are {', '.join(AXES)}")
+        if name in names:
+            raise ValueError(f"axis {name!r} is listed twice")
+        names.append(name)
+        try:
+            axes.append(AXES[name](**{**own_options.get(name, {}), **(options or {})}))
+        except TypeError as error:
+            raise ValueError(f"axis {name!r} cannot be made with {options}: {error}") from error
+    return tuple(axes)
+
+
+def derive(table: Table, parents: Sequence[Axis], axes: Sequence[Axis], base: Cell) -> dict[tuple[str, ...], Cell]:
+    """A table over other axes: what the parent says of every combination of levels, or `base` where it disagrees.
+
+    Leaving an axis out merges cells: where the merged ones agree their rule stays. Adding one splits them: each part
+    keeps the rule.
+    """
+    known = [set(axis.levels) for axis in parents]
+    derived = {}
+    for levels in product(*(axis.levels for axis in axes)):
+        asked = [level for level in levels if any(level in of_axis for of_axis in known)]
+        cells = {cell for parent, cell in table.items() if set(asked) <= set(parent)}
+        derived[levels] = cells.pop() if len(cells) == 1 else base
+    return derived
+
+
+def override(table: Table, changes: object, scope: str) -> dict[tuple[str, ...], Cell]:
+    """The table with some cells replaced.
+
+    Args:
+        changes: what to put where. A key is one or more levels ("hard correct high", "wrong"): all cells that have
+            them; later keys win. A value is the name of a rule, or `{rule: name, detach_lowest: share,
+            detach_highest: share, options of the rule}`.
+        scope: over which detached shares are taken, "response" or "batch".
+
+    Raises:
+        ValueError: no cell has the levels, or the value is not understood.
+    """
+    if not isinstance(changes, dict):
+        raise ValueError(f"cells is {changes!r}, needs a mapping such as {{'hard correct high': ppo}}")
+    changed = dict(table)
+    for key, value in changes.items():
+        for levels in matching(table, "cells", key):
+            changed[levels] = parse_cell(key, value, scope)
+    return changed
+
+
+def matching(table: Table, option: str, key: object) -> list[tuple[str, ...]]:
+    """The cells that have all levels named in `key`. Raises ValueError when there is none."""
+    wanted = set(str(key).replace("/", " ").split())
+    found = [levels for levels in table if wanted and wanted <= set(levels)]
+    if not found:
+        known = sorted({level for levels in table for level in levels})
+        raise ValueError(f"{option}: no cell has the levels {str(key)!r}, levels are {', '.join(known)}")
+    return found
+
+
+def parse_cell(where: str, value: object, scope: str) -> Cell:
+    """One cell from its name or mapping; see `override`."""
+    options = {"rule": value} if isinstance(value, str) else dict(value) if isinstance(value, dict) else {}
+    if "rule" not in options:
+        raise ValueError(f"cells: {where!r} is {value!r}, needs the name of a rule or {{rule: name, ...}}")
+    name = options.pop("rule")
+    ends = [key for key in DETACH if key in options]
+    if len(ends) > 1:
+        raise ValueError(f"cells: {where!r} has both detach_lowest and detach_highest, needs at most one")
+    detach = None
+    for key in ends:
+        share = options.pop(key)
+        check_fraction(f"cells: {key} of {where!r}", share, zero=True)
+        detach = Detach(DETACH[key], share, scope)
+    return Cell(find_rule(name, options), detach, tuple(options.items()))

@@ -1,0 +1,106 @@
+"""Every baseline against its paper's equation, token by token in plain Python."""
+
+import math
+
+import pytest
+import torch
+
+from htpo.objectives import make_objective
+from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
+from tests.objectives import oracle
+from tests.objectives.oracle import Options, Response
+from tests.objectives.samples import as_responses, evaluate, random_batch
+
+LENGTHS = [0, 1, 2, 3, 60, 59, *range(4, 40)]
+Terms = tuple[float, float]  # value, gradient
+
+
+def ratio_of(log_ratio: float) -> Terms:
+    """r and dr / dlog_prob."""
+    ratio = math.exp(max(-20.0, min(20.0, log_ratio)))
+    return ratio, ratio if abs(log_ratio) <= 20 else 0.0
+
+
+def reinforce(response: Response, t: int) -> Terms:
+    return response.advantage[t] * response.log_prob[t], response.advantage[t]
+
+
+def gspo(response: Response, t: int) -> Terms:
+    places = [i for i, inside in enumerate(response.mask) if inside]
+    mean = sum(response.log_prob[i] - response.old_log_prob[i] for i in places) / len(places)
+    (ratio, slope), advantage = ratio_of(mean), response.advantage[t]
+    clipped = max(1 - 3e-4, min(1 + 4e-4, ratio))
+    if clipped * advantage < ratio * advantage:
+        return clipped * advantage, 0.0
+    return ratio * advantage, slope * advantage
+
+
+def cispo(response: Response, t: int) -> Terms:
+    weight = min(ratio_of(response.log_prob[t] - response.old_log_prob[t])[0], 5.0)
+    return weight * response.advantage[t] * response.log_prob[t], weight * response.advantage[t]
+
+
+def sapo(response: Response, t: int) -> Terms:
+    ratio, slope = ratio_of(response.log_prob[t] - response.old_log_prob[t])
+    advantage = response.advantage[t]
+    tau = 1.0 if advantage > 0 else 1.05
+    x = tau * (ratio - 1)
+    gate = 1 / (1 + math.exp(-x)) if x > -700 else 0.0
+    return 4 / tau * gate * advantage, 4 * gate * (1 - gate) * slope * advantage
+
+
+@pytest.mark.parametrize("per_token_advantage", [False, True], ids=["(B,)", "(B, T)"])
+@pytest.mark.parametrize("equation", [reinforce, gspo, cispo, sapo], ids=lambda f: f.__name__)
+def test_a_baseline_equals_its_equation(equation, per_token_advantage):
+    batch = random_batch(0, LENGTHS, per_token_advantage=per_token_advantage)
+    out, gradient = evaluate(make_objective(equation.__name__), batch)
+    for row, response in enumerate(as_responses(batch)):
+        for t, inside in enumerate(response.mask):
+            value, slope = equation(response, t) if inside else (0.0, 0.0)
+            assert out.value[row, t].item() == pytest.approx(value, rel=1e-10, abs=1e-12)
+            assert gradient[row, t].item() == pytest.approx(slope, rel=1e-10, abs=1e-12)
+
+
+def test_gspo_near_the_old_policy_has_responses_inside_and_on_both_sides_of_its_range():
+    batch = random_batch(0, LENGTHS)
+    close = batch.log_prob + (batch.old_log_prob - batch.log_prob) * 1e-4
+    batch = type(batch)(**{**vars(batch), "old_log_prob": close})
+    out, gradient = evaluate(make_objective("gspo"), batch)
+    learnt = set()
+    for row, response in enumerate(as_responses(batch)):
+        for t in [t for t, inside in enumerate(response.mask) if inside]:
+            value, slope = gspo(response, t)
+            assert out.value[row, t].item() == pytest.approx(value, rel=1e-10)
+            assert gradient[row, t].item() == pytest.approx(slope, rel=1e-10)
+            learnt.add((response.advantage[t] > 0, slope != 0))
+    assert learnt == {(True, True), (True, False), (False, True), (False, False)}
+    assert 0 < out.stats["clip/region_fraction"] < 1  # counted on the response's ratio
+
+
+@pytest.mark.parametrize("scope", ["response", "batch"])
+def test_the_80_20_rule_is_dapo_on_the_forks_and_nothing_elsewhere(scope):
+    batch = random_batch(0, LENGTHS)
+    out, gradient = evaluate(make_objective("entropy_mask", entropy_scope=scope), batch)
+    high = [[token.group % 2 == 0 and token.group > 0 for token in row] for row in
+            oracle.htpo_tokens(as_responses(batch), Options(entropy_scope=scope))]  # fmt: skip
+    high = torch.tensor(high)
+    dapo, dapo_gradient = evaluate(make_objective("dapo"), batch)
+    assert torch.equal(out.value, dapo.value * high)
+    assert torch.equal(gradient, dapo_gradient * high)
+    assert torch.equal(out.group, torch.where(high, 2, 1) * batch.mask)
+
+
+def test_dr_grpo_divides_by_responses_times_the_limit():
+    batch = random_batch(0, LENGTHS)
+    value = make_objective("dr_grpo")(batch).value
+    assert torch.equal(value, make_objective("grpo")(batch).value)
+    limit = len(batch.mask) * 100
+    assert fixed_length_mean(value, batch.mask, limit) == pytest.approx(value[batch.mask].sum().item() / limit)
+    assert fixed_length_mean(value, batch.mask) == pytest.approx(value[batch.mask].sum().item() / batch.mask.numel())
+    garbage = value.masked_fill(~batch.mask, torch.nan)
+    assert fixed_length_mean(garbage, batch.mask) == fixed_length_mean(value, batch.mask)
+
+
+def test_methods_with_the_same_token_objective_differ_in_how_it_is_aggregated():
+    assert make_objective("gspo").aggregate is sequence_mean
+    assert make_objective("cispo").aggregate is token_mean
