@@ -3,6 +3,7 @@
 import difflib
 import json
 import logging
+import sys
 import time
 from importlib import resources
 from pathlib import Path
@@ -29,6 +30,7 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
         values = _stored_options(flags) or values
     values |= flags
     values.setdefault("output_dir", f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    sys.path.append(str(Path.cwd()))  # where a plugin of the user's own lies
     values = fold_objective_options(values)
     for library in QUIET:
         logging.getLogger(library).setLevel(logging.ERROR)

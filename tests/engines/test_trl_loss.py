@@ -6,7 +6,7 @@ from trl import GRPOTrainer
 
 from htpo.engines.trl import NonFiniteError
 from htpo.engines.trl.token_batch import policy_mask
-from htpo.objectives import TokenBatch, make_objective, sequence_mean, token_mean
+from htpo.objectives import TokenBatch, fixed_length_mean, make_objective
 from tests.engines.tiny import config, scripted_reward, scripted_rollouts, step_once, sums_dataset, trainer
 
 
@@ -41,7 +41,20 @@ def gradient(host, loss):
 
 @pytest.mark.parametrize(
     ("objective", "options"),
-    [("htpo", {}), ("htpo", {"variant": "release"}), ("dapo", {}), ("grpo", {}), ("ppo", {"dual_clip": 1.5})],
+    [
+        ("htpo", {}),
+        ("htpo", {"variant": "release"}),
+        ("htpo", {"base": "gspo", "axes": ["correctness", "entropy", "position"]}),
+        ("dapo", {}),
+        ("grpo", {}),
+        ("dr_grpo", {}),
+        ("gspo", {}),
+        ("sapo", {}),
+        ("cispo", {}),
+        ("entropy_mask", {}),
+        ("reinforce", {}),
+        ("ppo", {"dual_clip": 1.5}),
+    ],
 )
 def test_loss_and_gradient_are_those_of_the_objective(tiny_model, tmp_path, objective, options):
     host = trainer(
@@ -69,28 +82,48 @@ def test_loss_and_gradient_are_those_of_the_objective(tiny_model, tmp_path, obje
         inputs["correct"],
         inputs["group_accuracy"],
     )
-    aggregate = sequence_mean if objective == "grpo" else token_mean
-    expected = aggregate(-make_objective(objective, **options)(batch).value, batch.mask)
+    asked = make_objective(objective, **options)
+    limit = {fixed_length_mean: len(batch.mask) * host.max_completion_length}.get(asked.aggregate)
+    expected = asked.aggregate(-asked(batch).value, batch.mask, limit)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-6)
     torch.testing.assert_close(ours, gradient(host, expected), rtol=2e-3, atol=1e-6)
     assert ours.abs().max() > 1e-4
 
 
-@pytest.mark.parametrize(("objective", "loss_type"), [("ppo", "dapo"), ("grpo", "grpo")])
+@pytest.mark.parametrize(
+    ("objective", "loss_type", "settings"),
+    [
+        ("ppo", "dapo", {}),
+        ("grpo", "grpo", {}),
+        ("dr_grpo", "dr_grpo", {}),
+        ("gspo", "grpo", {"importance_sampling_level": "sequence", "epsilon_low": 3e-4, "epsilon_high": 4e-4}),
+        ("sapo", "sapo", {}),
+        ("cispo", "cispo", {"epsilon_high": 5.0}),
+    ],
+)
 @pytest.mark.parametrize("beta", [0.0, 0.1])
-def test_ppo_and_grpo_equal_the_losses_trl_publishes(tiny_model, tmp_path, objective, loss_type, beta):
+def test_a_loss_that_trl_publishes_too_is_the_same(tiny_model, tmp_path, objective, loss_type, settings, beta):
     host = trainer(
         tiny_model,
-        config(tmp_path, objective=objective, updates_per_generation=1, per_device_train_batch_size=32, beta=beta),
+        config(
+            tmp_path,
+            objective=objective,
+            updates_per_generation=1,
+            per_device_train_batch_size=32,
+            beta=beta,
+            use_bias_correction_kl=objective != "gspo",  # TRL would correct the KL term by the response's ratio
+            dynamic_sampling=False,
+            overlong_buffer=0,
+        ),
     )
     inputs = one_micro_batch(host)
     if beta:
         inputs["ref_per_token_logps"] = inputs["old_per_token_logps"] + 0.2
     host.current_gradient_accumulation_steps = 1
-    assert host.loss_type == loss_type
     ours = host._compute_loss(host.model, inputs)
     our_gradient = gradient(host, ours)
-    host.epsilon_low = host.epsilon_high = 0.2
+    for name, value in {"epsilon_low": 0.2, "epsilon_high": 0.2, "loss_type": loss_type, **settings}.items():
+        setattr(host, name, value)
     theirs = GRPOTrainer._compute_loss(host, host.model, inputs)
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
     torch.testing.assert_close(our_gradient, gradient(host, theirs), rtol=1e-4, atol=1e-7)
@@ -102,9 +135,10 @@ def test_ppo_and_grpo_equal_the_losses_trl_publishes(tiny_model, tmp_path, objec
         {"objective": "htpo"},
         {"objective": "htpo", "objective_options": {"entropy_scope": "batch"}},
         {"objective": "grpo"},
+        {"objective": "dr_grpo"},
         {"objective": "dapo", "overlong_buffer": 4},
     ],
-    ids=["htpo", "htpo-batch-scope", "grpo", "dapo"],
+    ids=["htpo", "htpo-batch-scope", "grpo", "dr_grpo", "dapo"],
 )
 def test_the_update_does_not_depend_on_how_the_batch_is_cut(tiny_model, tmp_path, options):
     _, whole = step_once(tiny_model, tmp_path, per_device_train_batch_size=64, **options)

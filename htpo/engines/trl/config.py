@@ -9,10 +9,13 @@ import torch
 from trl import GRPOConfig
 
 from htpo.errors import UserError
-from htpo.objectives import TableObjective, make_objective, sequence_mean
+from htpo.objectives import OBJECTIVES, TableObjective, fixed_length_mean, make_objective, sequence_mean, token_mean
 
 # The share of the response limit over which DAPO's soft overlong punishment falls: 4096 of 20480 tokens.
 OVERLONG_BUFFER_SHARE = 0.2
+
+HOST_LOSS = {token_mean: "dapo", sequence_mean: "grpo", fixed_length_mean: "dr_grpo"}
+"""TRL's loss type with the same aggregation as the objective's."""
 
 _CLIP_REASON = "the clip range belongs to the objective: set {} in objective_options"
 _LOSS_REASON = "the objective replaces TRL's loss"
@@ -21,7 +24,7 @@ WITHOUT_EFFECT = {
     "epsilon": _CLIP_REASON.format("clip_low"),
     "epsilon_high": _CLIP_REASON.format("clip_high"),
     "delta": _CLIP_REASON.format("dual_clip"),
-    "importance_sampling_level": "the objective works on token ratios",
+    "importance_sampling_level": "the objective decides which ratio it takes (gspo: the response's)",
     "top_entropy_quantile": "it would drop tokens behind the objective's back",
     "off_policy_mask_threshold": "it reads the sign of the advantage after the objective has weighted it",
     **dict.fromkeys(["sapo_temperature_neg", "sapo_temperature_pos"], _LOSS_REASON),
@@ -43,7 +46,7 @@ class HTPOConfig(GRPOConfig):
 
     logging_steps: float = field(default=1, metadata={"help": "Log metrics every so many updates."})
     objective: str = field(
-        default="htpo", metadata={"help": "Objective by name: htpo, dapo, grpo or ppo (htpo.objectives)."}
+        default="htpo", metadata={"help": f"Objective by name: {', '.join(OBJECTIVES)} (htpo.objectives)."}
     )
     objective_options: dict[str, Any] | str | None = field(
         default=None,
@@ -53,7 +56,7 @@ class HTPOConfig(GRPOConfig):
         default=None,
         metadata={
             "help": "Replace prompts whose answers are all right or all wrong by fresh ones until the batch is full. "
-            "Default: as the method was published (htpo and dapo: yes; grpo and ppo: no)."
+            "Default: as the method was published (htpo, dapo, cispo, entropy_mask: yes)."
         },
     )
     max_generation_rounds: int = field(
@@ -63,8 +66,8 @@ class HTPOConfig(GRPOConfig):
         default=None,
         metadata={
             "help": "Soft overlong punishment: the reward falls linearly over this many tokens before "
-            "max_completion_length; 0 switches it off. Default: as the method was published (htpo and dapo: a fifth "
-            "of max_completion_length; grpo and ppo: 0)."
+            "max_completion_length; 0 switches it off. Default: as the method was published (a fifth of "
+            "max_completion_length where it has dynamic sampling, else 0)."
         },
     )
     overlong_factor: float = field(
@@ -141,13 +144,16 @@ class HTPOConfig(GRPOConfig):
 
     def _refuse_options_without_effect(self, objective: TableObjective) -> None:
         defaults = {f.name: f.default for f in fields(GRPOConfig)}
-        # TRL's loss types with the same aggregation as the objective's.
-        loss_type = "grpo" if objective.aggregate is sequence_mean else "dapo"
+        loss_type = HOST_LOSS[objective.aggregate]
         for name, reason in WITHOUT_EFFECT.items():
             value = getattr(self, name)
             if value != defaults[name] and (name, value) != ("loss_type", loss_type):
                 raise UserError(f"{name}={value!r} would have no effect under objective {self.objective!r}: {reason}")
         self.loss_type = loss_type
+        if objective.scale_rewards == "none":
+            if self.scale_rewards not in (defaults["scale_rewards"], "none", False):
+                raise UserError(f"scale_rewards={self.scale_rewards!r}: {self.objective} is defined without, drop it")
+            self.scale_rewards = "none"
 
     def _settle_overlong_buffer(self, objective: TableObjective) -> None:
         limit = self.max_completion_length

@@ -36,7 +36,8 @@ def print_plan(
     output: str,
 ) -> None:
     """Print what is about to happen."""
-    options = ", ".join(f"{name} {value}" for name, value in objective.options.items())
+    options = ", ".join(f"{name} {value}" for name, value in objective.options.items() if value is not None)
+    scaled = "divided by the group's standard deviation" if objective.scale_rewards == "group" else "not scaled"
     sampling = f"at most {config.max_generation_rounds} rounds" if config.dynamic_sampling else "off"
     overlong = f"over the last {config.overlong_buffer} tokens" if config.overlong_buffer else "off"
     table = Table.grid(padding=(0, 2))
@@ -44,6 +45,7 @@ def print_plan(
         "policy": policy,
         "task": task,
         "objective": f"[bold]{objective.name}[/] ({escape(options)})",
+        "loss": f"{objective.aggregate.__name__.replace('_', ' ')}; advantages group-relative, {scaled}",
         "batch": batch_words(config),
         "dynamic sampling": f"{sampling}; soft overlong punishment {overlong}",
         "held-out": measured,

@@ -288,8 +288,9 @@ class HTPOTrainer(GRPOTrainer):
         if self.use_vllm and self.vllm_importance_sampling_correction:
             gap = gap * inputs["importance_sampling_ratio"]
         steps = self.args.gradient_accumulation_steps if mode == "train" else 1
-        if self.loss_type == "grpo":
-            return self.objective.aggregate(gap, batch.mask, len(gap)) / steps
+        if self.loss_type != "dapo":
+            limit = self.max_completion_length if self.loss_type == "dr_grpo" else 1
+            return self.objective.aggregate(gap, batch.mask, len(gap) * limit) / steps
         tokens = inputs["num_items_in_batch"].clamp(min=1) / self.accelerator.num_processes
         if mode == "train":
             tokens = tokens * steps / self.args.steps_per_generation
