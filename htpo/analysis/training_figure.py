@@ -11,13 +11,11 @@ from matplotlib.figure import Figure
 from htpo.errors import UserError
 from htpo.runs import RunDirectory
 
-# Okabe & Ito's palette, told apart by colour-blind readers; hard prompts solid, easy ones dashed.
+# Okabe & Ito's palette, told apart by colour-blind readers; the table's first half (HTPO: hard prompts) is solid.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
-GROUP_COLOURS = (SKY, BLUE, ORANGE, VERMILION, SKY, BLUE, ORANGE, VERMILION)
-GROUP_NAMES = ("hard correct low", "hard correct high", "hard wrong low", "hard wrong high")
-GROUP_NAMES += tuple(name.replace("hard", "easy") for name in GROUP_NAMES)
+GROUP_COLOURS = (SKY, BLUE, ORANGE, VERMILION)
 OVERALL = ("accuracy", "reward", "entropy", "completions/mean_length")
 
 
@@ -30,11 +28,14 @@ def draw_training_figure(run: RunDirectory) -> Path:
     records = [record for record in run.read_metrics() if "accuracy" in record]
     if not records:
         raise UserError(f"{run.path} has no training metrics to draw: train at least one update")
-    groups = sorted({key.split("/")[1] for record in records for key in record if key.startswith("group/")})
+    found = {key.split("/")[1] for record in records for key in record if key.startswith("group/")}
+    groups = sorted(found, key=lambda name: int(name.removeprefix("G")))
     folder = run.path / "figures"
     folder.mkdir(exist_ok=True)
     _write_data(folder / "training.csv", records, ["step", *OVERALL, *(f"group/{g}/entropy" for g in groups)])
-    figure = _draw(records, groups, _title(run))
+    table = (run.read_json("objective.json") or {}).get("table", [])
+    labels = {line.split()[0]: line.split(":")[0].replace(" / ", " ") for line in table}
+    figure = _draw(records, {name: labels.get(name, name) for name in groups}, _title(run))
     for suffix in ("png", "svg"):
         figure.savefig(folder / f"training.{suffix}", dpi=150)
     return folder / "training.png"
@@ -53,24 +54,16 @@ def _write_data(path: Path, records: list[dict[str, Any]], columns: list[str]) -
         writer.writerows(records)
 
 
-def _draw(records: list[dict[str, Any]], groups: list[str], title: str) -> Figure:
+def _draw(records: list[dict[str, Any]], groups: dict[str, str], title: str) -> Figure:
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     figure.suptitle(title)
     accuracy, entropy, length, reward = figure.subplots(2, 2).flat
     _curve(accuracy, records, "accuracy", BLUE)
     accuracy.set(title="accuracy of sampled responses", ylabel="share correct", ylim=(0, 1))
     _curve(entropy, records, "entropy", BLACK, label="all tokens", width=2)
-    for name in groups:
-        number = int(name.removeprefix("G"))
-        known = number <= len(GROUP_NAMES)
-        _curve(
-            entropy,
-            records,
-            f"group/{name}/entropy",
-            GROUP_COLOURS[(number - 1) % len(GROUP_COLOURS)],
-            label=f"{name} {GROUP_NAMES[number - 1]}" if known else name,
-            style="-" if number <= 4 else "--",
-        )
+    for index, (name, label) in enumerate(groups.items()):
+        colour, style = GROUP_COLOURS[index % len(GROUP_COLOURS)], "-" if index < len(groups) / 2 else "--"
+        _curve(entropy, records, f"group/{name}/entropy", colour, label=label, style=style)
     entropy.set(title="token entropy by group", ylabel="nats per token")
     entropy.legend(fontsize="x-small", ncols=2)
     _curve(length, records, "completions/mean_length", GREEN)

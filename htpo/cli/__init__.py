@@ -42,7 +42,7 @@ def train(
       --prompt_column, --answer_column, --verifier math
 
     [bold]How[/]
-      --objective           htpo (default), dapo, grpo, ppo
+      --objective           htpo (default), dapo, grpo, dr_grpo, gspo, sapo, cispo, entropy_mask, ppo, reinforce
       --variant release, --clip_high 0.3, ...   options of the objective
       --prompts_per_generation, --num_generations, --updates_per_generation
       --learning_rate, --max_steps, --max_completion_length
@@ -59,6 +59,23 @@ def train(
         list_options()
     else:
         train_from_arguments(context.args)
+
+
+@app.command(epilog="A study stopped half-way goes on when the command is given again.")
+def study(
+    file: Annotated[str, typer.Argument(help="A .yaml file, or a built-in study: smoke, number_path.")],
+    output_dir: Annotated[str | None, typer.Option("--output_dir", help="Default: runs/study-NAME.")] = None,
+    parallel: Annotated[int | None, typer.Option("--parallel", help="Runs at once; default: one per core.")] = None,
+    report_only: Annotated[bool, typer.Option("--report-only", help="Redo tables and figures; train nothing.")] = False,
+) -> None:
+    """Compare methods: train methods x tasks x seeds from one recipe, and report with intervals and paired tests.
+
+    FILE names `methods` and `tasks` (each `name: {option: value}`, the options of `htpo train`) and `seeds`, and may
+    name a `recipe`, `options` of all runs, the `reference` method and how many runs go in `parallel`.
+    """
+    from htpo.cli.study import run_study
+
+    raise typer.Exit(run_study(file, output_dir, parallel, report_only))
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from htpo.runs import RunDirectory
 def make_run(path, updates, groups=("G1", "G2")):
     run = RunDirectory(path / "run")
     run.create({"objective": "htpo", "objective_options": {"variant": "release"}})
+    run.write_json("objective.json", {"table": [f"{name} hard / wrong: ppo" for name in groups]})
     for step in range(1, updates + 1):
         entropies = {f"group/{name}/entropy": math.nan if step == 2 else 1 / step for name in groups}
         overall = {"accuracy": step / 20, "reward": 0.1, "entropy": 0.3, "completions/mean_length": 17.0}
@@ -28,7 +29,9 @@ def test_the_figure_and_its_data_are_written(tmp_path, groups):
     path = draw_training_figure(run)
     assert path == run.path / "figures" / "training.png"
     assert imread(path).std() > 0.05  # something was drawn
-    assert (run.path / "figures" / "training.svg").read_text().startswith("<?xml")
+    drawn = (run.path / "figures" / "training.svg").read_text()
+    assert drawn.startswith("<?xml")
+    assert all(f"<!-- {name} hard wrong -->" in drawn for name in groups)
     with (run.path / "figures" / "training.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["accuracy"] for row in rows] == [str(step / 20) for step in range(1, 11)]

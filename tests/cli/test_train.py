@@ -207,7 +207,7 @@ def test_a_recipe_file_and_flags_meet_in_the_stored_config(tmp_path):
     assert done.returncode == 0, done.stderr
     run = RunDirectory(tmp_path / "run")
     assert run.config["objective_options"] == {"clip_high": 0.3}
-    assert run.read_json("summary.json")["objective_options"] == {"clip_low": 0.2, "clip_high": 0.3, "dual_clip": 10.0}
+    assert run.read_json("summary.json")["objective"]["options"] == {"clip_low": 0.2, "clip_high": 0.3, "dual_clip": 10.0}
     assert not list(run.path.glob("checkpoint-*"))
     assert json.loads((run.path / "metrics.jsonl").read_text().splitlines()[0])["step"] == 1
 

@@ -25,10 +25,11 @@ from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.engines.trl.verifier_reward import VerifierReward
 from htpo.errors import UserError
 from htpo.evaluate import PassRates, evaluate_task
+from htpo.objectives import TableObjective
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.tasks import Task, check_prompt_lengths, load_task
 
-BUILT_IN_POLICIES = {"number_path": Path(htpo.__file__).parent / "assets" / "number_path"}
+BUILT_IN_POLICIES = {name: Path(htpo.__file__).parent / "assets" / name for name in htpo.tasks.PUZZLE_FAMILIES}
 CHECKPOINT_COPIES = 4  # a parameter in a checkpoint: itself, its gradient's two moments, and slack for the rest
 
 
@@ -67,6 +68,7 @@ class Job:
             self._rewind(directory, checkpoint)
         elif main:
             directory.create(self.resolved)
+            directory.write_json("objective.json", _in_words(trainer.objective))
         self._print_plan(task, trainer, directory)
         with writing(directory.path):
             before = self._measure("before", trainer, task, tokenizer, directory)
@@ -240,9 +242,7 @@ class Job:
 
     def _finish(self, trainer, directory: RunDirectory, before, after, seconds: float) -> dict[str, Any]:
         summary = {
-            "objective": trainer.objective.name,
-            "objective_options": dict(trainer.objective.options),
-            "objective_table": trainer.objective.describe(),
+            "objective": _in_words(trainer.objective),
             "updates": trainer.state.global_step,
             "seconds": seconds,
             "run": str(directory.path),
@@ -258,3 +258,8 @@ class Job:
         directory.write_json("summary.json", summary)
         print_summary(self.console, summary, before, after)
         return summary
+
+
+def _in_words(objective: TableObjective) -> dict[str, Any]:
+    """The objective and the table in force, for the record."""
+    return {"name": objective.name, "options": dict(objective.options), "table": objective.describe()}
