@@ -103,7 +103,9 @@ class Position:
         return from_mask(place >= self.share * length, torch.int8)
 
 
-def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, largest: bool) -> Tensor:
+def rank_cut(
+    values: Tensor, member: Tensor, fraction: float, scope: str, *, largest: bool, among: Tensor | None = None
+) -> Tensor:
     """The k-th largest (or smallest) member's value, k = max(floor(fraction * members), 1), per response or batch.
 
     The product is floored exactly, the fraction being the decimal it is written as. Cost is linear in the tokens and
@@ -114,15 +116,17 @@ def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, lar
         member: (B, T) int8, 1 or 0.
         fraction: in (0, 1].
         scope: "response" or "batch".
+        among: (B, T) int8: what the fraction is taken of, where that is not the members themselves.
 
     Returns:
-        (B, 1) for scope "response", (1, 1) for "batch"; without members an infinity that excludes nothing.
+        (B, 1) for scope "response", (1, 1) for "batch"; with fewer than k members an infinity that excludes nothing.
     """
+    among = member if among is None else among
     if scope == "batch":
-        values, member = values.reshape(1, -1), member.reshape(1, -1)
+        values, member, among = (x.reshape(1, -1) for x in (values, member, among))
     exact = _as_written(fraction)
     most = max(values.shape[1] * exact.numerator // exact.denominator, 1)
-    rank = (member.sum(1, keepdim=True) * exact.numerator // exact.denominator).clamp(min=1)
+    rank = (among.sum(1, keepdim=True) * exact.numerator // exact.denominator).clamp(min=1)
     worst = -torch.inf if largest else torch.inf
     reach = (member.to(values.dtype) - 0.5) * -worst  # the best infinity for members, the worst one for the others
     ranked = torch.minimum(values, reach) if largest else torch.maximum(values, reach)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 from htpo.objectives import rules
 from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
-from htpo.objectives.axes import Entropy
+from htpo.objectives.axes import Axis, Entropy
+from htpo.objectives.covariance import Covariance, CovarianceBand
 from htpo.objectives.options import check_choice, check_clipping, check_fraction
 from htpo.objectives.table import Cell, TableObjective
 
@@ -124,6 +125,47 @@ def entropy_mask(
         clip_high=clip_high,
         dual_clip=dual_clip,
         **DAPO_SAMPLING,
+    )
+
+
+def clip_cov(*, share: float = 2e-4, low: float = 1.0, high: float = 5.0) -> TableObjective:
+    """Clip-Cov (2505.22617, eq. 12 and 13): r A without a clip, and nothing at a few tokens of high covariance.
+
+    Differs from `dapo` in what is kept from growing: not the ratio but the tokens that drive entropy down.
+
+    Args:
+        share: how many tokens are detached, of all policy tokens of the batch.
+        low, high: the band of (log_prob - mean) (A - mean) among which they are drawn.
+    """
+    axis = CovarianceBand(share, low, high)
+    table = {("usual",): Cell(rules.importance), ("drawn",): Cell(rules.zero)}
+    return _by_covariance("clip_cov", axis, table)
+
+
+def kl_cov(*, share: float = 2e-3, coefficient: float = 1.0) -> TableObjective:
+    """KL-Cov (2505.22617, eq. 14 and 15): r A without a clip, and a KL penalty on the tokens of highest covariance.
+
+    Args:
+        share: share of the batch's policy tokens that are penalised (the paper: 2e-3 at 7 B parameters, 2e-4 at 32 B).
+        coefficient: of the penalty, |log r|.
+    """
+    options = {"coefficient": coefficient}
+    penalised = Cell(rules.find_rule("kl_penalised", options), options=tuple(options.items()))
+    table = {("usual",): Cell(rules.importance), ("covarying",): penalised}
+    return _by_covariance("kl_cov", Covariance(share), table)
+
+
+def _by_covariance(name: str, axis: Axis, table: Mapping[tuple[str, ...], Cell]) -> TableObjective:
+    """The clip range is that against which clip shares are counted; these methods have none."""
+    return TableObjective(
+        name=name,
+        axes=(axis,),
+        table=table,
+        aggregate=token_mean,
+        clip_low=0.2,
+        clip_high=0.2,
+        dual_clip=None,
+        dynamic_sampling=True,
     )
 
 

@@ -5,12 +5,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from htpo.objectives.baselines import cispo, dapo, dr_grpo, entropy_mask, grpo, gspo, ppo, reinforce, sapo
+from htpo.objectives import baselines as b
 from htpo.objectives.htpo import htpo
 from htpo.objectives.table import TableObjective
 
 OBJECTIVES: dict[str, Callable[..., TableObjective]] = {
-    f.__name__: f for f in (htpo, dapo, grpo, dr_grpo, gspo, sapo, cispo, entropy_mask, ppo, reinforce)
+    f.__name__: f
+    for f in (
+        htpo,
+        *(b.dapo, b.grpo, b.dr_grpo, b.gspo, b.sapo, b.cispo),
+        *(b.entropy_mask, b.clip_cov, b.kl_cov, b.ppo, b.reinforce),
+    )
 }
 
 

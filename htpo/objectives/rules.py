@@ -167,3 +167,21 @@ def sapo(ratio: Ratio, *, tau_positive: float = 1.0, tau_negative: float = 1.05)
     tau = tau_negative + (tau_positive - tau_negative) * positive
     gate = torch.sigmoid((ratio.value - 1) * tau)
     return 4 / tau * gate, 4 * gate * (1 - gate) * ratio.slope
+
+
+@register_rule
+def importance(ratio: Ratio) -> Terms:
+    """r A, without any clip."""
+    return ratio.value.clone(), ratio.slope.clone()
+
+
+@register_rule
+def kl_penalised(ratio: Ratio, *, coefficient: float = 1.0) -> Terms:
+    """r A - coefficient |log r|: the penalty of KL-Cov, |log r| as its authors estimate the divergence (2505.22617).
+
+    A token with A = 0 feels no penalty, for terms are multiples of A.
+    """
+    apart = indicator(torch.ne, ratio.advantage, 0)
+    per_advantage = coefficient * apart / (ratio.advantage + (1 - apart))
+    penalty = ratio.log_ratio.abs() * per_advantage
+    return ratio.value - penalty, ratio.slope - ratio.log_ratio.sign() * per_advantage

@@ -52,6 +52,8 @@ def gradient(host, loss):
         ("sapo", {}),
         ("cispo", {}),
         ("entropy_mask", {}),
+        ("clip_cov", {"low": 0.1, "high": 5.0, "share": 0.1}),
+        ("kl_cov", {"share": 0.1}),
         ("reinforce", {}),
         ("ppo", {"dual_clip": 1.5}),
     ],
@@ -136,9 +138,10 @@ def test_a_loss_that_trl_publishes_too_is_the_same(tiny_model, tmp_path, objecti
         {"objective": "htpo", "objective_options": {"entropy_scope": "batch"}},
         {"objective": "grpo"},
         {"objective": "dr_grpo"},
+        {"objective": "kl_cov", "objective_options": {"share": 0.1}},
         {"objective": "dapo", "overlong_buffer": 4},
     ],
-    ids=["htpo", "htpo-batch-scope", "grpo", "dr_grpo", "dapo"],
+    ids=["htpo", "htpo-batch-scope", "grpo", "dr_grpo", "kl_cov", "dapo"],
 )
 def test_the_update_does_not_depend_on_how_the_batch_is_cut(tiny_model, tmp_path, options):
     _, whole = step_once(tiny_model, tmp_path, per_device_train_batch_size=64, **options)

@@ -7,9 +7,10 @@ import torch
 
 from htpo.objectives import make_objective
 from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
+from htpo.objectives.covariance import draw
 from tests.objectives import oracle
 from tests.objectives.oracle import Options, Response
-from tests.objectives.samples import as_responses, evaluate, random_batch
+from tests.objectives.samples import as_responses, evaluate, random_batch, rows_of
 
 LENGTHS = [0, 1, 2, 3, 60, 59, *range(4, 40)]
 Terms = tuple[float, float]  # value, gradient
@@ -104,3 +105,71 @@ def test_dr_grpo_divides_by_responses_times_the_limit():
 def test_methods_with_the_same_token_objective_differ_in_how_it_is_aggregated():
     assert make_objective("gspo").aggregate is sequence_mean
     assert make_objective("cispo").aggregate is token_mean
+
+
+def covariances(responses: list[Response]) -> dict[tuple[int, int], float]:
+    """By (response, position), in plain Python."""
+    tokens = [(i, t) for i, r in enumerate(responses) for t, inside in enumerate(r.mask) if inside]
+    log_prob = sum(responses[i].log_prob[t] for i, t in tokens) / len(tokens)
+    advantage = sum(responses[i].advantage[t] for i, t in tokens) / len(tokens)
+    return {(i, t): (responses[i].log_prob[t] - log_prob) * (responses[i].advantage[t] - advantage) for i, t in tokens}
+
+
+def test_kl_cov_penalises_the_tokens_of_highest_covariance():
+    batch = random_batch(0, LENGTHS)
+    responses = as_responses(batch)
+    out, gradient = evaluate(make_objective("kl_cov", share=0.05, coefficient=0.3), batch)
+    by_covariance = covariances(responses)
+    chosen = sorted(by_covariance, key=by_covariance.get, reverse=True)[: int(0.05 * len(by_covariance))]
+    assert out.stats["group/G2/token_share"].item() == pytest.approx(len(chosen) / len(by_covariance))
+    for i, t in by_covariance:
+        log_ratio = responses[i].log_prob[t] - responses[i].old_log_prob[t]
+        (ratio, slope), advantage = ratio_of(log_ratio), responses[i].advantage[t]
+        penalty, pull = (0.3 * abs(log_ratio), 0.3 * math.copysign(1, log_ratio)) if (i, t) in chosen else (0.0, 0.0)
+        assert out.value[i, t].item() == pytest.approx(ratio * advantage - penalty, rel=1e-10, abs=1e-12)
+        assert gradient[i, t].item() == pytest.approx(slope * advantage - pull, rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.9])
+def test_clip_cov_detaches_a_draw_of_the_tokens_in_the_band(share):
+    batch = random_batch(0, LENGTHS)
+    responses = as_responses(batch)
+    objective = make_objective("clip_cov", share=share, low=0.2, high=0.8)
+    out, gradient = evaluate(objective, batch)
+    by_covariance = covariances(responses)
+    band = {place for place, value in by_covariance.items() if 0.2 < value < 0.8}
+    drawn = {tuple(place) for place in (out.group == 2).nonzero().tolist()}
+    assert drawn <= band
+    assert len(drawn) == min(int(share * len(by_covariance)), len(band))
+    for i, t in by_covariance:
+        ratio, slope = ratio_of(responses[i].log_prob[t] - responses[i].old_log_prob[t])
+        kept = (i, t) not in drawn
+        assert out.value[i, t].item() == pytest.approx(kept * ratio * responses[i].advantage[t], rel=1e-10)
+        assert gradient[i, t].item() == pytest.approx(kept * slope * responses[i].advantage[t], rel=1e-10)
+
+
+def test_the_draw_is_spread_over_the_band():
+    values = [draw(random_batch(seed, [60] * 40, gaps=False)).flatten() for seed in range(3)]
+    lots = torch.cat(values)
+    assert lots.min() >= 0
+    assert lots.max() < 1
+    assert abs(lots.mean() - 0.5) < 0.02
+    assert torch.histc(lots, 10, 0, 1).std() / len(lots) < 0.01
+
+
+def test_no_token_in_the_band_means_none_is_drawn():
+    out = make_objective("clip_cov", low=1e6, high=1e7)(random_batch(0, LENGTHS))
+    assert not (out.group == 2).any()
+
+
+@pytest.mark.parametrize("name", ["kl_cov", "clip_cov", "entropy_mask"])
+def test_with_the_whole_batch_s_cuts_parts_equal_the_whole(name):
+    options = {"clip_cov": {"low": 0.2, "high": 0.8, "share": 0.05}}.get(name, {})
+    objective, batch = make_objective(name, **options), random_batch(0, LENGTHS)
+    whole, gradient = evaluate(objective, batch)
+    cuts = objective.partition(batch).cuts
+    for rows in (slice(0, 5), slice(5, 20), slice(20, None)):
+        part, part_gradient = evaluate(objective, rows_of(batch, rows), cuts)
+        torch.testing.assert_close(part.value, whole.value[rows], rtol=1e-12, atol=0)
+        torch.testing.assert_close(part_gradient, gradient[rows], rtol=1e-12, atol=0)
+        assert torch.equal(part.group, whole.group[rows])

@@ -32,6 +32,8 @@ DEFAULTS = {  # SPEC sections 1, 2 and 4
     "sapo": {"tau_positive": 1.0, "tau_negative": 1.05},  # 2511.20347
     "cispo": {"clip_high": 4.0},
     "entropy_mask": {"fraction": 0.2, "entropy_scope": "batch", **SHARED},  # 2506.01939
+    "clip_cov": {"share": 2e-4, "low": 1.0, "high": 5.0},  # 2505.22617
+    "kl_cov": {"share": 2e-3, "coefficient": 1.0},
     "ppo": {"clip_low": 0.2, "clip_high": 0.2, "dual_clip": None},
     "reinforce": {},
 }
@@ -49,6 +51,10 @@ UNUSABLE = {
     "fraction": [0, -0.2, 1.01, 20, None, *NOT_NUMBERS],
     "tau_positive": [0, -1.0, None, *NOT_NUMBERS],
     "tau_negative": [0, -1.0, None, *NOT_NUMBERS],
+    "share": [],
+    "low": [],
+    "high": [],
+    "coefficient": [0, -1.0, None, *NOT_NUMBERS],
     "base": [],  # tables have refusals of their own: test_custom_tables
     "axes": [],
     "only": [],
@@ -68,6 +74,10 @@ USABLE = {
     "fraction": [0.001, 1],
     "tau_positive": [0.1, 3],
     "tau_negative": [0.1, 3],
+    "share": [1e-4, 1],
+    "low": [0.5, -3.0],
+    "high": [1.5, 100.0],
+    "coefficient": [0.01, 3],
     "base": ["ppo", "gspo", "sapo", "cispo", "reinforce", "zero"],
     "axes": [["entropy"], ["correctness", "position"]],
     "only": ["hard correct high"],
@@ -200,3 +210,13 @@ def test_fields_may_differ_in_float_dtype():
     mixed = {"log_prob": torch.float32, "old_log_prob": torch.bfloat16, "advantage": torch.float64}
     batch = TokenBatch(**{**FIELDS, **{name: FIELDS[name].to(dtype) for name, dtype in mixed.items()}})
     assert make_objective("htpo")(batch).value.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("name", "options", "said"), [
+    ("clip_cov", {"share": 0}, "share of axis covariance_band is 0"),
+    ("kl_cov", {"share": 2}, "share of axis covariance is 2"),
+    ("clip_cov", {"low": 5.0, "high": 1.0}, "low is 5.0, needs a number below high"),
+])  # fmt: skip
+def test_an_unusable_covariance_is_refused(name, options, said):
+    with pytest.raises(ValueError, match=said):
+        make_objective(name, **options)

@@ -56,7 +56,7 @@ class HTPOConfig(GRPOConfig):
         default=None,
         metadata={
             "help": "Replace prompts whose answers are all right or all wrong by fresh ones until the batch is full. "
-            "Default: as the method was published (htpo, dapo, cispo, entropy_mask: yes)."
+            "Default: as the method was published (htpo, dapo, cispo, entropy_mask, clip_cov, kl_cov: yes)."
         },
     )
     max_generation_rounds: int = field(
