@@ -1,12 +1,15 @@
 """The objectives HTPO is compared with: tables of one cell, and the 80/20 rule's of two."""
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from htpo.objectives import rules
+from htpo.objectives.adaptive_clip import AdaptiveClip
 from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
 from htpo.objectives.axes import Axis, Entropy
 from htpo.objectives.covariance import Covariance, CovarianceBand
-from htpo.objectives.options import check_choice, check_clipping, check_fraction
+from htpo.objectives.options import check_choice, check_clipping, check_fraction, check_number
 from htpo.objectives.table import Cell, TableObjective
 
 NO_SAMPLING: Mapping[str, bool] = {}
@@ -94,6 +97,37 @@ def cispo(*, clip_high: float = 4.0) -> TableObjective:
         clip_high: the weight is at most 1 + clip_high.
     """
     return _one_cell("cispo", rules.cispo, token_mean, sampling=DAPO_SAMPLING, clip_high=clip_high)
+
+
+def bapo(
+    *,
+    target: float = 0.4,
+    low: float = 0.6,
+    low_end: float = 0.9,
+    low_step: float = 0.02,
+    high: float = 1.2,
+    high_end: float = 3.0,
+    high_step: float = 0.05,
+) -> TableObjective:
+    """BAPO (2510.18927, algorithm 1): `grpo` by token mean with a clip range that widens with every batch's need.
+
+    The order of the paper, the upper bound first; its authors' code moves the lower one first.
+
+    Args:
+        target: share of sum |min(r A, clip(r) A)| that tokens with A > 0 should give, rho_0.
+        low, low_end, low_step: where the lower bound of the ratio starts, may end, and moves by.
+        high, high_end, high_step: where the upper bound of the ratio starts, may end, and moves by.
+    """
+    check_fraction("target", target)
+    check_number("low", low, 0, 1, includes_low=False, includes_high=False)
+    check_number("low_end", low_end, low, 1, includes_low=True, includes_high=True)
+    check_number("high", high, 1, math.inf, includes_low=False, includes_high=False)
+    check_number("high_end", high_end, high, math.inf, includes_low=True, includes_high=False)
+    for name, step in {"low_step": low_step, "high_step": high_step}.items():
+        check_number(name, step, 1e-3, math.inf, includes_low=True, includes_high=False)
+    adaptive = AdaptiveClip(target, low, low_end, low_step, high, high_end, high_step)
+    objective = _one_cell("bapo", rules.ppo, token_mean, clip=(1 - low, high - 1, None))
+    return replace(objective, adaptive_clip=adaptive)
 
 
 def entropy_mask(

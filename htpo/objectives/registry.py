@@ -13,7 +13,7 @@ OBJECTIVES: dict[str, Callable[..., TableObjective]] = {
     f.__name__: f
     for f in (
         htpo,
-        *(b.dapo, b.grpo, b.dr_grpo, b.gspo, b.sapo, b.cispo),
+        *(b.dapo, b.grpo, b.dr_grpo, b.gspo, b.sapo, b.cispo, b.bapo),
         *(b.entropy_mask, b.clip_cov, b.kl_cov, b.ppo, b.reinforce),
     )
 }

@@ -55,8 +55,8 @@ class Ratio:
     batch: TokenBatch
     log_ratio: Tensor  # (B, T), 0 outside the mask
     advantage: Tensor  # (B, 1) or (B, T), finite
-    low: float  # 1 - clip_low
-    high: float  # 1 + clip_high
+    low: float | Tensor  # 1 - clip_low; (1, 1) where the range follows the batch
+    high: float | Tensor  # 1 + clip_high
 
     @cached_property
     def value(self) -> Tensor:
@@ -99,8 +99,8 @@ class Ratio:
 @register_rule
 def ppo(ratio: Ratio) -> Terms:
     """min(r A, clip(r) A): outside the range, on the side that pays, constant (1707.06347; two bounds: 2503.14476)."""
-    at_least = torch.zeros_like(ratio.advantage).masked_fill_(ratio.advantage < 0, ratio.low)
-    at_most = torch.full_like(ratio.advantage, torch.inf).masked_fill_(ratio.advantage > 0, ratio.high)
+    at_least = indicator(torch.lt, ratio.advantage, 0) * ratio.low
+    at_most = ratio.high / indicator(torch.gt, ratio.advantage, 0)  # infinity where A <= 0
     coefficient = ratio.value.clamp(at_least, at_most)
     return coefficient, indicator(torch.eq, coefficient, ratio.value).mul_(ratio.slope)
 

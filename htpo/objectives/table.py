@@ -7,6 +7,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from htpo.objectives.adaptive_clip import AdaptiveClip
 from htpo.objectives.axes import Axis, Cuts, rank_cut
 from htpo.objectives.batch import Outcome, TokenBatch
 from htpo.objectives.indicators import from_mask, indicator
@@ -78,6 +79,7 @@ class TableObjective:
     clip_high: float
     dual_clip: float | None
     options: Mapping[str, object] = field(default_factory=dict)  # as resolved by `make_objective`, for the record
+    adaptive_clip: AdaptiveClip | None = None  # instead of a fixed range
     ratio_level: str = "token"  # or "response": one ratio for all tokens of a response
     scale_rewards: str = "group"  # advantages divided by the "group"'s standard deviation, or "none"
     dynamic_sampling: bool = False  # whether the method as published resamples prompts without a learning signal
@@ -93,6 +95,7 @@ class TableObjective:
         """Whether a token's group depends on other responses, so that the whole optimisation batch must be known."""
         scopes = [getattr(axis, "scope", None) for axis in self.axes]
         scopes += [cell.detach.scope for cell in self.table.values() if cell.detach]
+        scopes += [self.adaptive_clip.scope] if self.adaptive_clip else []
         return "batch" in scopes
 
     def describe(self) -> list[str]:
@@ -105,6 +108,8 @@ class TableObjective:
     def partition(self, batch: TokenBatch, cuts: Cuts | None = None) -> Partition:
         """Assign every token to its group. `cuts` are those of the partition of a larger batch that holds this one."""
         cuts = {} if cuts is None else dict(cuts)
+        if self.adaptive_clip:
+            self.adaptive_clip.settle(batch, cuts)
         entropy = torch.where(batch.mask, batch.entropy.detach().to(batch.compute_dtype), 0.0)
         batch = replace(batch, entropy=entropy)
         code = torch.zeros(1, 1, dtype=torch.int8, device=entropy.device)
@@ -124,7 +129,8 @@ class TableObjective:
             given = batch.advantage_column()
             advantage = given.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
             log_ratio = batch.log_ratio()
-            ratio = Ratio(batch, log_ratio, advantage, 1 - self.clip_low, 1 + self.clip_high)
+            low, high = part.cuts.get("clip_low", 1 - self.clip_low), part.cuts.get("clip_high", 1 + self.clip_high)
+            ratio = Ratio(batch, log_ratio, advantage, low, high)
             if self.ratio_level == "response":
                 ratio = ratio.per_response(self.clip_low, self.clip_high)
             value, weight = self._apply_table(ratio, part)

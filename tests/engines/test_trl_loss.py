@@ -54,6 +54,7 @@ def gradient(host, loss):
         ("entropy_mask", {}),
         ("clip_cov", {"low": 0.1, "high": 5.0, "share": 0.1}),
         ("kl_cov", {"share": 0.1}),
+        ("bapo", {}),
         ("reinforce", {}),
         ("ppo", {"dual_clip": 1.5}),
     ],

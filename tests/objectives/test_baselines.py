@@ -162,7 +162,47 @@ def test_no_token_in_the_band_means_none_is_drawn():
     assert not (out.group == 2).any()
 
 
-@pytest.mark.parametrize("name", ["kl_cov", "clip_cov", "entropy_mask"])
+def bapo_range(responses: list[Response], target: float) -> tuple[float, float]:
+    """Algorithm 1, in plain Python, with the bounds in hundredths so that no step is lost to rounding."""
+    tokens = [(r.log_prob[t] - r.old_log_prob[t], r.advantage[t]) for r in responses for t, m in enumerate(r.mask) if m]
+    low, high = 60, 120
+    while True:
+        bounded = [
+            (advantage, min(ratio_of(x)[0], high / 100) if advantage > 0 else max(ratio_of(x)[0], low / 100))
+            for x, advantage in tokens
+        ]
+        positive = sum(advantage * ratio for advantage, ratio in bounded if advantage > 0)
+        everything = sum(abs(advantage) * ratio for advantage, ratio in bounded)
+        if positive >= target * everything or low + 2 > 90:
+            return low / 100, high / 100
+        if high + 5 <= 300:
+            high += 5
+        else:
+            low += 2
+
+
+@pytest.mark.parametrize("target", [0.01, 0.3, 0.35, 0.4, 0.99])
+def test_bapo_widens_its_range_until_positive_tokens_have_their_share(target):
+    found = []
+    for seed in range(6):
+        batch = random_batch(seed, LENGTHS)
+        near = batch.log_prob - (batch.log_prob - batch.old_log_prob) / 10  # ratios around the range, not beyond it
+        batch = type(batch)(**{**vars(batch), "old_log_prob": near})
+        responses = as_responses(batch)
+        low, high = bapo_range(responses, target)
+        objective = make_objective("bapo", target=target)
+        cuts = objective.partition(batch).cuts
+        assert (cuts["clip_low"].item(), cuts["clip_high"].item()) == pytest.approx((low, high))
+        out, gradient = evaluate(objective, batch)
+        expected, slope = evaluate(make_objective("ppo", clip_low=1 - low, clip_high=high - 1), batch)
+        torch.testing.assert_close(out.value, expected.value, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(gradient, slope, rtol=1e-12, atol=1e-14)
+        found.append((low, high))
+    assert target != 0.01 or found == [(0.6, 1.2)] * 6
+    assert target != 0.99 or found == [(0.9, 3.0)] * 6
+
+
+@pytest.mark.parametrize("name", ["kl_cov", "clip_cov", "entropy_mask", "bapo"])
 def test_with_the_whole_batch_s_cuts_parts_equal_the_whole(name):
     options = {"clip_cov": {"low": 0.2, "high": 0.8, "share": 0.05}}.get(name, {})
     objective, batch = make_objective(name, **options), random_batch(0, LENGTHS)
@@ -172,4 +212,4 @@ def test_with_the_whole_batch_s_cuts_parts_equal_the_whole(name):
         part, part_gradient = evaluate(objective, rows_of(batch, rows), cuts)
         torch.testing.assert_close(part.value, whole.value[rows], rtol=1e-12, atol=0)
         torch.testing.assert_close(part_gradient, gradient[rows], rtol=1e-12, atol=0)
-        assert torch.equal(part.group, whole.group[rows])
+        assert whole.group is None or torch.equal(part.group, whole.group[rows])

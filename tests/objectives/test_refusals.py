@@ -31,6 +31,15 @@ DEFAULTS = {  # SPEC sections 1, 2 and 4
     "gspo": {"clip_low": 3e-4, "clip_high": 4e-4},  # 2507.18071, section 5.1
     "sapo": {"tau_positive": 1.0, "tau_negative": 1.05},  # 2511.20347
     "cispo": {"clip_high": 4.0},
+    "bapo": {
+        "target": 0.4,
+        "low": 0.6,
+        "low_end": 0.9,
+        "low_step": 0.02,
+        "high": 1.2,
+        "high_end": 3.0,
+        "high_step": 0.05,
+    },  # 2510.18927
     "entropy_mask": {"fraction": 0.2, "entropy_scope": "batch", **SHARED},  # 2506.01939
     "clip_cov": {"share": 2e-4, "low": 1.0, "high": 5.0},  # 2505.22617
     "kl_cov": {"share": 2e-3, "coefficient": 1.0},
@@ -54,6 +63,11 @@ UNUSABLE = {
     "share": [],
     "low": [],
     "high": [],
+    "target": [0, 1.1, None, *NOT_NUMBERS],
+    "low_end": [0.5, 1.1, None, *NOT_NUMBERS],
+    "low_step": [0, -0.1, None, *NOT_NUMBERS],
+    "high_end": [1.1, None, *NOT_NUMBERS],
+    "high_step": [0, 1e-9, None, *NOT_NUMBERS],
     "coefficient": [0, -1.0, None, *NOT_NUMBERS],
     "base": [],  # tables have refusals of their own: test_custom_tables
     "axes": [],
@@ -75,8 +89,13 @@ USABLE = {
     "tau_positive": [0.1, 3],
     "tau_negative": [0.1, 3],
     "share": [1e-4, 1],
-    "low": [0.5, -3.0],
-    "high": [1.5, 100.0],
+    "low": [0.5, 0.8],
+    "high": [1.5, 3.0],
+    "target": [0.1, 1.0],
+    "low_end": [0.6, 1.0],
+    "low_step": [0.001, 0.5],
+    "high_end": [1.2, 10.0],
+    "high_step": [0.01, 5.0],
     "coefficient": [0.01, 3],
     "base": ["ppo", "gspo", "sapo", "cispo", "reinforce", "zero"],
     "axes": [["entropy"], ["correctness", "position"]],
@@ -215,6 +234,8 @@ def test_fields_may_differ_in_float_dtype():
 @pytest.mark.parametrize(("name", "options", "said"), [
     ("clip_cov", {"share": 0}, "share of axis covariance_band is 0"),
     ("kl_cov", {"share": 2}, "share of axis covariance is 2"),
+    ("bapo", {"low": 1.2}, "low is 1.2, needs a number in"),
+    ("bapo", {"high": 0.9}, "high is 0.9, needs a number in"),
     ("clip_cov", {"low": 5.0, "high": 1.0}, "low is 5.0, needs a number below high"),
 ])  # fmt: skip
 def test_an_unusable_covariance_is_refused(name, options, said):

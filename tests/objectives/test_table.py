@@ -58,7 +58,7 @@ def test_every_objective_says_how_it_is_aggregated_and_what_belongs_to_it():
     said = {name: make_objective(name) for name in OBJECTIVES}
     assert {n for n, o in said.items() if o.aggregate is sequence_mean} == {"grpo", "gspo", "sapo"}
     assert {n for n, o in said.items() if o.aggregate is fixed_length_mean} == {"dr_grpo"}
-    by_token = {"htpo", "dapo", "ppo", "reinforce", "cispo", "entropy_mask", "clip_cov", "kl_cov"}
+    by_token = {"htpo", "dapo", "ppo", "reinforce", "cispo", "entropy_mask", "clip_cov", "kl_cov", "bapo"}
     assert {n for n, o in said.items() if o.aggregate is token_mean} == by_token
     as_dapo = {"htpo", "dapo", "cispo", "entropy_mask"}
     assert {n for n, o in said.items() if o.dynamic_sampling} == as_dapo | {"clip_cov", "kl_cov"}
@@ -69,7 +69,7 @@ def test_every_objective_says_how_it_is_aggregated_and_what_belongs_to_it():
 
 def test_only_batch_quantiles_need_the_whole_batch():
     by_batch = {name for name in OBJECTIVES if make_objective(name).takes_batch_quantiles}
-    assert by_batch == {"entropy_mask", "clip_cov", "kl_cov"}
+    assert by_batch == {"entropy_mask", "clip_cov", "kl_cov", "bapo"}
     assert make_objective("htpo", entropy_scope="batch").takes_batch_quantiles
     by_detach_alone = replace(
         make_objective("dapo"),
