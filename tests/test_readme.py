@@ -26,5 +26,5 @@ def test_there_are_examples():
 
 def test_every_option_it_names_exists():
     known = {action.dest for action in _parser()._actions} | set(objective_options("htpo"))
-    of_others = {"standalone", "nproc_per_node", "config_file", "options", "device", "long"}  # launchers, benchmarks
+    of_others = {"standalone", "nproc_per_node", "config_file", "options", "parallel", "device", "long"}
     assert set(re.findall(r"--([a-z_]+)", README)) <= known | of_others

@@ -15,7 +15,8 @@ BELOW = {
     "evaluate": {"tasks"},
     "analysis": {"runs"},
     "engines": {"objectives", "evaluate", "analysis", "tasks", "runs"},
-    "cli": {"engines", "objectives"},
+    "study": {"runs", "evaluate", "analysis"},
+    "cli": {"study", "engines", "objectives"},
 }
 FOREIGN = {
     "objectives": {"trl", "verl", "transformers", "datasets"},
@@ -23,6 +24,7 @@ FOREIGN = {
     "runs": {"trl", "verl", "torch"},
     "evaluate": {"trl", "verl"},
     "analysis": {"trl", "verl"},
+    "study": {"trl", "verl"},
 }
 
 

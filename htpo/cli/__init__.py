@@ -42,7 +42,8 @@ def train(
       --prompt_column, --answer_column, --verifier math
 
     [bold]How[/]
-      --objective           htpo (default), dapo, grpo, dr_grpo, gspo, sapo, cispo, entropy_mask, ppo, reinforce
+      --objective           htpo (default), dapo, grpo, dr_grpo, gspo, sapo, cispo, bapo, entropy_mask,
+                            clip_cov, kl_cov, ppo, reinforce
       --variant release, --clip_high 0.3, ...   options of the objective
       --prompts_per_generation, --num_generations, --updates_per_generation
       --learning_rate, --max_steps, --max_completion_length
@@ -63,7 +64,7 @@ def train(
 
 @app.command(epilog="A study stopped half-way goes on when the command is given again.")
 def study(
-    file: Annotated[str, typer.Argument(help="A .yaml file, or a built-in study: smoke, number_path.")],
+    file: Annotated[str, typer.Argument(help="A .yaml file, or a built-in study: smoke, number_path, ...")],
     output_dir: Annotated[str | None, typer.Option("--output_dir", help="Default: runs/study-NAME.")] = None,
     parallel: Annotated[int | None, typer.Option("--parallel", help="Runs at once; default: one per core.")] = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Redo tables and figures; train nothing.")] = False,

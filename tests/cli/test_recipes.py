@@ -39,8 +39,7 @@ def test_the_papers_recipe_holds_the_papers_numbers(tmp_path):
     )
     assert (config.beta, config.max_generation_rounds) == (0.0, 10)
     assert (config.overlong_buffer, config.overlong_factor) == (4096, 1.0)
-    options = config.make_objective().options
-    assert options == {
+    assert config.objective_options == {
         "variant": "paper",
         "clip_low": 0.2,
         "clip_high": 0.28,

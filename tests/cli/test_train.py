@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
+from htpo.objectives import OBJECTIVES
 from htpo.runs import RunDirectory
 from tests.cli.command import OWN_DATA, SMALL, command, htpo, one_thread, sums, write_problems
 
@@ -24,6 +25,7 @@ def test_help_answers_without_loading_torch():
     shown = htpo("--help").stdout + htpo("train", "--help").stdout
     assert "quickstart" in shown
     assert "--dataset" in shown
+    assert all(re.search(rf"\b{name}\b", shown) for name in OBJECTIVES)
 
 
 def test_every_option_is_listed():
@@ -207,7 +209,11 @@ def test_a_recipe_file_and_flags_meet_in_the_stored_config(tmp_path):
     assert done.returncode == 0, done.stderr
     run = RunDirectory(tmp_path / "run")
     assert run.config["objective_options"] == {"clip_high": 0.3}
-    assert run.read_json("summary.json")["objective"]["options"] == {"clip_low": 0.2, "clip_high": 0.3, "dual_clip": 10.0}
+    assert run.read_json("summary.json")["objective"]["options"] == {
+        "clip_low": 0.2,
+        "clip_high": 0.3,
+        "dual_clip": 10.0,
+    }
     assert not list(run.path.glob("checkpoint-*"))
     assert json.loads((run.path / "metrics.jsonl").read_text().splitlines()[0])["step"] == 1
 

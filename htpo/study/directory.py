@@ -1,0 +1,97 @@
+"""`StudyDirectory`: where everything about one study lies.
+
+study.yaml                        the study and the recipe it was begun with
+runs/TASK/METHOD/seed-S/          a run directory each        logs/TASK/METHOD/seed-S.log   what the run printed
+results.json, results.md, figures/                            the report, made from the runs
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from htpo.errors import UserError
+from htpo.runs import RunDirectory, writing
+from htpo.study.definition import Run, Study
+
+DEFINITION = "study.yaml"
+
+
+class StudyDirectory:
+    """One study's files. Constructing it touches nothing; `begin` writes the study down."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    def run(self, run: Run) -> RunDirectory:
+        """The directory of one run."""
+        return RunDirectory(self.path / "runs" / run.task / run.method / f"seed-{run.seed}")
+
+    def log(self, run: Run) -> Path:
+        """What one run printed."""
+        return self.path / "logs" / run.task / run.method / f"seed-{run.seed}.log"
+
+    def is_done(self, run: Run) -> bool:
+        """Whether a run has been trained and measured to its end."""
+        return (self.run(run).path / "summary.json").is_file()
+
+    def begin(self, study: Study, recipe_options: dict[str, Any]) -> None:
+        """Write down what is studied, or check that it is what was begun here.
+
+        Raises:
+            UserError: the folder holds another study, or files that are no study's.
+        """
+        if (self.path / DEFINITION).is_file():
+            self.check_same(study, recipe_options)
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(f"{self.path} holds files that are not a study's: choose another --output_dir")
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump(_content(study, recipe_options), sort_keys=False)
+            unfinished = self.path / f".{DEFINITION}"
+            unfinished.write_text(text, encoding="utf-8")
+            os.replace(unfinished, self.path / DEFINITION)
+
+    def check_same(self, study: Study, recipe_options: dict[str, Any]) -> None:
+        """Raise `UserError` unless this very study was begun here; how many runs go at once is not part of it."""
+        path = self.path / DEFINITION
+        if not path.is_file():
+            raise UserError(f"{self.path} holds no study: check --output_dir, or run it without --report-only")
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+        given = yaml.safe_load(yaml.safe_dump(_content(study, recipe_options)))
+        different = sorted(key for key in stored.keys() | given.keys() if stored.get(key) != given.get(key))
+        if different:
+            raise UserError(
+                f"{self.path} holds another study (different: {', '.join(different)}): choose another --output_dir"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Keep other processes from running this study; gives the lock's file descriptor.
+
+        Runs that inherit the descriptor hold the lock, too, so that those which outlive a killed study are seen.
+
+        Raises:
+            UserError: the lock is held.
+        """
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"{self.path} is in use by another `htpo study`, or by runs that outlived one that was killed: "
+                    "wait until they end"
+                ) from error
+            yield file.fileno()
+
+
+def _content(study: Study, recipe_options: dict[str, Any]) -> dict[str, Any]:
+    content = asdict(study) | {"seeds": list(study.seeds), "recipe_options": recipe_options}
+    del content["parallel"]
+    return content

@@ -1,0 +1,125 @@
+"""The results of a study in words and Markdown tables."""
+
+from collections.abc import Iterable
+from typing import Any
+
+SIGNIFICANT = 0.05
+MEASURES = {
+    "entropy_at_the_end": ("entropy, nats per token", "{:.3f}"),
+    "length_at_the_end": ("length, tokens", "{:.1f}"),
+    "accuracy_at_the_end": ("accuracy in training", "{:.3f}"),
+    "prompts_drawn": ("prompts drawn per generation", "{:.1f}"),
+    "minutes": ("minutes in updates", "{:.2f}"),
+    "differs_from_dapo": ("tokens that differ from DAPO", "{:.2%}"),
+}
+NOTES = """\
+- Under one seed all methods start from the same policy, meet the same prompts in the same order, make the same number
+  of updates and are measured on the same problems. Dynamic sampling, where a method has it, draws more prompts.
+- pass@k is the unbiased estimate (2107.03374) on held-out problems. Intervals are 95 %: t over seeds, each of which has
+  its own problems, on the logit scale, and never narrower than the problems alone imply (`htpo.study.statistics`).
+- Differences are paired by seed and problem. "Holm" is the p-value after Holm's correction over all tests of
+  its table (pairs and k); d_z is Cohen's effect size: the mean of the seeds' differences over their standard deviation.
+- Entropy, length and accuracy in training are means over the last tenth of the updates, with the range over seeds.
+- "Tokens that differ from DAPO": detached, or clipped by PPO's rule but not by HTPO's; see `htpo.study.measures`.
+- n/a: not defined with one seed, or without any spread.
+"""
+
+
+def markdown(results: dict[str, Any], title: str) -> str:
+    """The whole report as Markdown."""
+    parts = [f"# Study: {title}\n"]
+    if results["missing"]:
+        listed = "".join(f"- {run}\n" for run in results["missing"])
+        parts.append(f"**Not finished** ({len(results['missing'])} runs), so the numbers below lack them:\n\n{listed}")
+    for task, found in results["tasks"].items():
+        parts.append(f"## {task}\n\nHeld-out problems: {found['problems']} per seed x {found['samples']} samples.\n")
+        parts.append("### pass@k after training\n\n" + _pass_table(found))
+        if found["comparisons"]:
+            parts.append("### Differences between methods\n\n" + _difference_table(found))
+        parts.append("### Training\n\n" + _measure_table(found))
+    parts.append("## How to read this\n\n" + NOTES)
+    return "\n".join(parts)
+
+
+def plain_words(results: dict[str, Any]) -> list[str]:
+    """What came out, a line per method and per comparison, at k = 1 and at the largest k."""
+    lines = []
+    for task, found in results["tasks"].items():
+        ks = sorted({found["k"][0], found["k"][-1]})
+        before = ", ".join(f"pass@{k} {found['before'][str(k)]['mean']:.3f}" for k in ks)
+        lines.append(f"{task}, {found['problems']} held-out problems x {found['samples']} samples; before: {before}")
+        for method, result in found["methods"].items():
+            rates = ", ".join(f"pass@{k} {with_interval(result['pass_at_k'][str(k)])}" for k in ks)
+            lines.append(f"  {method} ({_seeds(len(result['seeds']))}): {rates}")
+        lines += [f"  {_verdict(row)}" for row in found["comparisons"] if row["k"] in ks]
+    return lines
+
+
+def with_interval(estimate: dict[str, Any], sign: str = "") -> str:
+    """ "0.512 [0.490, 0.534]"; without interval "0.512 [n/a]"."""
+    if estimate["low"] is None:
+        return f"{estimate['mean']:{sign}.3f} [n/a]"
+    return f"{estimate['mean']:{sign}.3f} [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    name = f"pass@{row['k']}, {row['method']} - {row['against']}: {with_interval(row, '+')}"
+    if row["holm"] is None:
+        return f"{name}: cannot be tested ({_seeds(row['seeds'])}, no spread)"
+    if row["holm"] >= SIGNIFICANT:
+        return f"{name}: no difference shown (p {_p(row['holm'])} after Holm)"
+    return f"{name}: {row['method']} is {'better' if row['mean'] > 0 else 'WORSE'} (p {_p(row['holm'])} after Holm)"
+
+
+def _pass_table(found: dict[str, Any]) -> str:
+    seeds = {method: len(result["seeds"]) for method, result in found["methods"].items()}
+    rows = [["before training", str(found["before"]["1"]["seeds"])]]
+    rows[0] += [with_interval(found["before"][str(k)]) for k in found["k"]]
+    for method, result in found["methods"].items():
+        rows.append([method, str(seeds[method]), *(with_interval(result["pass_at_k"][str(k)]) for k in found["k"])])
+    return _table(["method", "seeds", *(f"pass@{k}" for k in found["k"])], rows)
+
+
+def _difference_table(found: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{row['method']} - {row['against']}",
+            str(row["seeds"]),
+            str(row["k"]),
+            with_interval(row, "+"),
+            _p(row["p_value"]),
+            _p(row["holm"]),
+            "n/a" if row["effect_size"] is None else f"{row['effect_size']:+.2f}",
+        ]
+        for row in found["comparisons"]
+    ]
+    return _table(["comparison", "seeds", "k", "difference of pass@k", "p", "Holm", "d_z"], rows)
+
+
+def _measure_table(found: dict[str, Any]) -> str:
+    rows = []
+    for method, result in found["methods"].items():
+        cells = [method]
+        for name, (_, form) in MEASURES.items():
+            value = result["measures"][name]
+            text = "n/a"
+            if value is not None:
+                text = f"{form.format(value['mean'])} ({form.format(value['min'])} - {form.format(value['max'])})"
+            cells.append(text)
+        rows.append(cells)
+    return _table(["method", *(heading for heading, _ in MEASURES.values())], rows)
+
+
+def _table(headings: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "n/a"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' * (count > 1)}"

@@ -1,0 +1,155 @@
+"""The report of runs written without training: its numbers, tables and figures."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from scipy import stats
+
+from htpo.errors import UserError
+from htpo.study import Run, Study, StudyDirectory, plain_words, write_report
+from htpo.study.measures import differs_from_dapo, read_measures
+from tests.study.finished import TABLE, finish, record
+
+STUDY = Study(
+    methods={"dapo": {"objective": "dapo"}, "htpo": {}, "other one": {"objective": "grpo"}},
+    tasks={"puzzles": {}},
+    seeds=(0, 1, 2, 3),
+)
+ACCURACY = {"dapo": 0.4, "htpo": 0.6, "other one": 0.4}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    directory = finish(STUDY, tmp_path_factory.mktemp("study") / "study", ACCURACY)
+    return directory, write_report(STUDY, directory, "mine")
+
+
+def counts(directory, method):
+    return [read_measures(directory.run(Run("puzzles", method, seed))).after.correct for seed in STUDY.seeds]
+
+
+def test_the_numbers_are_those_of_the_stored_counts(finished):
+    directory, results = finished
+    found = results["tasks"]["puzzles"]
+    assert (found["k"], found["samples"], found["problems"]) == ([1, 2, 4, 8, 16], 16, 40)
+    means = {method: np.array(counts(directory, method)).mean(1) / 16 for method in ("dapo", "htpo")}
+    assert found["methods"]["htpo"]["pass_at_k"]["1"]["mean"] == pytest.approx(means["htpo"].mean())
+    solved = [np.mean(np.array(row) > 0) for row in counts(directory, "htpo")]
+    assert found["methods"]["htpo"]["pass_at_k"]["16"]["mean"] == pytest.approx(np.mean(solved))
+    first = found["comparisons"][0]
+    assert (first["method"], first["against"], first["k"], first["seeds"]) == ("htpo", "dapo", 1, 4)
+    assert first["mean"] == pytest.approx((means["htpo"] - means["dapo"]).mean())
+    assert first["p_value"] >= stats.ttest_rel(means["htpo"], means["dapo"]).pvalue - 1e-12
+    assert len(found["comparisons"]) == 3 * 5
+    assert all(row["holm"] >= row["p_value"] for row in found["comparisons"])
+    assert found["methods"]["htpo"]["counts"]["2"]["after"] == list(counts(directory, "htpo")[2])
+
+
+def test_training_measures_are_means_over_seeds(finished):
+    measures = finished[1]["tasks"]["puzzles"]["methods"]["htpo"]["measures"]
+    assert measures["entropy_at_the_end"]["mean"] == pytest.approx(0.1, abs=0.02)
+    assert measures["length_at_the_end"]["mean"] == pytest.approx(17 + (37 + 38 + 39 + 40) / 160)
+    assert measures["minutes"]["mean"] == pytest.approx(40 * 0.6 / 60)
+    assert measures["prompts_drawn"] == {"mean": 10, "min": 10, "max": 10}
+
+
+def test_the_share_that_differs_from_dapo_counts_detached_and_kept_tokens(finished):
+    """G1 (PPO): 0.75 x 0.04 detached; G2 (penalise forking): 0.25 x 0.1 kept where PPO clips."""
+    by_method = {m: r["measures"]["differs_from_dapo"] for m, r in finished[1]["tasks"]["puzzles"]["methods"].items()}
+    assert by_method["htpo"]["mean"] == pytest.approx(0.75 * 0.04 + 0.25 * 0.1)
+    assert by_method["dapo"]["mean"] == 0
+    assert by_method["other one"] is None
+
+
+def test_the_share_is_known_only_for_known_rules():
+    records = [
+        record(1, 0.5, (0, 0)),
+        record(2, 1, (0, 0)) | {"group/G2/token_share": 0.0, "group/G2/clipped_share": None},
+    ]
+    assert differs_from_dapo({"name": "htpo", "table": TABLE}, records) == pytest.approx(0.03 + 0.025 / 2)
+    masked = {"name": "entropy_mask", "table": ["G1 low: zero", "G2 high: ppo"]}
+    assert differs_from_dapo(masked, records) == pytest.approx(0.75)
+    assert differs_from_dapo({"name": "htpo", "table": ["G1 hard: gspo", "G2 easy: ppo"]}, records) is None
+    assert differs_from_dapo({}, records) is None
+
+
+def test_results_are_plain_json_and_the_tables_say_what_they_show(finished):
+    directory, results = finished
+    assert json.loads((directory.path / "results.json").read_text()) == json.loads(json.dumps(results))
+    text = (directory.path / "results.md").read_text()
+    found = results["tasks"]["puzzles"]
+    assert "| method | seeds | pass@1 | pass@2 | pass@4 | pass@8 | pass@16 |" in text
+    assert f"{found['methods']['htpo']['pass_at_k']['8']['mean']:.3f} [" in text
+    assert "| other one - htpo | 4 | 16 | " in text
+    assert "5.50% (5.50% - 5.50%)" in text
+    words = "\n".join(plain_words(results))
+    assert "htpo (4 seeds): pass@1 0." in words
+    assert "pass@1, htpo - dapo: +0." in words
+
+
+def test_figures_are_drawn_with_their_data_beside_them(finished):
+    figures = finished[0].path / "figures"
+    for name in ("training", "pass-at-k", "differences"):
+        assert imread(figures / f"{name}-puzzles.png").std() > 0.05
+        assert "</svg>" in (figures / f"{name}-puzzles.svg").read_text()
+    with (figures / "pass-at-k-puzzles.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows[::5]] == ["before training", "dapo", "htpo", "other one"]
+    mean = finished[1]["tasks"]["puzzles"]["methods"]["htpo"]["pass_at_k"]["4"]["mean"]
+    assert [float(row["mean"]) for row in rows if row["method"] == "htpo" and row["k"] == "4"] == [mean]
+    with (figures / "training-puzzles.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 40
+    assert all(float(row["entropy_min"]) <= float(row["entropy_mean"]) <= float(row["entropy_max"]) for row in rows)
+
+
+def test_the_methods_that_finished_are_reported_and_the_others_named(tmp_path):
+    skip = [Run("puzzles", "dapo", 1), *(Run("puzzles", "other one", seed) for seed in STUDY.seeds)]
+    directory = finish(STUDY, tmp_path / "study", ACCURACY, skip=skip)
+    results = write_report(STUDY, directory, "mine")
+    found = results["tasks"]["puzzles"]
+    assert list(found["methods"]) == ["dapo", "htpo"]
+    assert {row["seeds"] for row in found["comparisons"]} == {3}
+    assert "puzzles / dapo / seed 1" in (directory.path / "results.md").read_text()
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_methods_that_solve_nothing_or_everything_are_reported(tmp_path, level):
+    directory = finish(STUDY, tmp_path / "study", dict.fromkeys(ACCURACY, level), updates=2)
+    found = write_report(STUDY, directory, "mine")["tasks"]["puzzles"]
+    assert found["methods"]["htpo"]["pass_at_k"]["4"] == {"mean": level, "low": None, "high": None, "seeds": 4}
+    assert {(row["mean"], row["p_value"], row["effect_size"]) for row in found["comparisons"]} == {(0, 1, None)}
+
+
+def test_one_seed_one_method_and_one_sample_are_reported_without_intervals(tmp_path):
+    one = replace(STUDY, methods={"htpo": {}}, seeds=(3,))
+    directory = finish(one, tmp_path / "study", ACCURACY, samples=1, problems=1, updates=1)
+    results = write_report(one, directory, "mine")
+    assert results["tasks"]["puzzles"]["comparisons"] == []
+    assert "[n/a]" in (directory.path / "results.md").read_text()
+    assert not (directory.path / "figures" / "differences-puzzles.png").exists()
+
+
+def test_a_comparison_over_one_seed_is_drawn_and_called_untested(tmp_path):
+    one = replace(STUDY, seeds=(3,))
+    results = write_report(one, finish(one, tmp_path / "study", ACCURACY), "mine")
+    assert any("cannot be tested (1 seed" in line for line in plain_words(results))
+
+
+def test_a_study_without_a_finished_run_has_nothing_to_report(tmp_path):
+    directory = finish(STUDY, tmp_path / "study", ACCURACY, skip=list(STUDY.runs()))
+    with pytest.raises(UserError, match="nothing to report"):
+        write_report(STUDY, directory, "mine")
+
+
+def test_another_study_in_the_same_folder_is_refused(finished):
+    path = finished[0].path
+    StudyDirectory(path).begin(replace(STUDY, parallel=7), {})  # how many at once is not part of it
+    with pytest.raises(UserError, match=r"another study \(different: seeds\)"):
+        StudyDirectory(path).begin(replace(STUDY, seeds=(0, 1)), {})
+    with pytest.raises(UserError, match=r"different: recipe_options"):
+        StudyDirectory(path).begin(STUDY, {"max_steps": 3})
