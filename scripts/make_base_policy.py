@@ -1,14 +1,16 @@
-"""Make the base policy that ships with the package: a tiny Qwen3 that half-knows number paths.
+"""Make a base policy that ships with the package: a tiny Qwen3 that half-knows one family of puzzles.
 
-    python scripts/make_base_policy.py [--output htpo/assets/number_path] [--steps 1500]
+    python scripts/make_base_policy.py [--task number_path] [--output htpo/assets/number_path] [--steps 1500]
 
-It learns from demonstrations of training prompts only, of which every other one is a random walk that misses the
-target. So it writes legal steps and gets a quarter of the puzzles right: a base to be improved by reinforcement.
+It learns from demonstrations of training prompts only, of which a part are random attempts that miss the target. So
+it writes well-formed responses and gets a quarter of the puzzles right: a base to be improved by reinforcement.
 """
 
 import argparse
 import math
 import random
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -16,15 +18,16 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from htpo.tasks.number_path import CHARACTERS, draw_puzzle, is_held_out
+from htpo.tasks.puzzles import Puzzle, is_held_out
 
 BATCH = 64
 PEAK_LEARNING_RATE = 3e-3
+SOLVED_SHARE = {"number_path": 0.5, "countdown": 0.95, "latin_square": 0.95}  # of the demonstrations
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
+def make_tokenizer(characters: str) -> PreTrainedTokenizerFast:
     """A token per character."""
-    vocabulary = {"<pad>": 0, "<eos>": 1, "<unk>": 2, **{c: i for i, c in enumerate(CHARACTERS, start=3)}}
+    vocabulary = {"<pad>": 0, "<eos>": 1, "<unk>": 2, **{c: i for i, c in enumerate(characters, start=3)}}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
@@ -54,13 +57,18 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     )
 
 
-def demonstrations(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> tuple[torch.Tensor, torch.Tensor]:
+def demonstrations(
+    draw_puzzle: Callable[[random.Random], Puzzle],
+    solved_share: float,
+    tokenizer: PreTrainedTokenizerFast,
+    rng: random.Random,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids of a batch, and labels that leave out prompt and padding."""
     puzzles: list[tuple[str, str]] = []
     while len(puzzles) < BATCH:
         puzzle = draw_puzzle(rng)
         if not is_held_out(puzzle["prompt"]):
-            puzzles.append((puzzle["prompt"], puzzle["solution" if rng.random() < 0.5 else "decoy"]))
+            puzzles.append((puzzle["prompt"], puzzle["solution" if rng.random() < solved_share else "decoy"]))
     texts = [prompt + response + tokenizer.eos_token for prompt, response in puzzles]
     ids = tokenizer(texts, padding=True, padding_side="right", return_tensors="pt")["input_ids"]
     position = torch.arange(ids.shape[1])
@@ -71,19 +79,24 @@ def demonstrations(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> tu
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("htpo/assets/number_path"))
+    parser.add_argument("--task", choices=SOLVED_SHARE, default="number_path")
+    parser.add_argument("--output", type=Path, help="default: htpo/assets/TASK")
+    parser.add_argument("--solved_share", type=float, help="of the demonstrations; default: the task's")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    family = import_module(f"htpo.tasks.{args.task}")
+    output = args.output or Path("htpo/assets") / args.task
+    solved_share = SOLVED_SHARE[args.task] if args.solved_share is None else args.solved_share
     torch.manual_seed(args.seed)
     rng = random.Random(args.seed)
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(family.CHARACTERS)
     model = make_model(tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE)
     cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: 0.5 + 0.5 * math.cos(math.pi * s / args.steps))
     bar = tqdm(range(args.steps), unit="step")
     for _ in bar:
-        ids, labels = demonstrations(tokenizer, rng)
+        ids, labels = demonstrations(family.draw_puzzle, solved_share, tokenizer, rng)
         loss = model(input_ids=ids, attention_mask=(ids != tokenizer.pad_token_id).long(), labels=labels).loss
         optimizer.zero_grad()
         loss.backward()
@@ -91,11 +104,11 @@ def main() -> None:
         optimizer.step()
         cosine.step()
         bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    model.save_pretrained(args.output)
-    tokenizer.save_pretrained(args.output)
-    size = sum(file.stat().st_size for file in args.output.iterdir())
+    model.save_pretrained(output)
+    tokenizer.save_pretrained(output)
+    size = sum(file.stat().st_size for file in output.iterdir())
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {size / 1e6:.2f} MB, loss {loss.item():.3f}")
-    print(f"written to {args.output}")
+    print(f"written to {output}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ BELOW = {
     "analysis": {"runs"},
     "engines": {"objectives", "evaluate", "analysis", "tasks", "runs"},
     "study": {"runs", "evaluate", "analysis"},
-    "cli": {"study", "engines", "objectives"},
+    "cli": {"study", "engines", "objectives", "tasks"},
 }
 FOREIGN = {
     "objectives": {"trl", "verl", "transformers", "datasets"},

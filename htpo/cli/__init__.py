@@ -33,12 +33,13 @@ def train(
     """Train a policy. Without arguments: HTPO on built-in puzzles, two minutes on a laptop.
 
     RECIPE is a YAML file of options or the name of a built-in one: quickstart (the default), own_data (the default with
-    --dataset), qwen3_8b_dapo_math, qwen3_lora_24gb. Flags override what it says:
+    a --dataset of your own), qwen3_8b_dapo_math, qwen3_lora_24gb. Flags override what it says:
     [bold]htpo train my.yaml --learning_rate 1e-6[/].
 
     [bold]What to train[/]
       --model_name_or_path  Hugging Face id or folder
-      --dataset             .jsonl, .json or .parquet file, Hugging Face id, or number_path
+      --dataset             .jsonl, .json or .parquet file, Hugging Face id, or built-in puzzles: number_path,
+                            countdown, latin_square
       --prompt_column, --answer_column, --verifier math
 
     [bold]How[/]

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from htpo.errors import UserError
 from htpo.objectives import objective_options
+from htpo.tasks import PUZZLE_FAMILIES
 
 QUIET = ("transformers", "trl", "accelerate", "datasets", "httpx", "huggingface_hub")
 
@@ -24,7 +25,7 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     if arguments and not arguments[0].startswith("--"):
         recipe, *arguments = arguments
     flags = read_flags(arguments)
-    recipe = recipe or ("own_data" if "dataset" in flags else "quickstart")
+    recipe = recipe or ("quickstart" if flags.get("dataset", PUZZLE_FAMILIES[0]) in PUZZLE_FAMILIES else "own_data")
     values, name = read_recipe(recipe), Path(recipe).stem
     if _is_true(flags.get("resume")):
         values = _stored_options(flags) or values

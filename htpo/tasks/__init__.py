@@ -4,10 +4,13 @@ from importlib import import_module
 
 _HOMES = {
     "MathVerifier": "math_verifier",
+    "PUZZLE_FAMILIES": "puzzles",
     "Task": "task",
     "Verdict": "task",
     "Verifier": "task",
     "check_prompt_lengths": "sources",
+    "countdown_task": "countdown",
+    "latin_square_task": "latin_square",
     "load_task": "sources",
     "number_path_task": "number_path",
 }

@@ -7,21 +7,18 @@ choice; the arithmetic in between is not: about one token in five is a fork, as 
 
 import random
 import re
-import zlib
 from collections.abc import Sequence
-from typing import Any
-
-from datasets import Dataset
+from functools import partial
 
 from htpo.errors import UserError
+from htpo.tasks.puzzles import Puzzle, PuzzleVerifier, puzzle_task
 from htpo.tasks.task import Task, Verdict
 
 LARGEST = 60  # values stay within 0..LARGEST
-HELD_OUT_SHARE = 10  # one prompt of so many is held out, by a hash of its text, whatever the seed
 CHARACTERS = "0123456789+-*=>:. "
-MOVE = r"([+\-*])(\d)"
-PROMPT = re.compile(rf"({MOVE}{MOVE}{MOVE}) (\d\d)>(\d\d):")
-STEP = re.compile(rf"{MOVE}=(\d\d)")
+MOVE = r"([+\-*])([0-9])"
+PROMPT = re.compile(rf"({MOVE}{MOVE}{MOVE}) ([0-9]{{2}})>([0-9]{{2}}):")
+STEP = re.compile(rf"{MOVE}=([0-9]{{2}})")
 RESPONSE = re.compile(rf"((?:{STEP.pattern})+)\.")
 
 Move = tuple[str, int]
@@ -54,12 +51,12 @@ def write_walk(walk: Sequence[tuple[Move, int]]) -> str:
     return "".join(f"{operator}{amount}={value:02d}" for (operator, amount), value in walk) + "."
 
 
-def draw_puzzle(rng: random.Random) -> dict[str, str]:
-    """A row: `prompt`; `solution`, a walk of two to four moves to the target; `decoy`, a random one as long."""
+def draw_puzzle(rng: random.Random, steps: tuple[int, int] = (2, 4)) -> Puzzle:
+    """A row: `prompt`; `solution`, a walk to the target of `steps` moves (fewest, most); `decoy`, a random one."""
     while True:
         moves = _draw_moves(rng)
-        start, steps = rng.randint(1, 30), rng.randint(2, 4)
-        walk, decoy = (random_walk(moves, start, steps, rng) for _ in range(2))
+        start, length = rng.randint(1, 30), rng.randint(*steps)
+        walk, decoy = (random_walk(moves, start, length, rng) for _ in range(2))
         if walk and decoy:
             listed = "".join(f"{operator}{amount}" for operator, amount in moves)
             prompt = f"{listed} {start:02d}>{walk[-1][1]:02d}:"
@@ -70,22 +67,11 @@ def _draw_moves(rng: random.Random) -> list[Move]:
     return [("+", rng.randint(1, 9)), ("-", rng.randint(1, 9)), ("*", rng.randint(2, 3))]
 
 
-def is_held_out(prompt: str) -> bool:
-    """Whether a prompt is never trained on."""
-    return zlib.crc32(prompt.encode()) % HELD_OUT_SHARE == 0
-
-
-class NumberPathVerifier:
+class NumberPathVerifier(PuzzleVerifier):
     """Right when every step uses one of the prompt's moves, states its value and the last one is the target."""
 
-    def judge(self, responses: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Verdict]:
-        """One verdict per response; the prompt is read from the row's `prompt`."""
-        return [self._judge(response, row["prompt"]) for response, row in zip(responses, rows, strict=True)]
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-    def _judge(self, response: str, prompt: str) -> Verdict:
+    def judge_one(self, response: str, prompt: str) -> Verdict:
+        """The verdict on one response; what it extracts is the last value reached or misstated."""
         puzzle, answer = PROMPT.fullmatch(prompt), RESPONSE.fullmatch(response)
         if puzzle is None:
             raise UserError(f"not a number path prompt: {prompt!r}")
@@ -101,30 +87,7 @@ class NumberPathVerifier:
         return Verdict(value == target, f"{value:02d}")
 
 
-def number_path_task(train_prompts: int, held_out_prompts: int, seed: int) -> Task:
-    """Distinct puzzles drawn with a seed; which prompts may be trained on does not depend on it.
-
-    Raises:
-        UserError: `train_prompts` is not positive or `held_out_prompts` negative.
-    """
-    if train_prompts < 1 or held_out_prompts < 0:
-        raise UserError(f"train_prompts={train_prompts} must be at least 1, held_out_prompts={held_out_prompts} 0")
-    rng = random.Random(seed)
-    wanted = {False: train_prompts, True: held_out_prompts}
-    puzzles: dict[bool, dict[str, dict[str, str]]] = {False: {}, True: {}}
-    while any(len(puzzles[part]) < wanted[part] for part in wanted):
-        puzzle = draw_puzzle(rng)
-        part = is_held_out(puzzle["prompt"])
-        if len(puzzles[part]) < wanted[part]:
-            puzzles[part].setdefault(puzzle["prompt"], puzzle)
-    train, held_out = (
-        [{name: puzzle[name] for name in ("prompt", "solution")} for puzzle in puzzles[part].values()]
-        for part in (False, True)
-    )
-    return Task(
-        name="number_path",
-        train=Dataset.from_list(train),
-        held_out=Dataset.from_list(held_out) if held_out else None,
-        verifier=NumberPathVerifier(),
-        description=f"number paths: {len(train)} puzzles to train on, {len(held_out)} others held out (seed {seed})",
-    )
+def number_path_task(train_prompts: int, held_out_prompts: int, seed: int, steps: tuple[int, int] = (2, 4)) -> Task:
+    """Number paths of `steps` moves (fewest, most); see `puzzle_task`."""
+    draw = partial(draw_puzzle, steps=steps)
+    return puzzle_task("number_path", "number paths", draw, NumberPathVerifier(), train_prompts, held_out_prompts, seed)

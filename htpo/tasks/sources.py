@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from datasets import Dataset
 from htpo.errors import UserError
 from htpo.tasks.math_verifier import MathVerifier
 from htpo.tasks.prompts import tokenize_prompts
+from htpo.tasks.puzzles import PUZZLE_FAMILIES
 from htpo.tasks.rows import READERS, Example, Table, examples, read_table
 from htpo.tasks.task import Task
 
 BOXED_PROMPT = "{prompt}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
-PUZZLES = "number_path"
 DEFAULT_COUNT = 4096
 FINAL_ANSWER_MARK = "####"  # GSM8K's: what stands before it is the solution, after it the answer
 
@@ -43,7 +44,8 @@ def load_task(
     Where every gold answer has the form of GSM8K, `solution #### answer`, what follows the mark is the gold answer.
 
     Args:
-        dataset: "number_path" (the built-in puzzles), a .jsonl, .json or .parquet file, or a Hugging Face id.
+        dataset: built-in puzzles by the name of their family ("number_path", "countdown", "latin_square"), a .jsonl,
+            .json or .parquet file, or a Hugging Face id.
         verifier: how answers are judged: "math" (`MathVerifier`). The puzzles bring their own.
         split: split of a Hugging Face dataset to train on.
         config_name: configuration of a Hugging Face dataset (also of `eval_dataset`, when that is the same one).
@@ -74,9 +76,9 @@ def load_task(
     """
     if held_out_prompts < 0:
         raise UserError(f"held_out_prompts={held_out_prompts} must not be negative; 0 holds nothing out")
-    if dataset == PUZZLES:
+    if dataset in PUZZLE_FAMILIES:
         _refuse(
-            f"has no effect on the built-in {PUZZLES} puzzles; leave it out, or give a --dataset of your own",
+            f"has no effect on the built-in {dataset} puzzles; leave it out, or give a --dataset of your own",
             verifier=verifier,
             dataset_split=split != "train",
             dataset_config=config_name,
@@ -87,9 +89,8 @@ def load_task(
             eval_dataset=eval_dataset,
             eval_split=eval_split != "test",
         )
-        from htpo.tasks.number_path import number_path_task
-
-        return number_path_task(train_prompts=train_prompts, held_out_prompts=held_out_prompts, seed=seed)
+        make_task = getattr(import_module(f"htpo.tasks.{dataset}"), f"{dataset}_task")
+        return make_task(train_prompts=train_prompts, held_out_prompts=held_out_prompts, seed=seed)
 
     _refuse(f"counts generated puzzles; {dataset} is used whole", train_prompts=train_prompts != DEFAULT_COUNT)
     if _is_file(dataset):
