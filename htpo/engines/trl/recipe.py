@@ -9,7 +9,10 @@ class Recipe:
 
     dataset: str = field(
         default="number_path",
-        metadata={"help": "Built-in puzzles (number_path, countdown, latin_square), a .jsonl/.json/.parquet file, or a Hugging Face id."},
+        metadata={
+            "help": "Built-in puzzles (number_path, countdown, latin_square), a .jsonl/.json/.parquet file, or a "
+            "Hugging Face id."
+        },
     )
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a Hugging Face dataset."})
     dataset_split: str = field(default="train", metadata={"help": "Split of a Hugging Face dataset to train on."})
