@@ -8,7 +8,6 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from htpo.evaluate import PassRates, evaluate_task, pass_at_k, sample_responses
-from htpo.tasks.number_path import number_path_task
 from htpo.tasks.task import Verdict
 from tests.engines.tiny import save_tiny_model
 
@@ -109,16 +108,3 @@ def test_every_answer_is_judged_with_its_own_row(policy):
     assert found.mean_length == sum(len(ids) for group in groups for ids in group) / 10
     assert found.truncated == sum(ids[-1] != tokenizer.eos_token_id for group in groups for ids in group) / 10
     assert len(found.examples) == 2
-
-
-def test_the_shipped_policy_can_but_often_does_not():
-    """The base policy of the quickstart: pass@1 low, pass@16 far above."""
-    from htpo.engines.trl.training_job import BUILT_IN_POLICIES
-
-    path = BUILT_IN_POLICIES["number_path"]
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(path), AutoTokenizer.from_pretrained(path)
-    task = number_path_task(10, 64, seed=0)
-    found = evaluate_task(model, tokenizer, task.held_out, task.verifier, samples=16, max_new_tokens=32)
-    assert 0.15 < found.pass_at(1) < 0.35
-    assert found.pass_at(16) > 0.8
-    assert (path / "model.safetensors").stat().st_size < 1.5e6
