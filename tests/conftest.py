@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.tiny import save_tiny_model
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -12,3 +14,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no benchmark data at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory) -> str:
+    """Folder of a tiny random Qwen3 and its tokenizer."""
+    return save_tiny_model(tmp_path_factory.mktemp("tiny"))

@@ -1,6 +1,5 @@
 """Training dynamics of one run: accuracy, entropy by group, response length, reward."""
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from htpo.analysis.drawing import BLACK, BLUE, GREEN, ORANGE, SKY, VERMILION, save_figure, tidy
 from htpo.errors import UserError
 from htpo.runs import RunDirectory
 
-# Okabe & Ito's palette, told apart by colour-blind readers; the table's first half (HTPO: hard prompts) is solid.
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
-)  # fmt: skip
-GROUP_COLOURS = (SKY, BLUE, ORANGE, VERMILION)
+GROUP_COLOURS = (SKY, BLUE, ORANGE, VERMILION)  # solid in the table's first half (HTPO: hard prompts), then dashed
 OVERALL = ("accuracy", "reward", "entropy", "completions/mean_length")
 
 
@@ -32,26 +28,18 @@ def draw_training_figure(run: RunDirectory) -> Path:
     groups = sorted(found, key=lambda name: int(name.removeprefix("G")))
     folder = run.path / "figures"
     folder.mkdir(exist_ok=True)
-    _write_data(folder / "training.csv", records, ["step", *OVERALL, *(f"group/{g}/entropy" for g in groups)])
     table = (run.read_json("objective.json") or {}).get("table", [])
     labels = {line.split()[0]: line.split(":")[0].replace(" / ", " ") for line in table}
     figure = _draw(records, {name: labels.get(name, name) for name in groups}, _title(run))
-    for suffix in ("png", "svg"):
-        figure.savefig(folder / f"training.{suffix}", dpi=150)
-    return folder / "training.png"
+    path = folder / "training.png"
+    save_figure(figure, path, ["step", *OVERALL, *(f"group/{g}/entropy" for g in groups)], records)
+    return path
 
 
 def _title(run: RunDirectory) -> str:
     config = run.config
     options = " ".join(f"{name}={value}" for name, value in (config.get("objective_options") or {}).items())
     return " ".join(filter(None, [config.get("objective", "htpo"), options, f"({run.path.name})"]))
-
-
-def _write_data(path: Path, records: list[dict[str, Any]], columns: list[str]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(records)
 
 
 def _draw(records: list[dict[str, Any]], groups: dict[str, str], title: str) -> Figure:
@@ -72,8 +60,7 @@ def _draw(records: list[dict[str, Any]], groups: dict[str, str], title: str) -> 
     reward.set(title="reward, shaping included", ylabel="mean reward")
     for axes in (accuracy, entropy, length, reward):
         axes.set_xlabel("update")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     return figure
 
 

@@ -1,14 +1,12 @@
 """`htpo study`: from a study file to checked runs, their training and the report."""
 
 import os
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from htpo.cli.train import fold_objective_options, parse, read_flags, read_recipe
+from htpo.cli.train import find_yaml, fold_objective_options, parse, read_flags, read_recipe
 from htpo.errors import UserError
 from htpo.study import (
     Failure,
@@ -28,7 +26,7 @@ INTERRUPTED = 130  # exit code, as shells have it after Ctrl-C
 def run_study(file: str, output_dir: str | None, parallel: int | None, report_only: bool) -> int:
     """Train what is not done, report, and return the exit code: 1 when a run failed, 130 when interrupted."""
     check_parallel(parallel)
-    path = _find(file)
+    path = find_yaml(file, "study", "recipes/studies")
     study = read_study(path)
     recipe_options = read_recipe(study.recipe)
     directory = StudyDirectory(output_dir or f"runs/study-{path.stem}")
@@ -73,16 +71,6 @@ def check_options(study: Study, recipe_options: dict[str, Any]) -> None:
                     raise UserError("nothing would be measured: held_out_prompts and eval_samples must be above 0")
             except UserError as error:
                 raise UserError(f"{task} / {method}: {error}") from error
-
-
-def _find(file: str) -> Path:
-    if Path(file).suffix:
-        return Path(file)
-    folder = Path(str(resources.files("htpo"))) / "recipes" / "studies"
-    names = sorted(path.stem for path in folder.glob("*.yaml"))
-    if file not in names:
-        raise UserError(f"no study {file!r}: give a .yaml file or one of {', '.join(names)}")
-    return folder / f"{file}.yaml"
 
 
 def _carried() -> int:

@@ -25,7 +25,7 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     if arguments and not arguments[0].startswith("--"):
         recipe, *arguments = arguments
     flags = read_flags(arguments)
-    recipe = recipe or ("quickstart" if flags.get("dataset", PUZZLE_FAMILIES[0]) in PUZZLE_FAMILIES else "own_data")
+    recipe = recipe or ("quickstart" if flags.get("dataset") in (None, *PUZZLE_FAMILIES) else "own_data")
     values, name = read_recipe(recipe), Path(recipe).stem
     if _is_true(flags.get("resume")):
         values = _stored_options(flags) or values
@@ -46,13 +46,7 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
 
 def read_recipe(recipe: str) -> dict[str, Any]:
     """Options of a YAML file, or of a built-in recipe by name."""
-    built_in = resources.files("htpo") / "recipes"
-    path = Path(recipe)
-    if not path.suffix:
-        names = sorted(entry.name.removesuffix(".yaml") for entry in built_in.iterdir() if entry.name.endswith(".yaml"))
-        if recipe not in names:
-            raise UserError(f"no recipe {recipe!r}: give a .yaml file or one of {', '.join(names)}")
-        path = built_in / f"{recipe}.yaml"
+    path = find_yaml(recipe, "recipe", "recipes")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -62,6 +56,17 @@ def read_recipe(recipe: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{recipe} must hold `option: value` lines, found {type(values).__name__}")
     return values
+
+
+def find_yaml(name: str, kind: str, folder: str) -> Path:
+    """The file itself when `name` has a suffix, else the built-in one of that name in a folder of the package."""
+    if Path(name).suffix:
+        return Path(name)
+    built_in = Path(str(resources.files("htpo"))) / folder
+    names = sorted(path.stem for path in built_in.glob("*.yaml"))
+    if name not in names:
+        raise UserError(f"no {kind} {name!r}: give a .yaml file or one of {', '.join(names)}")
+    return built_in / f"{name}.yaml"
 
 
 def read_flags(arguments: list[str]) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import math
 import statistics
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from htpo.evaluate.sampling import sample_responses
+from htpo.evaluate.sampling import end_tokens, sample_responses
 from htpo.tasks.task import Verifier
 
 EXAMPLES = 2
@@ -65,16 +66,15 @@ class PassRates:
     def join(cls, parts: list["PassRates"]) -> "PassRates":
         """The rates over all problems from those over parts of them, equally many samples each."""
         answers = [part.problems for part in parts]
-        failures: dict[str, int] = {}
+        failures: Counter[str] = Counter()
         for part in parts:
-            for kind, count in part.failures.items():
-                failures[kind] = failures.get(kind, 0) + count
+            failures.update(part.failures)
         return cls(
             samples=parts[0].samples,
             correct=tuple(count for part in parts for count in part.correct),
             mean_length=statistics.fmean([part.mean_length for part in parts], answers),
             truncated=statistics.fmean([part.truncated for part in parts], answers),
-            failures=failures,
+            failures=dict(failures),
             examples=_chosen([example for part in parts for example in part.examples]),
         )
 
@@ -112,10 +112,7 @@ def evaluate_task(
     texts = tokenizer.batch_decode(flat, skip_special_tokens=True)
     verdicts = verifier.judge(texts, rows)
     judged = [verdict.correct for verdict in verdicts]
-    failures: dict[str, int] = {}
-    for verdict in verdicts:
-        if verdict.failure:
-            failures[verdict.failure] = failures.get(verdict.failure, 0) + 1
+    ends = end_tokens(model, tokenizer)
     shown = [
         {"prompt": row["prompt"], "response": text, "correct": correct}
         for row, text, correct in zip(rows, texts, judged)
@@ -124,15 +121,10 @@ def evaluate_task(
         samples=samples,
         correct=tuple(sum(judged[i : i + samples]) for i in range(0, len(judged), samples)),
         mean_length=statistics.fmean(map(len, flat)),
-        truncated=statistics.fmean(_is_cut(ids, model, tokenizer) for ids in flat),
-        failures=failures,
+        truncated=statistics.fmean(not ids or ids[-1] not in ends for ids in flat),
+        failures=dict(Counter(verdict.failure for verdict in verdicts if verdict.failure)),
         examples=_chosen(shown),
     )
-
-
-def _is_cut(ids: list[int], model: PreTrainedModel, tokenizer: Any) -> bool:
-    ends = model.generation_config.eos_token_id or tokenizer.eos_token_id
-    return not ids or ids[-1] not in (ends if isinstance(ends, list) else [ends])
 
 
 def _chosen(examples: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:

@@ -10,6 +10,12 @@ from htpo.tasks.prompts import Prompt, tokenize_prompts
 from htpo.terminal import progress_bar
 
 
+def end_tokens(model: PreTrainedModel, tokenizer: Any) -> list[int]:
+    """Ids of the tokens that end a response."""
+    ids = model.generation_config.eos_token_id or tokenizer.eos_token_id
+    return ids if isinstance(ids, list) else [ids]
+
+
 @torch.inference_mode()
 def sample_responses(
     model: PreTrainedModel,
@@ -40,9 +46,9 @@ def sample_responses(
         top_k=0,
         max_new_tokens=max_new_tokens,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,
+        eos_token_id=end_tokens(model, tokenizer),
     )
-    ends = torch.tensor(settings.eos_token_id, device=model.device).reshape(-1)
+    ends = torch.tensor(settings.eos_token_id, device=model.device)
     jobs = [(index, ids) for index, ids in enumerate(tokenize_prompts(prompts, tokenizer)) for _ in range(samples)]
     responses: list[list[list[int]]] = [[] for _ in prompts]
     was_training = model.training

@@ -7,7 +7,6 @@ summary.json, evaluation_*.json, figures/, model/
 """
 
 import json
-import math
 import os
 import platform
 from importlib import metadata
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from htpo.errors import UserError
-from htpo.runs.disk import write_atomically, writing
+from htpo.runs.disk import without_nan, write_atomically, write_json, writing
 
 PACKAGES = ("htpo", "torch", "trl", "transformers", "accelerate", "datasets", "peft", "math-verify", "vllm", "numpy")
 CONFIG = "config.yaml"
@@ -89,7 +88,7 @@ class RunDirectory:
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """Add a line. NaN and infinities, which JSON lacks, become null."""
-        line = json.dumps(_without_nan(record)) + "\n"
+        line = json.dumps(without_nan(record)) + "\n"
         with self._metrics.open("a", encoding="utf-8") as file:
             file.write(line)
 
@@ -140,7 +139,7 @@ class RunDirectory:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a file of the run as a whole."""
-        write_atomically(self.path / name, json.dumps(_without_nan(content), indent=2) + "\n")
+        write_json(self.path / name, content)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """A file of the run; None when it was not written."""
@@ -178,14 +177,6 @@ def _is_complete(checkpoint: Path) -> bool:
     sizes = json.loads(marker.read_text(encoding="utf-8"))
     files = {checkpoint / name: size for name, size in sizes.items()}
     return all(file.is_file() and file.stat().st_size == size for file, size in files.items())
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _installed_versions() -> dict[str, str | None]:

@@ -1,12 +1,15 @@
 """Writing files so that a full disk or a killed process harms nothing already written."""
 
 import errno
+import json
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from htpo.errors import UserError
 
@@ -31,6 +34,20 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def without_nan(value: Any) -> Any:
+    """The same plain data with null for NaN and infinities, which JSON lacks."""
+    if isinstance(value, dict):
+        return {name: without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain data as a whole file; see `without_nan`."""
+    write_atomically(path, json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
 
 
 def check_disk_space(path: Path, needed: int) -> None:

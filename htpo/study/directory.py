@@ -6,7 +6,6 @@ results.json, results.md, figures/                            the report, made f
 """
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from typing import Any
 import yaml
 
 from htpo.errors import UserError
-from htpo.runs import RunDirectory, writing
+from htpo.runs import RunDirectory, write_atomically, writing
 from htpo.study.definition import Run, Study
 
 DEFINITION = "study.yaml"
@@ -54,9 +53,7 @@ class StudyDirectory:
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump(_content(study, recipe_options), sort_keys=False)
-            unfinished = self.path / f".{DEFINITION}"
-            unfinished.write_text(text, encoding="utf-8")
-            os.replace(unfinished, self.path / DEFINITION)
+            write_atomically(self.path / DEFINITION, text)
 
     def check_same(self, study: Study, recipe_options: dict[str, Any]) -> None:
         """Raise `UserError` unless this very study was begun here; how many runs go at once is not part of it."""

@@ -1,6 +1,5 @@
 """The figures of a study, each as PNG and SVG with its data as CSV beside it."""
 
-import csv
 import math
 from itertools import cycle, islice, product
 from pathlib import Path
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
-from htpo.analysis.training_figure import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+from htpo.analysis.drawing import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, save_figure, tidy
 from htpo.study.tables import SIGNIFICANT
 
 STYLES = [
@@ -36,9 +35,7 @@ def draw_figures(results: dict[str, Any], folder: Path) -> list[Path]:
                 continue
             figure, rows = draw(task, found)
             path = folder / f"{name}-{task}.png"
-            for file in (path, path.with_suffix(".svg")):
-                figure.savefig(file, dpi=150)
-            _write_data(path.with_suffix(".csv"), rows)
+            save_figure(figure, path, list(rows[0]), rows)
             drawn.append(path)
     return drawn
 
@@ -128,8 +125,7 @@ def _panels(title: str, count: int, share_y: bool = False) -> tuple[Figure, list
     for spare in panels[count:]:
         spare.remove()
     for axes in panels[:count]:
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     return figure, panels[:count]
 
 
@@ -171,10 +167,3 @@ def _count(seeds: int) -> str:
 
 def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _write_data(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)

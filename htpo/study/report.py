@@ -1,9 +1,8 @@
 """Writing what a study found; made from the stored runs alone, so it can be made again at any time."""
 
-import json
 from typing import Any
 
-from htpo.runs import writing
+from htpo.runs import write_atomically, write_json, writing
 from htpo.study.definition import Study
 from htpo.study.directory import StudyDirectory
 from htpo.study.figures import draw_figures
@@ -19,18 +18,9 @@ def write_report(study: Study, directory: StudyDirectory, title: str) -> dict[st
     """
     results = collect(study, directory)
     with writing(directory.path):
-        text = json.dumps(_without_nan(results), indent=1, allow_nan=False)
-        (directory.path / "results.json").write_text(text + "\n", encoding="utf-8")
+        write_json(directory.path / "results.json", results)
         figures = draw_figures(results, directory.path / "figures")
         shown = "".join(f"\n![{path.stem}](figures/{path.name.replace(' ', '%20')})\n" for path in figures)
         text = markdown(results, title) + "\n## Figures\n" + shown
-        (directory.path / "results.md").write_text(text, encoding="utf-8")
+        write_atomically(directory.path / "results.md", text)
     return results
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import hypothesis.strategies as st
 import torch
 from torch import Tensor
 
@@ -53,6 +54,18 @@ def random_batch(
         mask=mask,
         correct=torch.arange(rows) % 2 == 0,
         group_accuracy=accuracy.to(dtype),
+    )
+
+
+def batches_of(**more: st.SearchStrategy) -> st.SearchStrategy[TokenBatch]:
+    """Small random batches for properties; `more` are strategies of other arguments of `random_batch`."""
+    return st.builds(
+        random_batch,
+        st.integers(0, 2**16),
+        st.lists(st.integers(0, 12), min_size=1, max_size=9),
+        per_token_advantage=st.booleans(),
+        distinct_entropies=st.sampled_from([0, 0, 1, 3]),
+        **more,
     )
 
 

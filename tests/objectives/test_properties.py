@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 
 from htpo.objectives import TokenBatch, make_objective, sequence_mean, token_mean
-from tests.objectives.samples import evaluate, random_batch, rows_of
+from tests.objectives.samples import batches_of, evaluate, random_batch, rows_of
 
 quick = settings(deadline=None, max_examples=50, database=None)
 objectives = st.sampled_from(
@@ -25,14 +25,7 @@ objectives = st.sampled_from(
 with_batch_scope = st.one_of(
     objectives, st.just(("htpo", {"entropy_scope": "batch", "detach_lowest": 0.3, "detach_highest": 0.3}))
 )
-batches = st.builds(
-    random_batch,
-    st.integers(0, 2**16),
-    st.lists(st.integers(0, 12), min_size=1, max_size=9),
-    per_token_advantage=st.booleans(),
-    distinct_entropies=st.sampled_from([0, 0, 1, 3]),
-    gaps=st.booleans(),
-)
+batches = batches_of(gaps=st.booleans())
 
 
 def make(described):

@@ -11,18 +11,12 @@ from hypothesis import given, settings
 from htpo.objectives import OBJECTIVES, add_sums, make_objective, sequence_mean, summarize, token_mean
 from tests.objectives import oracle
 from tests.objectives.oracle import Options
-from tests.objectives.samples import as_responses, evaluate, random_batch, rows_of
+from tests.objectives.samples import as_responses, batches_of, evaluate, random_batch, rows_of
 
 quick = settings(deadline=None, max_examples=50, database=None)
 GROUPS = [f"G{number}" for number in range(1, 9)]
 LENGTHS = [0, 1, 2, *range(3, 40)] * 2
-batches = st.builds(
-    random_batch,
-    st.integers(0, 2**16),
-    st.lists(st.integers(0, 12), min_size=1, max_size=9),
-    per_token_advantage=st.booleans(),
-    distinct_entropies=st.sampled_from([0, 0, 1, 3]),
-)
+batches = batches_of()
 micro_batch_sizes = st.lists(st.integers(0, 4), min_size=1, max_size=4)
 
 

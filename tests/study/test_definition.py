@@ -7,7 +7,7 @@ import yaml
 
 from htpo.cli import main
 from htpo.cli.study import check_options
-from htpo.cli.train import read_recipe
+from htpo.cli.train import find_yaml, read_recipe
 from htpo.study import Run, read_study
 
 GOOD = {"methods": {"a": {"objective": "dapo"}, "b": {}, "c": None}, "tasks": {"t": {"dataset": "number_path"}}}
@@ -70,9 +70,7 @@ def test_all_pairs_are_compared_or_each_with_the_reference(study):
 
 @pytest.mark.parametrize("name", ["smoke", "number_path", "number_path_grid"])
 def test_the_shipped_studies_are_accepted(name):
-    from htpo.cli.study import _find
-
-    found = read_study(_find(name))
+    found = read_study(find_yaml(name, "study", "recipes/studies"))
     check_options(found, read_recipe(found.recipe))
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from transformers import TrainerCallback
 
@@ -40,7 +41,7 @@ class RolloutWriter:
         self._last_step = None
 
     def __call__(self, step: int, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> None:
-        due = self.every and kept_step(step, self.every)
+        due = self.every and (step == 1 or step % self.every == 0)
         if not due or step == self._last_step:
             return
         self._last_step = step
@@ -55,7 +56,7 @@ class RolloutWriter:
         token_ids = per_token(inputs["completion_ids"])
         prompt_ids = [inputs["prompt_ids"][row][inputs["prompt_mask"][row].bool()] for row in rows]
         advantage = batch.advantage if batch.advantage.dim() == 1 else batch.advantage[:, 0]
-        group = batch.mask.to(outcome.weight.dtype) * 0 if outcome.group is None else outcome.group
+        group = torch.zeros_like(batch.mask, dtype=torch.int8) if outcome.group is None else outcome.group
         return {
             "prompt": self.tokenizer.batch_decode(prompt_ids, skip_special_tokens=True),
             "response": self.tokenizer.batch_decode(token_ids, skip_special_tokens=True),
@@ -68,11 +69,6 @@ class RolloutWriter:
             "log_prob": per_token(batch.log_prob.detach().float()),
             "old_log_prob": per_token(batch.old_log_prob.float()),
             "entropy": per_token(batch.entropy.float()),
-            "group": per_token(group.to(batch.mask.device).char()),
+            "group": per_token(group),
             "weight": per_token(outcome.weight.float()),
         }
-
-
-def kept_step(step: int, every: int) -> bool:
-    """Whether rollouts of this update are recorded."""
-    return step == 1 or step % every == 0
