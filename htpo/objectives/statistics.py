@@ -33,9 +33,10 @@ def summarize(sums: dict[str, Tensor]) -> dict[str, Tensor]:
 
     Keys: `entropy` (nats, mean over tokens); `clip/low_fraction`, `clip/high_fraction`, `clip/region_fraction` (share
     of tokens at which PPO's clip would bind: ratio below the range with negative advantage, above it with positive,
-    either); `nonfinite_tokens` (a count); and, if the objective has a partition, for each group `group/G1/...`:
-    `token_share`, `entropy` (nats), `clipped_share` and `detached_share` (of the group's tokens), `weight_share` (of
-    sum |w A| over the batch).
+    either); `differs_from_ppo` (share of tokens whose gradient is not that of PPO's clip with the same ratio, range and
+    dual clip); `nonfinite_tokens` (a count); and, if the objective has a partition, for each group `group/G1/...`:
+    `token_share`, `entropy` (nats), `clipped_share`, `detached_share` and `differs_share` (of the group's tokens),
+    `weight_share` (of sum |w A| over the batch).
     """
     total = {name: value.sum() for name, value in sums.items()}
     tokens = total["tokens"].clamp(min=1)
@@ -44,6 +45,7 @@ def summarize(sums: dict[str, Tensor]) -> dict[str, Tensor]:
         "clip/low_fraction": total["clipped_low"] / tokens,
         "clip/high_fraction": total["clipped_high"] / tokens,
         "clip/region_fraction": (total["clipped_low"] + total["clipped_high"]) / tokens,
+        "differs_from_ppo": total["differs"] / tokens,
         "nonfinite_tokens": total["nonfinite"],
     }
     if sums["tokens"].numel() == 1:
@@ -54,6 +56,7 @@ def summarize(sums: dict[str, Tensor]) -> dict[str, Tensor]:
         "entropy": sums["entropy"] / count,
         "clipped_share": (sums["clipped_low"] + sums["clipped_high"]) / count,
         "detached_share": sums["detached"] / count,
+        "differs_share": sums["differs"] / count,
         "weight_share": torch.nan_to_num(sums["pull"] / total["pull"], nan=0.0),
     }
     for name, values in per_group.items():

@@ -11,7 +11,7 @@ from htpo.objectives.adaptive_clip import AdaptiveClip
 from htpo.objectives.axes import Axis, Cuts, rank_cut
 from htpo.objectives.batch import Outcome, TokenBatch
 from htpo.objectives.indicators import from_mask, indicator
-from htpo.objectives.rules import Ratio, Rule
+from htpo.objectives.rules import Ratio, Rule, ppo
 from htpo.objectives.statistics import group_sums
 
 
@@ -133,7 +133,7 @@ class TableObjective:
             ratio = Ratio(batch, log_ratio, advantage, low, high)
             if self.ratio_level == "response":
                 ratio = ratio.per_response(self.clip_low, self.clip_high)
-            value, weight = self._apply_table(ratio, part)
+            value, weight = self._dual_clipped(*self._apply_table(ratio, part), advantage)
             inputs = (log_ratio + part.entropy).add_(given + batch.group_accuracy.unsqueeze(1))
             poison = torch.where(batch.mask, inputs.mul_(0), 0.0)  # NaN where an input is not finite, else 0
             attached = from_mask(batch.mask & ~part.detached, weight.dtype).add_(poison)
@@ -143,11 +143,14 @@ class TableObjective:
 
         def per_token() -> dict[str, Tensor]:
             clipped_low, clipped_high = ratio.clipped
+            _, ppo_weight = self._dual_clipped(*ppo(ratio), advantage)
+            ppo_slope = ppo_weight.mul_(from_mask(batch.mask, slope.dtype)).mul_(advantage)
             return {
                 "entropy": part.entropy,
                 "clipped_low": clipped_low,
                 "clipped_high": clipped_high,
                 "detached": from_mask(part.detached, slope.dtype),
+                "differs": indicator(torch.ne, slope, ppo_slope),
                 "pull": slope.abs(),
                 "nonfinite": indicator(torch.ne, poison, poison),
             }
@@ -162,7 +165,7 @@ class TableObjective:
         )
 
     def _apply_table(self, ratio: Ratio, part: Partition) -> tuple[Tensor, Tensor]:
-        """The coefficient and the weight of every token (see `rules`), dual clip included."""
+        """The coefficient and the weight of every token (see `rules`), before dual clip."""
         groups_of: dict[tuple[Rule, tuple], list[int]] = {}
         for number, (_, cell) in enumerate(self.cells, 1):
             groups_of.setdefault((cell.rule, cell.options), []).append(number)
@@ -172,8 +175,12 @@ class TableObjective:
             member = sum(indicator(torch.eq, part.group, number) for number in numbers).to(weight.dtype)
             for ours, theirs in zip((coefficient, weight), rule(ratio, **dict(options)), strict=True):
                 ours.lerp_(theirs, member)  # an exact choice, since lerp at weight 0 or 1 returns an end point
+        return coefficient, weight
+
+    def _dual_clipped(self, coefficient: Tensor, weight: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor]:
+        """Both changed in place."""
         if self.dual_clip is not None:
-            cap = torch.full_like(ratio.advantage, torch.inf).masked_fill_(ratio.advantage < 0, self.dual_clip)
+            cap = torch.full_like(advantage, torch.inf).masked_fill_(advantage < 0, self.dual_clip)
             weight.mul_(indicator(torch.le, coefficient, cap))
             torch.minimum(coefficient, cap, out=coefficient)
         return coefficient, weight

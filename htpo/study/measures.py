@@ -12,14 +12,7 @@ from htpo.runs import RunDirectory
 
 CURVES = {"accuracy": "accuracy", "entropy": "entropy", "length": "completions/mean_length"}
 """What is followed over training: its name here and in `metrics.jsonl`."""
-TOKENS_ONLY = {"htpo", "entropy_mask"}  # objectives that differ from DAPO in the rule of some tokens, else in nothing
-DIFFERING = {
-    "ppo": ("detached_share",),
-    "encourage forking": ("clipped_share", "detached_share"),
-    "penalise forking": ("clipped_share", "detached_share"),
-    "zero": (),
-}
-"""By a group's rule: the shares of its tokens that differ from DAPO; () stands for all of them."""
+TOKENS_ONLY = {"dapo", "htpo", "entropy_mask"}  # objectives that differ from DAPO in nothing but some tokens' rule
 END_SHARE = 0.1  # "at the end of training" is the mean over this last share of the updates
 
 
@@ -65,37 +58,13 @@ def read_measures(run: RunDirectory) -> Measures:
 
 
 def differs_from_dapo(objective: dict[str, Any], records: list[dict[str, Any]]) -> float | None:
-    """Share of tokens on which a run's objective was seen to differ from DAPO's with the same clip range.
+    """Share of tokens whose gradient was not what DAPO's clip would have given, as a mean over the updates.
 
-    Per update the sum over groups of token_share x what the group's rule leaves of DAPO's, then the mean over updates:
-
-    - PPO's clip: detached_share (their objective is 0; some of them PPO would have clipped as well)
-    - a forking rule of HTPO: clipped_share + detached_share (it keeps a gradient where PPO's clip removes it). G2 also
-      differs below the clip range with positive advantage (weight 1/r instead of r), which no metric counts: where that
-      is frequent the share is too low
-    - zero (the 80/20 rule's low-entropy tokens): all of them
-
-    0 for DAPO; None for other rules and for objectives that differ from DAPO in more than tokens.
+    None for objectives that differ from DAPO in more than the rule of some tokens.
     """
-    if objective.get("name") == "dapo":
-        return 0.0
     if objective.get("name") not in TOKENS_ONLY:
         return None
-    counted: dict[str, tuple[str, ...]] = {}
-    for line in objective["table"]:
-        cell, _, rule = line.partition(": ")
-        known = next((shares for name, shares in DIFFERING.items() if rule.startswith(name)), None)
-        if known is None:
-            return None
-        counted[cell.split()[0]] = known
-    return _mean(sum(_share(record, group, names) for group, names in counted.items()) for record in records)
-
-
-def _share(record: dict[str, Any], group: str, names: tuple[str, ...]) -> float:
-    tokens = record.get(f"group/{group}/token_share") or 0.0
-    if not tokens:
-        return 0.0  # and its shares are null
-    return tokens * (sum(record[f"group/{group}/{name}"] for name in names) if names else 1.0)
+    return _mean(record["differs_from_ppo"] for record in records)
 
 
 def _number(value: float | None) -> float:

@@ -20,7 +20,7 @@ NOTES = """\
 - Differences are paired by seed and problem. "Holm" is the p-value after Holm's correction over all tests of
   its table (pairs and k); d_z is Cohen's effect size: the mean of the seeds' differences over their standard deviation.
 - Entropy, length and accuracy in training are means over the last tenth of the updates, with the range over seeds.
-- "Tokens that differ from DAPO": detached, or clipped by PPO's rule but not by HTPO's; see `htpo.study.measures`.
+- "Tokens that differ from DAPO": those whose gradient is not what DAPO's clip would have given, mean over updates.
 - n/a: not defined with one seed, or without any spread.
 """
 

@@ -71,7 +71,7 @@ def test_every_update_logs_the_metrics_the_field_asks_for(quickstart):
     assert [record["step"] for record in records] == [1, 2, 3, 4]
     wanted = {"reward", "accuracy", "completions/mean_length", "entropy", "clip/region_fraction", "sampling/rounds"}
     wanted |= {"sampling/groups_too_easy", "sampling/groups_too_hard", "verifier/unparsable_share"}
-    per_group = ("token_share", "entropy", "clipped_share", "detached_share", "weight_share")
+    per_group = ("token_share", "entropy", "clipped_share", "detached_share", "differs_share", "weight_share")
     wanted |= {f"group/G{number}/{name}" for number in range(1, 9) for name in per_group}
     for record in records:
         assert wanted <= record.keys()

@@ -32,6 +32,9 @@ def test_the_statistics_are_those_counted_over_the_oracle_s_tokens(options):
     responses = as_responses(batch)
     rows = oracle.htpo_tokens(responses, options)
     tokens = [(token, r.entropy[t]) for row, r in zip(rows, responses) for t, token in enumerate(row) if token.group]
+    plain = [token for row in oracle.ppo_tokens(responses, options) for token in row]
+    inside = [token for row in rows for token in row]
+    differing = {id(x) for x, y in zip(inside, plain, strict=True) if x.group and x.gradient != y.gradient}
     pull = sum(abs(token.gradient) for token, _ in tokens)
     ppo_clips = {("below", -1): "low", ("above", 1): "high"}
 
@@ -42,6 +45,7 @@ def test_the_statistics_are_those_counted_over_the_oracle_s_tokens(options):
     expected = {
         "entropy": sum(h for _, h in tokens) / len(tokens),
         "nonfinite_tokens": 0,
+        "differs_from_ppo": len(differing) / len(tokens),
         "clip/low_fraction": share(lambda x: ppo_clips.get((x[0].region, x[0].sign)) == "low", tokens),
         "clip/high_fraction": share(lambda x: ppo_clips.get((x[0].region, x[0].sign)) == "high", tokens),
         "clip/region_fraction": share(lambda x: (x[0].region, x[0].sign) in ppo_clips, tokens),
@@ -53,6 +57,7 @@ def test_the_statistics_are_those_counted_over_the_oracle_s_tokens(options):
             f"group/{name}/entropy": sum(h for _, h in group) / len(group),
             f"group/{name}/clipped_share": share(lambda x: (x[0].region, x[0].sign) in ppo_clips, group),
             f"group/{name}/detached_share": share(lambda x: x[0].detached, group),
+            f"group/{name}/differs_share": share(lambda x: id(x[0]) in differing, group),
             f"group/{name}/weight_share": sum(abs(token.gradient) for token, _ in group) / pull,
         }
     assert {name: x.item() for name, x in stats.items()} == pytest.approx(expected, rel=1e-9)
@@ -90,8 +95,10 @@ def test_an_unpartitioned_objective_has_no_statistics_by_group():
         "clip/low_fraction",
         "clip/high_fraction",
         "clip/region_fraction",
+        "differs_from_ppo",
         "nonfinite_tokens",
     }
+    assert stats["differs_from_ppo"] == 0
     assert stats["clip/low_fraction"] > 0
     assert stats["clip/high_fraction"] > 0
 

@@ -22,15 +22,16 @@ def finish(study: Study, path, accuracy, *, problems=40, samples=16, updates=40,
         level = accuracy[run.method]
         solve = np.full(problems, level) if level in (0, 1) else shared.beta(level * 2, (1 - level) * 2, problems)
         files = directory.run(run)
+        objective = study.methods[run.method].get("objective", "htpo")
         files.create({"objective": run.method, "seed": run.seed})
         for when, rate in (("before", np.full(problems, 0.3)), ("after", solve)):
             counts = (shared if when == "before" else draw).binomial(samples, rate)
             files.write_json(f"evaluation_{when}.json", evaluation(counts.tolist(), samples))
         for step in range(1, updates + 1):
-            files.append_metrics(record(step, step / updates, draw.normal(scale=0.05, size=2)))
+            noise = draw.normal(scale=0.05, size=2)
+            files.append_metrics(record(step, step / updates, noise, objective))
         files.append_metrics({"step": updates, "train_loss": 0.0})
-        objective = {"name": study.methods[run.method].get("objective", "htpo"), "table": TABLE}
-        files.write_json("objective.json", objective)
+        files.write_json("objective.json", {"name": objective, "table": TABLE})
         files.write_json("summary.json", {"seconds": 1.0})
     return directory
 
@@ -40,7 +41,7 @@ def evaluation(correct: list[int], samples: int) -> dict:
     return rates | {"failures": {}, "examples": []}
 
 
-def record(step: int, done: float, noise) -> dict:
+def record(step: int, done: float, noise, objective: str = "htpo") -> dict:
     return {
         "step": step,
         "accuracy": 0.2 + 0.3 * done + noise[0],
@@ -48,10 +49,5 @@ def record(step: int, done: float, noise) -> dict:
         "completions/mean_length": 17.0 + done,
         "sampling/groups_drawn": 10.0,
         "step_time": 0.6,
-        "group/G1/token_share": 0.75,
-        "group/G1/clipped_share": 0.5,
-        "group/G1/detached_share": 0.04,
-        "group/G2/token_share": 0.25,
-        "group/G2/clipped_share": 0.1,
-        "group/G2/detached_share": 0.0,
+        "differs_from_ppo": 0.055 if objective == "htpo" else 0.0,
     }

@@ -11,8 +11,8 @@ from scipy import stats
 
 from htpo.errors import UserError
 from htpo.study import Run, Study, StudyDirectory, plain_words, write_report
-from htpo.study.measures import differs_from_dapo, read_measures
-from tests.study.finished import TABLE, finish, record
+from htpo.study.measures import read_measures
+from tests.study.finished import finish
 
 STUDY = Study(
     methods={"dapo": {"objective": "dapo"}, "htpo": {}, "other one": {"objective": "grpo"}},
@@ -57,24 +57,11 @@ def test_training_measures_are_means_over_seeds(finished):
     assert measures["prompts_drawn"] == {"mean": 10, "min": 10, "max": 10}
 
 
-def test_the_share_that_differs_from_dapo_counts_detached_and_kept_tokens(finished):
-    """G1 (PPO): 0.75 x 0.04 detached; G2 (penalise forking): 0.25 x 0.1 kept where PPO clips."""
+def test_the_share_that_differs_from_dapo_is_known_where_only_rules_of_tokens_differ(finished):
     by_method = {m: r["measures"]["differs_from_dapo"] for m, r in finished[1]["tasks"]["puzzles"]["methods"].items()}
-    assert by_method["htpo"]["mean"] == pytest.approx(0.75 * 0.04 + 0.25 * 0.1)
+    assert by_method["htpo"]["mean"] == pytest.approx(0.055)
     assert by_method["dapo"]["mean"] == 0
     assert by_method["other one"] is None
-
-
-def test_the_share_is_known_only_for_known_rules():
-    records = [
-        record(1, 0.5, (0, 0)),
-        record(2, 1, (0, 0)) | {"group/G2/token_share": 0.0, "group/G2/clipped_share": None},
-    ]
-    assert differs_from_dapo({"name": "htpo", "table": TABLE}, records) == pytest.approx(0.03 + 0.025 / 2)
-    masked = {"name": "entropy_mask", "table": ["G1 low: zero", "G2 high: ppo"]}
-    assert differs_from_dapo(masked, records) == pytest.approx(0.75)
-    assert differs_from_dapo({"name": "htpo", "table": ["G1 hard: gspo", "G2 easy: ppo"]}, records) is None
-    assert differs_from_dapo({}, records) is None
 
 
 def test_results_are_plain_json_and_the_tables_say_what_they_show(finished):
