@@ -7,31 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from htpo.errors import UserError
+from htpo.tasks.answer_formats import ANSWER_FORMATS
 from htpo.tasks.math_worker import whole_answer
 from htpo.tasks.task import Verdict
-from htpo.tasks.worker_pool import Outcome, WorkerPool
+from htpo.tasks.worker_pool import Outcome, WorkerPool, usable_cores
 
 LONGEST_ANSWER = 2000  # characters; no gold comes near, and reading runaway text takes seconds
+MOST_WORKERS = 8  # by default: each holds 100 MB
 PLAIN_INTEGER = re.compile(r"-?[0-9]{1,18}")
-BOXED = re.compile(r"\\boxed\s*\{")
-BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
-
-
-def last_boxed(response: str) -> str | None:
-    r"""The content of the last `\boxed{...}` of a response, or None when there is none or it never closes.
-
-    Escaped braces (`\{`) do not count, as in TeX. An earlier box is no substitute for a last one that was cut off:
-    what it holds is an intermediate value.
-    """
-    openings = list(BOXED.finditer(response))
-    if not openings:
-        return None
-    start, depth = openings[-1].end(), 1
-    for brace in BRACES.finditer(response, start):
-        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
-        if depth == 0:
-            return response[start : brace.start()]
-    return None
 
 
 def bounded_answer(text: str | None) -> Outcome:
@@ -52,23 +35,25 @@ def check_pattern(pattern: str) -> None:
 
 
 class MathVerifier:
-    r"""Judges the final answer of a response against a gold answer by mathematical equality.
+    r"""Judges the final answer of a response against a gold answer by what it means.
 
-    The final answer is the content of the last `\boxed{...}`, or the group of `answer_pattern`'s last match. Texts that
-    are equal and plain integers are compared here; everything else by math-verify in a pool of worker processes, where
-    a job that exceeds its bounds costs that process and no more. The processes start at the first need. Works in any
-    thread and touches no signal. A copy or a pickle carries settings and counts, and starts processes of its own.
+    The final answer is what `answer_format` reads (`htpo.tasks.answer_formats`), or the group of `answer_pattern`'s
+    last match. Texts that are equal and plain integers are compared here; everything else in a pool of worker processes
+    (`htpo.tasks.math_equality`, with math-verify for the algebra), where a job that exceeds its bounds costs that
+    process and no more. The processes start at the first need. Works in any thread and touches no signal. A copy or a
+    pickle carries settings and counts, and starts processes of its own.
 
     Args:
         answer_column: the column of the rows that holds the gold answer (text or a number).
-        answer_pattern: a regular expression (Python's `re`) with one group.
-        workers: number of processes.
+        answer_format: "boxed" (the last `\boxed{}`) or "answer_line" (the last line that starts with `Answer:`).
+        answer_pattern: a regular expression (Python's `re`) with one group, instead of a format.
+        workers: number of processes; by default one for each usable core, at most 8.
         timeout: seconds of wall clock per answer; a batch takes at most distinct answers / workers times this.
         memory_limit_mb: address space of one process, in MiB (on Linux).
 
     Attributes:
         failures: responses since construction that were not judged, by kind: `unparsable` (no final answer, one over
-            2000 characters, or one that math-verify cannot read), `timeout`, `crash`.
+            2000 characters, or one that cannot be read), `timeout`, `crash`.
 
     Raises:
         UserError: for a setting that cannot be used.
@@ -78,16 +63,22 @@ class MathVerifier:
         self,
         answer_column: str = "answer",
         answer_pattern: str | None = None,
-        workers: int = 2,
+        workers: int | None = None,
         timeout: float = 5.0,
         memory_limit_mb: int = 2048,
+        answer_format: str = "boxed",
     ):
+        if answer_format not in ANSWER_FORMATS:
+            raise UserError(f"answer_format {answer_format!r} is unknown: choose one of {', '.join(ANSWER_FORMATS)}")
         if answer_pattern is not None:
             check_pattern(answer_pattern)
+            if answer_format != "boxed":
+                raise UserError(f"answer_pattern takes the place of answer_format={answer_format!r}: give only one")
+        workers = min(usable_cores(), MOST_WORKERS) if workers is None else workers
         for name, value in (("workers", workers), ("timeout", timeout), ("memory_limit_mb", memory_limit_mb)):
             if not 0 < value < math.inf:
                 raise UserError(f"{name}={value} of the math verifier must be a positive number")
-        self.answer_column, self.answer_pattern = answer_column, answer_pattern
+        self.answer_column, self.answer_format, self.answer_pattern = answer_column, answer_format, answer_pattern
         self.failures: Counter[str] = Counter()
         self._pool = WorkerPool("htpo.tasks.math_worker", workers, timeout, memory_limit_mb)
 
@@ -130,7 +121,7 @@ class MathVerifier:
             if outcome.failure:
                 reasons[text] = f"reading the gold answer {shown} ended in a {outcome.failure}"
             else:
-                reasons[text] = None if outcome.value else f"math-verify cannot read the gold answer {shown}"
+                reasons[text] = None if outcome.value else f"cannot read the gold answer {shown}"
         return [reasons[text] for text in texts]
 
     def close(self) -> None:
@@ -145,7 +136,8 @@ class MathVerifier:
 
     def _final_answers(self, responses: Sequence[str]) -> list[Outcome]:
         if self.answer_pattern is None:
-            return [bounded_answer(last_boxed(response)) for response in responses]
+            final_answer = ANSWER_FORMATS[self.answer_format].final_answer
+            return [bounded_answer(final_answer(response)) for response in responses]
         # On text that a model wrote a pattern may backtrack for years, so it is searched under the same bounds.
         distinct = sorted(set(responses))
         outcomes = self._pool.run([["last_match", self.answer_pattern, response] for response in distinct])

@@ -25,6 +25,11 @@ STARTUP_SECONDS = 120.0
 FAILED_STARTS = 3
 
 
+def usable_cores() -> int:
+    """Cores this process may run on (macOS knows only how many there are)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one request: a value, or how it failed ("timeout" or "crash")."""
@@ -34,7 +39,7 @@ class Outcome:
 
 
 class WorkerPool:
-    """Runs requests in `workers` processes of the program `module` (see `math_worker` for what it must answer).
+    """Runs requests in `workers` processes of the program `module` (see `worker_program` for what it must answer).
 
     Args:
         module: dotted name of the worker program.

@@ -13,8 +13,8 @@ import time
 import pytest
 
 from htpo.errors import UserError
-from htpo.tasks.math_verifier import LONGEST_ANSWER, MathVerifier, last_boxed
-from htpo.tasks.sources import BOXED_PROMPT
+from htpo.tasks.answer_formats import ANSWER_FORMATS, last_answer_line, last_boxed
+from htpo.tasks.math_verifier import LONGEST_ANSWER, MathVerifier
 
 
 @pytest.fixture(scope="module")
@@ -179,19 +179,19 @@ def test_hostile_expressions_neither_hang_nor_stop_the_verifier():
     after = judge_one(verifier, r"\frac{1}{2}", "0.5")
     verifier.close()
     accepted = {text for text, verdict in zip(HOSTILE, verdicts) if verdict.correct}
-    assert accepted <= {"\x00" * 500 + "7", "\uff17", "\U0001d7d5", "\r\n\t\v\f7", "\u202e7\u202c"}
+    assert accepted <= {"\x00" * 500 + "7", "\uff17", "\U0001d7d5", "\r\n\t\v\f7", "lambda: 7"}
     assert verifier.failures["timeout"] >= 1
     assert {verdict.failure for verdict in verdicts} <= {None, "timeout", "crash", "unparsable"}
     assert elapsed < 0.5 * len(HOSTILE) + 20
     assert after.correct
 
 
-def test_the_two_known_endless_powers_time_out_and_are_counted():
+def test_the_two_known_endless_powers_hang_nothing_and_time_outs_are_counted():
     verifier = MathVerifier(timeout=0.5)
     answers = ["10^{10^{10}}", "9999^{9999^{9999}}"]
     verdicts = verifier.judge([boxed(answer) for answer in answers], [{"answer": "7"}] * 2)
-    assert [(verdict.correct, verdict.failure) for verdict in verdicts] == [(False, "timeout")] * 2
-    assert verifier.failures == {"timeout": 2}
+    assert [(verdict.correct, verdict.failure) for verdict in verdicts] == [(False, None), (False, "timeout")]
+    assert verifier.failures == {"timeout": 1}
     verifier.close()
 
 
@@ -201,7 +201,7 @@ def test_a_worker_killed_at_work_costs_only_its_own_answer():
     pid = worker_pids(verifier)[0]
     killer = threading.Timer(0.5, os.kill, (pid, signal.SIGKILL))
     killer.start()
-    responses = [boxed("10^{10^{10}}"), boxed("0.25")]
+    responses = [boxed("9999^{9999^{9999}}"), boxed("0.25")]
     verdicts = verifier.judge(responses, [{"answer": "1/2"}, {"answer": "1/4"}])
     assert [(verdict.correct, verdict.failure) for verdict in verdicts] == [(False, "crash"), (True, None)]
     assert verifier.failures == {"crash": 1}
@@ -338,6 +338,8 @@ def test_a_pattern_that_backtracks_for_years_is_stopped():
         ({"answer_pattern": "("}, "not a regular expression"),
         ({"answer_pattern": "answer"}, "has 0 groups"),
         ({"answer_pattern": "(a)(b)"}, "has 2 groups"),
+        ({"answer_format": "json"}, "choose one of boxed, answer_line"),
+        ({"answer_format": "answer_line", "answer_pattern": "(a)"}, "give only one"),
         ({"workers": 0}, "workers=0"),
         ({"timeout": 0.0}, r"timeout=0\.0"),
         ({"memory_limit_mb": -1}, "memory_limit_mb=-1"),
@@ -371,8 +373,12 @@ def test_a_row_without_gold_is_refused_with_the_column(verifier):
         ("", "empty"),
         (None, "empty"),
         (" $$ ", "empty"),
+        (r"\{x | x > 3\}", None),
+        ("Friday", None),
+        ("<", None),
         ("It is not possible.", "cannot read"),
-        (r"\{x | x > 3\}", "cannot read"),
+        ("A line that is parallel to both of the given lines.", "cannot read"),
+        (r"1 \cdot 3 \cdots (2n-1)", "cannot read"),
         ("x" * 3000, "3000 characters"),
     ],
 )
@@ -387,14 +393,38 @@ def test_a_gold_that_takes_too_long_to_read_is_named():
     verifier.close()
 
 
-def test_the_default_prompt_asks_for_exactly_what_is_read(verifier):
-    assert "{prompt}" in BOXED_PROMPT
-    assert "final answer within \\boxed{}" in BOXED_PROMPT
-    prompt = BOXED_PROMPT.replace("{prompt}", "What is 1 + 1?")
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("Answer: 5", "5"),
+        ("Answer: 4\nno,\nanswer: 5\n", "5"),
+        ("so\n**Answer:** $x^2$", "$x^2$"),
+        ("**Final Answer: 7**", "7"),
+        ("## ANSWER : \\boxed{\\frac{1}{2}}", "\\frac{1}{2}"),
+        ("Answer: $\\boxed{3}$", "3"),
+        ("Answer:", ""),
+        ("Answer: 5\nAnswer:", ""),
+        ("The answer is: 5", None),
+        ("we write Answer: 5", None),
+        ("\\boxed{5}", None),
+        ("", None),
+    ],
+)
+def test_the_final_answer_is_what_follows_the_last_answer_line(response, answer):
+    assert last_answer_line(response) == answer
+
+
+@pytest.mark.parametrize("name", ANSWER_FORMATS)
+def test_each_prompt_asks_for_exactly_what_is_read(name, verifier):
+    form = ANSWER_FORMATS[name]
+    prompt = form.prompt_template.replace("{prompt}", "What is 1 + 1?")
+    assert {"boxed": "\\boxed{}", "answer_line": '"Answer:"'}[name] in prompt
+    response = form.response.replace("{answer}", "2")
+    assert form.final_answer(response) == "2"
+    judge = MathVerifier(answer_format=name)
     # A model that repeats the instruction is judged on the answer it gives after it.
-    obedient, parrot = verifier.judge([prompt + " It is \\boxed{2}.", prompt], [{"answer": "2"}] * 2)
-    assert obedient.correct
-    assert (parrot.correct, parrot.failure) == (False, "unparsable")
+    verdicts = judge.judge([f"{prompt}\nIt is two.\n{response}", prompt], [{"answer": "2"}] * 2)
+    assert [(verdict.correct, verdict.failure) for verdict in verdicts] == [(True, None), (False, "unparsable")]
 
 
 def test_all_gsm8k_golds_are_readable_and_judged_right(shared_data, verifier):
@@ -411,9 +441,8 @@ def test_all_gsm8k_golds_are_readable_and_judged_right(shared_data, verifier):
 
 def test_agreement_with_the_labels_of_hard_formats_keeps_its_measured_level(shared_data, verifier):
     with open(shared_data / "grading" / "hard_formats_dev.jsonl", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file][::2]  # every other one: the time of a test run
+        rows = [json.loads(line) for line in file]
     verdicts = verifier.judge([boxed(row["response"]) for row in rows], [{"answer": row["gold"]} for row in rows])
     agreement = sum(verdict.correct == row["label"] for verdict, row in zip(verdicts, rows)) / len(rows)
-    false_positives = sum(verdict.correct and not row["label"] for verdict, row in zip(verdicts, rows))
-    assert agreement >= 0.81  # math-verify with all its fallbacks: 0.83
-    assert false_positives <= 1
+    assert agreement >= 0.95  # math-verify with all its fallbacks: 0.80
+    assert not any(verdict.correct and not row["label"] for verdict, row in zip(verdicts, rows))

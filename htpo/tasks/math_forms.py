@@ -1,0 +1,87 @@
+"""The forms in which a final answer may be meant, and the few patterns that their readers share."""
+
+import re
+from dataclasses import dataclass
+
+from htpo.tasks.math_units import measured
+
+NAME = r"(?:\\[a-zA-Z]+|[a-zA-Z])(?:_\s*(?:\{[^{}]*\}|\w)|')*"
+VARIABLE = re.compile(rf"{NAME}|\|\s*{NAME}\s*\|")
+WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{3,}|(?<![\\\w])(?:is|no|of|to|on|at|it)(?!\w)", re.IGNORECASE)
+OPERATORS = re.compile(r"[=<>^_+*/]|\\[a-zA-Z]")
+RELATION = re.compile(r"\\leq|\\geq|\\neq|<|>|=|\\approx|\\equiv|\\sim")
+SEPARATOR = re.compile(
+    r"\s*(?:[,;]\s*)?(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])\s*[:,]?\s*|\s*\\(?:lor|vee)(?![a-zA-Z])\s*|\s*[,;]\s*"
+)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One value: its text without the unit, the unit, and the letters that are bound (`x` of `f(x) = 2x`)."""
+
+    text: str
+    unit: str = ""
+    bound: frozenset[str] = frozenset()
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Several:
+    """More than one value: a "tuple" (ordered), a "set" (not), a "list" (either), a "chain" a < b < c."""
+
+    parts: tuple
+    kind: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`; None is infinity."""
+
+    low: Quantity | None
+    high: Quantity | None
+    low_closed: bool
+    high_closed: bool
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """A union of intervals and points; `variable` when it was written as a condition on one."""
+
+    parts: tuple
+    variable: str = ""
+
+
+@dataclass(frozen=True)
+class Equation:
+    """`sides[0] = sides[1] = ...` whose left side is no mere name."""
+
+    text: str
+    sides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Words:
+    """Plain language."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The letter of a multiple choice and what stands beside it, or the sign (`<`) that fills a gap."""
+
+    letter: str
+    content: tuple = ()
+
+
+Form = Quantity | Several | Ranges | Equation | Words | Choice
+
+
+def is_words(text: str) -> bool:
+    """Whether this is language, not mathematics: a word or more, no operator, and no number with a unit."""
+    text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
+    if measured(text).unit or OPERATORS.search(re.sub(r"(?<=[a-zA-Z])/(?=[a-zA-Z])|\\'|\\&", " ", text)):
+        words = WORD.findall(text)
+        return len(words) >= 3 and sum(map(len, words)) > len(text) / 2
+    return bool(WORD.search(text)) and not re.match(r"\s*[-\d(]*\d[\d.,]*\s*$", text)

@@ -1,0 +1,163 @@
+r"""Intervals, inequalities, set-builder form and unions of them, read as one form: `as_ranges`."""
+
+import re
+from dataclasses import replace
+from itertools import pairwise
+
+from htpo.tasks.math_forms import NAME, RELATION, SEPARATOR, VARIABLE, Interval, Quantity, Ranges, is_words
+from htpo.tasks.math_text import enclosed, split_outside
+from htpo.tasks.math_units import measured
+
+CONJUNCTION = re.compile(r"\s*,?\s*(?<![a-zA-Z\\])(?:and)(?![a-zA-Z])\s*|\s*\\(?:land|wedge|cap)(?![a-zA-Z])\s*")
+UNION = re.compile(r"\s*\\cup(?![a-zA-Z])\s*")
+SET_BUILDER = re.compile(rf"(?P<variable>{NAME})\s*(?:\\in\s*\\mathbb\{{R\}}\s*)?[|:]\s*(?P<condition>.+)")
+MEMBER = re.compile(rf"(?P<variable>{NAME})\s*\\in\s*(?P<set>.+)")
+
+
+def as_ranges(text: str) -> Ranges | None:
+    r"""Intervals, inequalities in one variable, set-builder form and unions of these, as one thing.
+
+    `[1, 5)`, `1 \leq x < 5`, `\{x | 1 \leq x < 5\}`, `x \in [1, 5)` are equal; `(1, 5)` and `5 > x > 1`; `x \neq 3` and
+    `(-\infty, 3) \cup (3, \infty)`. Ends and their kinds (open, closed) must all agree.
+    """
+    if (found := MEMBER.fullmatch(text)) and (inner := as_ranges(found.group("set"))):
+        return replace(inner, variable=found.group("variable"))
+    if text == r"\mathbb{R}" or text == "R":
+        return Ranges((Interval(None, None, False, False),))
+    brackets = enclosed(text)
+    if brackets and brackets[0] == r"\{" and (found := SET_BUILDER.fullmatch(brackets[1])):
+        condition = re.sub(
+            rf",\s*{re.escape(found.group('variable'))}\s*\\in\s*\\mathbb\{{R\}}$", "", found.group("condition")
+        )
+        inner = as_ranges(condition)
+        return replace(inner, variable="") if inner and inner.variable in ("", found.group("variable")) else None
+    if (found := SET_BUILDER.fullmatch(text)) and "|" in text and text.count("|") == 1:
+        inner = as_ranges(found.group("condition"))
+        return inner if inner and inner.variable == found.group("variable") else None
+    pieces = split_outside(text, UNION)
+    if len(pieces) > 1:
+        return _union([_component(piece) for piece in pieces])
+    if RELATION.search(text):
+        alternatives = [piece for piece in split_outside(text, SEPARATOR) if piece]
+        conjunctions = [piece for piece in split_outside(text, CONJUNCTION) if piece]
+        if len(conjunctions) > 1 and len(conjunctions) == len(alternatives):
+            return _intersection([_condition(piece) for piece in conjunctions])
+        if len(alternatives) > 1 and (
+            "<" in text or ">" in text or "\\leq" in text or "\\geq" in text or "\\neq" in text
+        ):
+            return _union([_condition(piece) for piece in alternatives])
+        condition = _condition(text)
+        return condition if condition and any(isinstance(part, Interval) for part in condition.parts) else None
+    alternatives = split_outside(text, SEPARATOR)
+    if len(alternatives) > 1 and "\\infty" in text:
+        return _union([_component(piece) for piece in alternatives])
+    component = _component(text)
+    return component if component and isinstance(component.parts[0], Interval) else None
+
+
+def _union(parts: list[Ranges | None]) -> Ranges | None:
+    if any(part is None for part in parts) or len({part.variable for part in parts}) > 1:
+        return None
+    return Ranges(tuple(piece for part in parts for piece in part.parts), parts[0].variable)
+
+
+def _intersection(parts: list[Ranges | None]) -> Ranges | None:
+    r"""`x > 0 and x < 5`: two half-lines that meet; `x > 0 and x \neq 2` is not read."""
+    if len(parts) != 2 or any(part is None or len(part.parts) != 1 for part in parts):
+        return None
+    first, second = parts[0].parts[0], parts[1].parts[0]
+    if parts[0].variable != parts[1].variable or not isinstance(first, Interval) or not isinstance(second, Interval):
+        return None
+    if first.low is None and second.high is None:
+        first, second = second, first
+    if first.high is not None or second.low is not None or first.low is None or second.high is None:
+        return None
+    return Ranges((Interval(first.low, second.high, first.low_closed, second.high_closed),), parts[0].variable)
+
+
+def _component(text: str) -> Ranges | None:
+    r"""One interval `(a, b]`, or points `\{1, 2\}`."""
+    brackets = enclosed(text)
+    if brackets is None:
+        return None
+    opening, content, closing = brackets
+    pieces = split_outside(content, re.compile(r"\s*[,;]\s*"))
+    if opening == r"\{" and closing == r"\}" and all(pieces) and "|" not in content:
+        return Ranges(tuple(Quantity(piece) for piece in pieces))
+    if opening not in "([" or closing not in ")]" or len(pieces) != 2 or not all(pieces):
+        return None
+    if any(re.search(r"[=<>]", piece) or is_words(piece) for piece in pieces):
+        return None
+    low = None if re.fullmatch(r"-\s*\\infty\s*", pieces[0]) else _end(pieces[0])
+    high = None if re.fullmatch(r"\+?\s*\\infty\s*", pieces[1]) else _end(pieces[1])
+    return Ranges((Interval(low, high, opening == "[" and low is not None, closing == "]" and high is not None),))
+
+
+def _end(text: str) -> Quantity:
+    value = measured(text)
+    return Quantity(value.value, value.unit)
+
+
+def _condition(text: str) -> Ranges | None:
+    """An inequality in one variable, with it alone on one side or in the middle."""
+    if (found := MEMBER.fullmatch(text)) and (inner := as_ranges(found.group("set"))):
+        return replace(inner, variable=found.group("variable"))
+    signs = RELATION.findall(text)
+    sides = split_outside(text, RELATION)
+    if len(signs) not in (1, 2) or len(sides) != len(signs) + 1 or not all(sides):
+        return None
+    flipped = {"<": ">", ">": "<", r"\leq": r"\geq", r"\geq": r"\leq"}
+    if signs[0] in (">", r"\geq") and len(signs) == 2:
+        sides, signs = sides[::-1], [flipped.get(sign, sign) for sign in signs[::-1]]
+    if len(signs) == 2:
+        low, variable, high = sides
+        if not _is_variable(variable) or not set(signs) <= {"<", r"\leq"}:
+            return None
+        low_end = None if re.fullmatch(r"-\s*\\infty\s*", low) else _end(low)
+        high_end = None if re.fullmatch(r"\+?\s*\\infty\s*", high) else _end(high)
+        interval = Interval(low_end, high_end, signs[0] == r"\leq", signs[1] == r"\leq")
+        return _of_absolute(variable, interval)
+    (left, right), sign = sides, signs[0]
+    if not _is_variable(left):
+        left, right, sign = right, left, flipped.get(sign, sign)
+    if not _is_variable(left) or _is_variable(right):
+        return None
+    if sign == "=":
+        return Ranges((_end(right),), left)
+    if sign == r"\neq":
+        return _except(left, right)
+    if sign not in flipped:
+        return None
+    closed = sign in (r"\leq", r"\geq")
+    if sign in ("<", r"\leq"):
+        return _of_absolute(left, Interval(None, _end(right), False, closed))
+    return _of_absolute(left, Interval(_end(right), None, closed, False))
+
+
+def _is_variable(text: str) -> bool:
+    return bool(VARIABLE.fullmatch(text)) and text not in (r"\pi", r"\infty", "e")
+
+
+def _except(variable: str, value: str) -> Ranges | None:
+    r"""All numbers but one, or but `\pm c`."""
+    points = [value] if "\\pm" not in value else [value.replace("\\pm", "-"), value.replace("\\pm", "").strip()]
+    ends = [None, *map(_end, points), None]
+    return Ranges(tuple(Interval(low, high, False, False) for low, high in pairwise(ends)), variable)
+
+
+def _of_absolute(variable: str, interval: Interval) -> Ranges | None:
+    """`|x| < c` is `-c < x < c`, and `|x| > c` the two half-lines outside."""
+    if not variable.startswith("|"):
+        return Ranges((interval,), variable)
+    inside = variable.strip("| ")
+    if interval.low is None and interval.high is not None:
+        negative = replace(interval.high, text=f"-({interval.high.text})")
+        return Ranges((Interval(negative, interval.high, interval.high_closed, interval.high_closed),), inside)
+    if interval.high is None and interval.low is not None:
+        negative = replace(interval.low, text=f"-({interval.low.text})")
+        outer = (
+            Interval(None, negative, False, interval.low_closed),
+            Interval(interval.low, None, interval.low_closed, False),
+        )
+        return Ranges(outer, inside)
+    return None

@@ -1,0 +1,142 @@
+r"""What stands beside a number: currency, percent, degrees, ordinal endings, units. Pure functions of cleaned text."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+PERCENT, DEGREE = "%", "degree"
+# Name -> (dimension, how many of the dimension's base unit). One line a dimension.
+UNITS: dict[str, tuple[str, Fraction]] = {}
+for dimension, names in {
+    "length": "m meter metre=1 mm millimeter=1/1000 cm centimeter centimetre=1/100 dm decimeter=1/10 km kilometer "
+    "kilometre=1000 in inch inche=127/5000 ft foot feet=381/1250 yd yard=1143/1250 mi mile=201168/125",
+    "mass": "g gram gm=1 mg milligram=1/1000 kg kilogram=1000 t ton tonne=1000000",
+    "time": "s sec second=1 min minute=60 h hr hour=3600 day=86400 week=604800",
+    "volume": "l liter litre=1 ml milliliter=1/1000",
+    "dollar": "dollar $ usd=1 cent=1/100",
+    "pound": "£ pound=1",
+    "euro": "€ euro=1",
+    "yuan": "¥ yuan rmb=1",
+    "rupee": "₹ rupee rs=1",
+    "angle": "degree=1",
+    "percent": "% percent=1",
+}.items():
+    waiting: list[str] = []
+    for entry in names.split():
+        name, _, factor = entry.partition("=")
+        waiting.append(name)
+        if factor:
+            UNITS |= {name: (dimension, Fraction(factor)) for name in waiting}
+            waiting = []
+
+CURRENCY = re.compile(r"^(-?)\s*(\\\$|[£€¥₹]|Rs\.?|US\\\$|USD)\s*(?=[\d.\\])(.*)$")
+TRAILING_CURRENCY = re.compile(r"^(.*[\d}])\s*(\\\$|[£€¥₹])$")
+ORDINAL = re.compile(r"^(\d+)\s*(?:\^?\{?\s*(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*\}?\s*\}?)$")
+NUMERAL_BASE = re.compile(r"^([0-9A-F]+)_\{?\s*(?:\\text\s*\{)?\s*(\d+)\s*\}?\}?$")
+PERCENTAGE = re.compile(r"^(.*[\d}\)])\s*(?:%|percent|(?:\\text\s*\{\s*percent(?:age)?\s*\}))$")
+DEGREES = re.compile(r"^(.*[\d}\)a-z])\s*(?:\^\{\\circ\}|(?:\\text\s*\{)?\s*degrees?\s*\}?)\s*(?:[CFK])?$")
+TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
+MINUTES = re.compile(r"^(-?\d+)\s*\^\{\\circ\}\s*(\d+)\s*'\s*(?:(\d+)\s*(?:''|\"))?$")
+# A unit: `\text{...}` after a value, or words after a number; a bare letter after a number is a factor, not a unit.
+TEXT_UNIT = re.compile(r"^(.+?)\s*((?:\\text\s*\{[^{}]*\}\s*(?:\^\s*\{?-?\d\}?)?\s*/?\s*)+)\.?$")
+WORD_UNIT = re.compile(
+    r"^(-?[\d.,]*\d|.*[\d}\)])\s*((?:sq(?:uare|\.)?|cubic)?\s*[a-zA-Z][a-zA-Z. ]*(?:/\s*[a-z]+)?)(\^\s*\{?\d\}?)?$"
+)
+COMPOUND = re.compile(
+    r"^(\d+)\s*(?:\\text\s*\{)?\s*([a-z]+)\s*\}?\s*,?\s*(?:and\b)?\s*(\d+)\s*(?:\\text\s*\{)?\s*([a-z]+)\s*\}?$"
+)
+POWER = re.compile(r"\^\s*\{?(-?\d)\}?")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value's text and the unit beside it, by its usual name; "" for none."""
+
+    value: str
+    unit: str = ""
+
+
+def measured(text: str) -> Measured:
+    r"""Take the unit off a value: `\$5`, `50%`, `45^{\circ}`, `35^{\circ} 30'`, `3rd`, `7 \text{ cm}^2`,
+    `2 hours 5 minutes`, `1011_2` (whose base is its unit).
+
+    Sound because a question has one unit: an answer may leave it out, and a different one is never equal (see
+    `conversion`). A single letter is a unit only inside `\text`: `5 m` may be five times m.
+    """
+    if found := MINUTES.match(text):
+        degrees, minutes, seconds = (int(part or 0) for part in found.groups())
+        exact = abs(degrees) + Fraction(minutes, 60) + Fraction(seconds, 3600)
+        sign = "-" if text.startswith("-") else ""
+        return Measured(f"{sign}{exact}", DEGREE)
+    if found := COMPOUND.match(text):
+        large, small = unit_name(found.group(2)), unit_name(found.group(4))
+        factor = conversion(small, large) if large in UNITS and small in UNITS else None
+        if factor is not None and factor > 1:
+            return Measured(str(int(found.group(1)) * factor + int(found.group(3))), small)
+    if found := CURRENCY.match(text):
+        inner = measured(found.group(1) + found.group(3))
+        return Measured(inner.value, unit_name(found.group(2)))
+    if found := TRAILING_CURRENCY.match(text):
+        return Measured(found.group(1), unit_name(found.group(2)))
+    if found := NUMERAL_BASE.match(text):
+        return Measured(found.group(1), f"base {found.group(2)}")
+    if found := ORDINAL.match(text):
+        return Measured(found.group(1))
+    if found := PERCENTAGE.match(text):
+        return Measured(found.group(1), PERCENT)
+    if (found := DEGREES.match(text)) and not TRIGONOMETRIC.search(text):
+        return Measured(found.group(1), DEGREE)
+    if found := TEXT_UNIT.match(text):
+        return Measured(found.group(1), unit_name(found.group(2)))
+    if found := WORD_UNIT.match(text):
+        value, words, power = found.groups()
+        first = words.split()[0].strip(".") if words.split() else ""
+        if len(first) > 1 and (unit_name(first) in UNITS or len(first) > 3 or first in ("sq", "cubic", "mph", "kmh")):
+            return Measured(value, unit_name(words + (power or "")))
+    return Measured(text)
+
+
+def unit_name(text: str) -> str:
+    """One name for a unit's spellings: singular, lower case, powers as `cm^2`, `per` as `/`."""
+    text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text).strip().strip(".").replace("\\$", "$")
+    power = POWER.search(text)
+    text = POWER.sub("", text).strip()
+    exponent = power.group(1) if power else ""
+    if found := re.match(r"(?:sq(?:uare)?|(cu(?:bic)?))\b\.?\s*", text):
+        exponent, text = "3" if found.group(1) else "2", text[found.end() :]
+    text = " ".join(re.sub(r"\bper\b", "/", text.lower()).replace("/", " / ").split()).strip(".")
+    name = " ".join(word if word in UNITS else _singular(word) for word in text.split())
+    return f"{name}^{exponent}" if exponent and exponent != "1" else name
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if word.endswith("s") and len(word) > 2 else word
+
+
+def conversion(gold: str, answer: str) -> Fraction | None:
+    """What an answer's value is multiplied with to be in the gold's unit; None when the units contradict.
+
+    Two units that both are known must be of one dimension; what is not known (`apples`) contradicts nothing.
+    """
+    if gold != answer and gold.startswith("base ") and answer.startswith("base "):
+        return None
+    known_gold, known_answer = _dimension(gold), _dimension(answer)
+    if gold == answer or known_gold is None or known_answer is None:
+        return Fraction(1)
+    if known_gold[0] != known_answer[0]:
+        return None
+    return known_answer[1] / known_gold[1]
+
+
+def _dimension(unit: str) -> tuple[tuple, Fraction] | None:
+    """Dimension and size of a unit such as `cm^2` or `km / hour`; None when a part of it is not known."""
+    unit = {"mph": "mile / hour", "kmh": "km / hour", "kph": "km / hour"}.get(unit, unit)
+    dimensions, size = [], Fraction(1)
+    for index, part in enumerate(unit.split(" / ")):
+        name, _, power = part.strip().partition("^")
+        if name not in UNITS or not re.fullmatch(r"-?\d?", power):
+            return None
+        exponent = int(power or 1) * (-1 if index else 1)
+        dimensions.append((UNITS[name][0], exponent))
+        size *= UNITS[name][1] ** exponent
+    return tuple(dimensions), size
