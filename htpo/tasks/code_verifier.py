@@ -1,0 +1,136 @@
+"""Judging programs by running tests on them, in a sandbox that neither the program nor the tests can leave."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from htpo.errors import UserError
+from htpo.tasks.sandbox.cells import GRACE_SECONDS, LEVELS, STARTUP_SECONDS, choose_level
+from htpo.tasks.task import Verdict
+from htpo.tasks.worker_pool import Outcome, WorkerPool, usable_cores
+
+CODE_PROMPT = (
+    "{prompt}\n\nReason first if it helps, then write the complete solution in Python, with its imports and only the "
+    "standard library. Put it in one code block at the end of your answer: a line ```python, the code, a line ```."
+)
+LONGEST_CODE = 200_000  # characters
+WORKER_MEMORY_MB = 4096  # of a worker itself, which holds the tests and what was printed
+LANGUAGES = {"", "python", "python3", "py"}
+FENCE = re.compile(r"^ {0,3}(`{3,})[ \t]*([^`\n]*?)[ \t]*\r?$", re.MULTILINE)
+
+
+def last_code_block(response: str) -> str | None:
+    """The content of the last fenced block that is Python's or names no language, or None when there is none.
+
+    A fence is a line of three or more backticks; it is closed by a line of at least as many and nothing else. When the
+    last fence of any language never closes there is none: what stands in earlier blocks was not the final answer.
+    """
+    opened: tuple[int, str, int] | None = None
+    block = None
+    for fence in FENCE.finditer(response):
+        ticks, language = len(fence[1]), fence[2].lower()
+        if opened is None:
+            opened = ticks, language, fence.end() + 1
+        elif not language and ticks >= opened[0]:
+            if opened[1] in LANGUAGES:
+                block = response[opened[2] : max(opened[2], fence.start() - 1)]
+            opened = None
+    return None if opened else block
+
+
+class CodeVerifier:
+    """Judges the last code block of a response by tests. Correct is a solution that passes all of them.
+
+    The code runs in processes of a sandbox, one for each test, in worker processes that start at the first need. Tests
+    of one solution run in turn and stop at the first that fails; solutions run beside each other. Works in any thread
+    and touches no signal. A copy or a pickle carries settings and counts, and starts processes of its own.
+
+    Args:
+        sandbox: a level of isolation by name; None takes the strongest that works here, and never "none".
+        workers: number of processes; None takes one for each core.
+        timeout: seconds of processor time one test may take, rounded up; of wall clock it may take twice that.
+        solution_timeout: seconds of wall clock all tests of one solution may take together.
+        memory_limit_mb: address space of one process that runs a solution, in MiB.
+        tests_column: the column of the rows that holds the tests, as `normalised_tests` writes them.
+
+    Attributes:
+        level: the level of isolation in force; `description` says what it does and what it leaves open.
+        failures: responses since construction that were not judged, by kind: `unparsable` (no code block, one over
+            200 000 characters, or no Python), `timeout`, `crash` (killed, or out of memory).
+        counts: since construction, `responses`, `solutions` that were run (distinct ones of a call) and `tests` run.
+
+    Raises:
+        UserError: for a setting that cannot be used, and when no sandbox works here.
+    """
+
+    def __init__(
+        self,
+        sandbox: str | None = None,
+        workers: int | None = None,
+        timeout: float = 6.0,
+        solution_timeout: float = 60.0,
+        memory_limit_mb: int = 1024,
+        tests_column: str = "tests",
+    ):
+        workers = usable_cores() if workers is None else workers
+        positive = {"workers": workers, "timeout": timeout, "solution_timeout": solution_timeout}
+        for name, value in {**positive, "memory_limit_mb": memory_limit_mb}.items():
+            if not 0 < value < math.inf:
+                raise UserError(f"{name}={value} of the code verifier must be a positive number")
+        self.level = choose_level(sandbox)
+        self.tests_column, self.timeout, self.solution_timeout = tests_column, timeout, solution_timeout
+        self.failures: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        patience = solution_timeout + STARTUP_SECONDS + 2 * GRACE_SECONDS
+        self.memory_limit_mb = memory_limit_mb
+        self._pool = WorkerPool("htpo.tasks.code_worker", workers, patience, WORKER_MEMORY_MB)
+
+    @property
+    def description(self) -> str:
+        """One line: the level in force, what it does and what it leaves open."""
+        return f"sandbox {self.level}: {LEVELS[self.level]}"
+
+    def judge(self, responses: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Verdict]:
+        """One verdict per response, in order; identical pairs of code and tests are judged once.
+
+        Raises:
+            UserError: when a row has no tests, or the sandbox does not start where this is running.
+        """
+        tests = [self._tests(row) for row in rows]
+        codes = [self._code(response) for response in responses]
+        pairs = list(dict.fromkeys((code, text) for code, text in zip(codes, tests, strict=True) if code is not None))
+        settings = [self.level, self.memory_limit_mb, self.timeout, self.solution_timeout]
+        requests = [["judge", *settings, *pair] for pair in pairs]
+        judged = {pair: self._verdict(pair[0], outcome) for pair, outcome in zip(pairs, self._pool.run(requests))}
+        missing = Verdict(False, None, "unparsable")
+        verdicts = [missing if code is None else judged[code, text] for code, text in zip(codes, tests)]
+        self.failures.update(verdict.failure for verdict in verdicts if verdict.failure)
+        self.counts.update(responses=len(responses), solutions=len(pairs))
+        return verdicts
+
+    def close(self) -> None:
+        """End the worker processes and their sandboxes. Safe to call again; the next solution starts new ones."""
+        self._pool.close()
+
+    def _tests(self, row: dict[str, Any]) -> str:
+        tests = row.get(self.tests_column)
+        if not isinstance(tests, str) or not tests.startswith("{"):
+            raise UserError(
+                f"a row has no tests in column {self.tests_column!r} (it has {sorted(row)}): "
+                "write there what htpo.tasks.code_tests.normalised_tests returns"
+            )
+        return tests
+
+    def _code(self, response: str) -> str | None:
+        code = last_code_block(response)
+        return code if code is not None and code.strip() and len(code) <= LONGEST_CODE else None
+
+    def _verdict(self, code: str, outcome: Outcome) -> Verdict:
+        if outcome.failure:
+            return Verdict(False, code, outcome.failure)
+        if "unavailable" in outcome.value:
+            raise UserError(f"the sandbox {self.level!r} does not start here: {outcome.value['unavailable']}")
+        self.counts["tests"] += outcome.value["tests"]
+        return Verdict(outcome.value["correct"], code, outcome.value["failure"])

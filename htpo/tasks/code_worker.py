@@ -1,0 +1,154 @@
+"""The worker program behind the code verifier: one solution a request, its tests run in a sandbox and compared here.
+
+Started by `WorkerPool`; `worker_program` tells the protocol.
+This process is not confined and runs no code of a solution or of a data set: the sandbox's fork server is a program of
+its own, and what arrives from there is text and plain data.
+"""
+
+import json
+import time
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from htpo.tasks.sandbox import roles
+from htpo.tasks.sandbox.cells import Exit, Sandbox, SandboxUnavailable, Work
+from htpo.tasks.sandbox.zygote import LARGEST_FILE, WALL_FACTOR
+from htpo.tasks.worker_program import serve
+
+_sandboxes: dict[str, Sandbox] = {}
+
+
+def judge(level: str, memory_mb: int, test_seconds: float, total_seconds: float, code: str, tests_text: str) -> dict:
+    """Run the tests of one solution in turn, up to the first that fails.
+
+    Returns:
+        `{"correct": bool, "failure": str or None, "tests": how many ran}`, or `{"unavailable": why}`.
+    """
+    tests = json.loads(tests_text)
+    deadline = time.monotonic() + total_seconds
+    ran = 0
+    try:
+        for test in TEST_WORKS[tests["kind"]](tests, code):
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return {"correct": False, "failure": "timeout", "tests": ran}
+            works, passes = test
+            ends = _sandbox(level, memory_mb).run(*works, seconds=min(test_seconds, remaining / WALL_FACTOR))
+            ran += 1
+            if not passes(ends):
+                return {"correct": False, "failure": failure_of(ends), "tests": ran}
+    except SandboxUnavailable as error:
+        broken = _sandboxes.pop(level, None)
+        if broken is None:
+            return {"unavailable": str(error)}
+        return {"correct": False, "failure": "crash", "tests": ran}
+    return {"correct": True, "failure": None, "tests": ran}
+
+
+def failure_of(ends: Iterable[Exit]) -> str | None:
+    """What the failed test's processes died of; None when they ended by themselves, just not right."""
+    failures = {end.failure for end in ends} | {"unparsable" for end in ends if end.status == roles.SYNTAX}
+    return next((kind for kind in ("timeout", "unparsable", "crash") if kind in failures), None)
+
+
+def stdin_works(tests: dict[str, Any], code: str):
+    """A program a test; its output is compared here."""
+    for test in tests["tests"]:
+        work = Work("run", {"preamble": "", "code": code}, test["input"].encode("utf-8", "surrogatepass"))
+
+        def passes(ends: list[Exit], expected: str = test["output"]) -> bool:
+            (end,) = ends
+            return end.status == 0 and len(end.result) < LARGEST_FILE and same_output(end.result, expected)
+
+        yield [work], passes
+
+
+def call_works(tests: dict[str, Any], code: str):
+    """A call a test; its result is compared here."""
+    for test in tests["tests"]:
+        told = {
+            "preamble": tests.get("preamble", ""),
+            "code": code,
+            "entry": tests["entry"],
+            "arguments": test["arguments"],
+        }
+
+        def passes(ends: list[Exit], test: dict[str, Any] = test) -> bool:
+            (end,) = ends
+            expected = [test[key] for key in ("output", "or_output") if key in test]
+            return end.status == 0 and any(same_value(end.result, value) for value in expected)
+
+        yield [Work("call", told)], passes
+
+
+def check_works(tests: dict[str, Any], code: str):
+    """One test: a process that asserts, beside one that holds the solution."""
+    told = {"preamble": tests.get("preamble", ""), "code": code, "stubs": tests.get("stubs", [])}
+    checker = Work("check", {name: tests[name] for name in ("names", "modules", "setup", "program")})
+    yield [checker, Work("serve", told)], lambda ends: ends[0].status == 0 and ends[0].result == b"passed"
+
+
+def same_output(written: bytes, expected: str) -> bool:
+    """Whether two outputs agree line by line: as text without the space around it, or as numbers, token by token.
+
+    As LiveCodeBench has it: white space around the whole and around each line is ignored; lines that differ as text
+    must consist of numbers that are equal as decimals (1.0 and 1, not 0.3333 and 0.33333).
+    """
+    lines, wanted = (text.strip().split("\n") for text in (written.decode("utf-8", "replace"), expected))
+    return len(lines) == len(wanted) and all(map(_same_line, lines, wanted))
+
+
+def same_value(result: bytes, expected: Any) -> bool:
+    """Whether the result of a call, as `plain_data.encode` wrote it, equals a value read from JSON; tuples are lists.
+
+    What was written is compared as it is: making objects of it (a set of numbers that all have one hash, say) could
+    take this process hours.
+    """
+    try:
+        return _same_data(json.loads(result), expected)
+    except (ValueError, TypeError, LookupError, RecursionError):  # not what `encode` writes
+        return False
+
+
+def _same_data(data: Any, expected: Any) -> bool:
+    if isinstance(data, dict) and len(data) == 1:
+        ((kind, content),) = data.items()
+        if kind == "int" and isinstance(content, str):
+            return isinstance(expected, int | float) and int(content, 16) == expected
+        if kind == "dict" and isinstance(content, list) and isinstance(expected, dict):
+            made = dict(pair if isinstance(pair[0], str) else (None, None) for pair in content)
+            same_keys = made.keys() == expected.keys() and len(content) == len(made)
+            return same_keys and all(_same_data(item, expected[key]) for key, item in made.items())
+        data = content if kind == "tuple" else data
+    if isinstance(data, list) and isinstance(expected, list):
+        return len(data) == len(expected) and all(map(_same_data, data, expected))
+    return not isinstance(data, dict | list) and data == expected
+
+
+def _same_line(line: str, wanted: str) -> bool:
+    line, wanted = line.strip(), wanted.strip()
+    if line == wanted:
+        return True
+    tokens, wanted_tokens = line.split(), wanted.split()
+    try:
+        return len(tokens) == len(wanted_tokens) and all(
+            Decimal(token) == Decimal(wanted_token) for token, wanted_token in zip(tokens, wanted_tokens)
+        )
+    except InvalidOperation:
+        return False
+
+
+def _sandbox(level: str, memory_mb: int) -> Sandbox:
+    if level not in _sandboxes:
+        _sandboxes[level] = Sandbox(level, memory_mb)
+    return _sandboxes[level]
+
+
+TEST_WORKS = {"stdin": stdin_works, "call": call_works, "check": check_works}
+
+
+if __name__ == "__main__":
+    serve({"judge": judge}, warm_up=lambda: None)
+    for sandbox in _sandboxes.values():
+        sandbox.close()
