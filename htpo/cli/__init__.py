@@ -38,9 +38,9 @@ def train(
 
     [bold]What to train[/]
       --model_name_or_path  Hugging Face id or folder
-      --dataset             .jsonl, .json or .parquet file, Hugging Face id, or built-in puzzles: number_path,
-                            countdown, latin_square
-      --prompt_column, --answer_column, --verifier math
+      --dataset             .jsonl, .json or .parquet file, Hugging Face id, a benchmark or puzzles by name
+                            ([bold]htpo data list[/]), reasoning_gym:NAME; several of them are mixed
+      --prompt_column, --answer_column, --verifier math | code | package.module:function
 
     [bold]How[/]
       --objective           htpo (default), dapo, grpo, dr_grpo, gspo, sapo, cispo, bapo, entropy_mask,
@@ -78,6 +78,51 @@ def study(
     from htpo.cli.study import run_study
 
     raise typer.Exit(run_study(file, output_dir, parallel, report_only))
+
+
+data = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Look at data before training on it: what the model will see, how answers are judged, what is wrong.",
+)
+app.add_typer(data, name="data")
+FREE = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@data.command("list")
+def list_data() -> None:
+    """List everything that `--dataset` knows by name."""
+    from htpo.cli.data import list_sources
+
+    list_sources()
+
+
+@data.command(context_settings=FREE, options_metavar="SOURCE [--option value ...]")
+def show(context: typer.Context) -> None:
+    """Print rows as the model and the verifier see them, and how a right and a wrong answer are judged.
+
+    SOURCE is what `htpo train --dataset` takes; all its data options work here.
+
+    [bold]--rows[/] 2 --model_name_or_path MODEL (prompts through its chat template)
+    [bold]--verifier[/] math | code | package.module:function, [bold]--prompt_column[/], [bold]--answer_column[/], ...
+
+    [bold]htpo data show aime24=aime2024.jsonl[/]      a benchmark from a local file
+    [bold]htpo data show reasoning_gym:countdown[/]
+    """
+    from htpo.cli.data import show as show_rows
+
+    show_rows(context.args)
+
+
+@data.command(context_settings=FREE, options_metavar="SOURCE ... [--against BENCHMARK ...] [--option value ...]")
+def check(context: typer.Context) -> None:
+    """Print the rows that cannot be used and prompts that repeat or are in benchmarks, too (exit code 1: any).
+
+    [bold]htpo data check mine.jsonl --verifier math --against aime24 math500[/]
+    """
+    from htpo.cli.data import check as check_data
+
+    raise typer.Exit(check_data(context.args))
 
 
 def main() -> None:

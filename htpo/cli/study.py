@@ -6,7 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from htpo.cli.train import find_yaml, fold_objective_options, parse, read_flags, read_recipe
+from htpo.cli.options import read_flags
+from htpo.cli.train import find_yaml, fold_objective_options, parse_train, read_recipe
 from htpo.errors import UserError
 from htpo.study import (
     Failure,
@@ -66,7 +67,7 @@ def check_options(study: Study, recipe_options: dict[str, Any]) -> None:
             for name, value in options.items():
                 values = values | (read_flags(as_flags({name: value})) if value is not None else {name: None})
             try:
-                recipe, _, _ = parse(fold_objective_options(values))
+                recipe, _, _ = parse_train(fold_objective_options(values))
                 if not recipe.held_out_prompts or not recipe.eval_samples:
                     raise UserError("nothing would be measured: held_out_prompts and eval_samples must be above 0")
             except UserError as error:

@@ -1,7 +1,5 @@
 """`htpo train`: from a YAML file and flags to a checked `Job`."""
 
-import difflib
-import json
 import logging
 import sys
 import time
@@ -12,6 +10,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from htpo.cli.options import is_true, parse, read_flags, refuse
 from htpo.errors import UserError
 from htpo.objectives import objective_options
 from htpo.tasks import PUZZLE_FAMILIES
@@ -27,7 +26,7 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     flags = read_flags(arguments)
     recipe = recipe or ("quickstart" if flags.get("dataset") in (None, *PUZZLE_FAMILIES) else "own_data")
     values, name = read_recipe(recipe), Path(recipe).stem
-    if _is_true(flags.get("resume")):
+    if is_true(flags.get("resume")):
         values = _stored_options(flags) or values
     values |= flags
     values.setdefault("output_dir", f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -38,7 +37,7 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
 
     from htpo.engines.trl.training_job import Job
 
-    recipe_options, config, model = parse(values)
+    recipe_options, config, model = parse_train(values)
     console = Console(quiet=config.process_index != 0)
     resolved = {key: value for key, value in values.items() if key != "resume"}
     return Job(recipe_options, config, model, resolved, console).run()
@@ -69,23 +68,6 @@ def find_yaml(name: str, kind: str, folder: str) -> Path:
     return built_in / f"{name}.yaml"
 
 
-def read_flags(arguments: list[str]) -> dict[str, Any]:
-    """`--name value ...`, `--name=value` and bare `--name` (true) as a dictionary; values are read as YAML."""
-    flags: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest:
-        flag = rest.pop(0)
-        if not flag.startswith("--"):
-            raise UserError(f"unexpected argument {flag!r}: options are written --name value")
-        name, equals, value = flag[2:].partition("=")
-        given = [value] if equals else []
-        while not equals and rest and not rest[0].startswith("--"):
-            given.append(rest.pop(0))
-        read = [_scalar(text) for text in given] or [True]
-        flags[name.replace("-", "_")] = read if len(read) > 1 else read[0]
-    return flags
-
-
 def fold_objective_options(values: dict[str, Any]) -> dict[str, Any]:
     """Move options of the chosen objective (`variant`, `clip_high`, ...) into `objective_options`."""
     try:
@@ -100,32 +82,9 @@ def fold_objective_options(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "objective_options": {**given, **own}} if given or own else values
 
 
-def parse(values: dict[str, Any]):
-    """The dataclasses (Recipe, HTPOConfig, ModelConfig) of a dictionary of options, types checked."""
-    parser = _parser()
-    known = {action.dest: action for action in parser._actions}
-    for name in values:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "`htpo train --options` lists all"
-            raise UserError(f"unknown option {name!r}: {hint}")
-    arguments = []
-    for name, value in values.items():
-        if value is None:
-            continue
-        if value is False and "no" in (known[name].choices or ()):
-            value = "no"  # what YAML makes of `save_strategy: no`
-        listed = value if isinstance(value, list) else [value]
-        arguments += [
-            f"--{name}",
-            *(json.dumps(v) if isinstance(v, dict) else str(v) for v in listed),
-        ]
-    try:
-        return parser.parse_args_into_dataclasses(args=arguments, look_for_args_file=False)
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(" ".join(str(error).split())) from error
+def parse_train(values: dict[str, Any]) -> Any:
+    """The dataclasses (Recipe, HTPOConfig, ModelConfig) of a dictionary of options of `htpo train`."""
+    return parse(_parser(), values, "htpo train --options")
 
 
 def list_options() -> None:
@@ -139,11 +98,9 @@ def _parser():
     from htpo.engines.trl import HTPOConfig
     from htpo.engines.trl.recipe import Recipe
 
-    class Parser(TrlParser):
-        def error(self, message: str) -> None:
-            raise UserError(message.replace("argument --", "option "))
-
-    return Parser((Recipe, HTPOConfig, ModelConfig), prog="htpo train", allow_abbrev=False)
+    parser = TrlParser((Recipe, HTPOConfig, ModelConfig), prog="htpo train", allow_abbrev=False)
+    parser.error = refuse
+    return parser
 
 
 def _stored_options(flags: dict[str, Any]) -> dict[str, Any] | None:
@@ -151,21 +108,3 @@ def _stored_options(flags: dict[str, Any]) -> dict[str, Any] | None:
         raise UserError("--resume needs --output_dir: the run to go on with")
     stored = Path(str(flags["output_dir"])) / "config.yaml"
     return yaml.safe_load(stored.read_text(encoding="utf-8")) if stored.is_file() else None
-
-
-def _scalar(text: str) -> Any:
-    """A flag's value as YAML reads it, save that `no` and `on` are words and `1e-6` is a number."""
-    try:
-        value = yaml.safe_load(text) if text else text
-    except yaml.YAMLError:
-        return text
-    if isinstance(value, bool):
-        return value if text.lower() in ("true", "false") else text
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def _is_true(value: Any) -> bool:
-    return value is True or str(value).lower() in ("true", "yes", "1")

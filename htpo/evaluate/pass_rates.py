@@ -10,7 +10,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from htpo.evaluate.sampling import end_tokens, sample_responses
-from htpo.tasks.task import Verifier
+from htpo.tasks.task import Verifier, judge_finished
 
 EXAMPLES = 2
 
@@ -110,9 +110,10 @@ def evaluate_task(
     flat = [ids for group in responses for ids in group]
     rows = [row for row in problems for _ in range(samples)]
     texts = tokenizer.batch_decode(flat, skip_special_tokens=True)
-    verdicts = verifier.judge(texts, rows)
-    judged = [verdict.correct for verdict in verdicts]
     ends = end_tokens(model, tokenizer)
+    finished = [bool(ids) and ids[-1] in ends for ids in flat]
+    verdicts = judge_finished(verifier, texts, rows, finished)
+    judged = [verdict.correct for verdict in verdicts]
     shown = [
         {"prompt": row["prompt"], "response": text, "correct": correct}
         for row, text, correct in zip(rows, texts, judged)
@@ -121,7 +122,7 @@ def evaluate_task(
         samples=samples,
         correct=tuple(sum(judged[i : i + samples]) for i in range(0, len(judged), samples)),
         mean_length=statistics.fmean(map(len, flat)),
-        truncated=statistics.fmean(not ids or ids[-1] not in ends for ids in flat),
+        truncated=1 - statistics.fmean(finished),
         failures=dict(Counter(verdict.failure for verdict in verdicts if verdict.failure)),
         examples=_chosen(shown),
     )

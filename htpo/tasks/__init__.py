@@ -3,6 +3,10 @@
 from importlib import import_module
 
 _HOMES = {
+    "BENCHMARKS": "benchmarks",
+    "CodeVerifier": "code_verifier",
+    "DataOptions": "data_options",
+    "FunctionVerifier": "function_verifier",
     "MathVerifier": "math_verifier",
     "PUZZLE_FAMILIES": "puzzles",
     "Task": "task",

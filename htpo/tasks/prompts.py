@@ -8,6 +8,11 @@ from htpo.errors import UserError
 Prompt = str | list[dict[str, str]]  # text, or chat messages
 
 
+def as_chat(text: str) -> Prompt:
+    """Text as a chat of one user message."""
+    return [{"role": "user", "content": text}]
+
+
 def tokenize_prompts(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
     """Token ids of every prompt, as the trainer makes them: chat messages through the tokenizer's template.
 

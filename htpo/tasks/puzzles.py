@@ -24,7 +24,7 @@ PUZZLE_FAMILIES = ("number_path", "countdown", "latin_square")
 HELD_OUT_SHARE = 10  # one prompt of so many is held out, by a hash of its text, whatever the seed
 FRUITLESS_DRAWS = 10_000  # in a row, before a family counts as exhausted
 
-Puzzle = dict[str, str]
+Puzzle = dict[str, Any]  # `prompt`, `solution`, `decoy`, and what its verifier reads beside the prompt
 
 
 def is_held_out(prompt: str) -> bool:
@@ -94,7 +94,7 @@ def puzzle_task(
                 f"held_out_prompts={held_out_prompts}"
             )
     train, held_out = (
-        [{column: puzzle[column] for column in ("prompt", "solution")} for puzzle in puzzles[part].values()]
+        [{column: text for column, text in puzzle.items() if column != "decoy"} for puzzle in puzzles[part].values()]
         for part in (False, True)
     )
     return Task(

@@ -1,185 +1,150 @@
-"""Where prompts come from: the built-in puzzles, a file, or a dataset on the Hugging Face Hub."""
+"""From options to a task: sources are found, read, checked, divided and mixed."""
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 
 from htpo.errors import UserError
-from htpo.tasks.math_verifier import MathVerifier
-from htpo.tasks.prompts import tokenize_prompts
-from htpo.tasks.puzzles import PUZZLE_FAMILIES
-from htpo.tasks.rows import READERS, Example, Table, examples, read_table
+from htpo.tasks.data_options import DataOptions
+from htpo.tasks.find_source import GENERATED_KINDS, VERL_LAYOUT, Source, check_options, find_source
+from htpo.tasks.grading import Grading, make_grading
+from htpo.tasks.mixture import mix_tasks, shares
+from htpo.tasks.prompts import Prompt, as_chat, tokenize_prompts
+from htpo.tasks.rows import Example, Table, choose_column, examples, in_words, read_table
 from htpo.tasks.task import Task
 
-BOXED_PROMPT = "{prompt}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
-DEFAULT_COUNT = 4096
-FINAL_ANSWER_MARK = "####"  # GSM8K's: what stands before it is the solution, after it the answer
 
+def load_task(options: DataOptions, *, conversational: bool = False, seed: int = 0) -> Task:
+    r"""Read, check and divide the data; everything that cannot be used is reported here, before any training.
 
-def load_task(
-    dataset: str,
-    *,
-    verifier: str | None = None,
-    split: str = "train",
-    config_name: str | None = None,
-    prompt_column: str = "problem",
-    answer_column: str = "answer",
-    prompt_template: str | None = None,
-    answer_pattern: str | None = None,
-    conversational: bool = False,
-    eval_dataset: str | None = None,
-    eval_split: str = "test",
-    train_prompts: int = DEFAULT_COUNT,
-    held_out_prompts: int = 128,
-    seed: int = 0,
-) -> Task:
-    r"""Read, check and divide a dataset; everything that cannot be used is reported here, before any training.
-
-    Rows whose gold answer math-verify cannot read are left out, and their number is in the task's description.
-    Where every gold answer has the form of GSM8K, `solution #### answer`, what follows the mark is the gold answer.
+    Without `eval_dataset`, held-out problems are taken from the data, at most a tenth of its distinct prompts; prompts
+    that `eval_dataset` shares with the data are not trained on. Rows whose gold answer math-verify cannot read are left
+    out, and their number is in the task's description. Where every gold answer has the form of GSM8K,
+    `solution #### answer`, what follows the mark is the gold answer.
 
     Args:
-        dataset: built-in puzzles by the name of their family ("number_path", "countdown", "latin_square"), a .jsonl,
-            .json or .parquet file, or a Hugging Face id.
-        verifier: how answers are judged: "math" (`MathVerifier`). The puzzles bring their own.
-        split: split of a Hugging Face dataset to train on.
-        config_name: configuration of a Hugging Face dataset (also of `eval_dataset`, when that is the same one).
-        prompt_column: column with the problem: text, or chat messages, which are used as they are. Dots reach into
-            objects: `extra.problem`.
-        answer_column: column with the gold answer: text or a number; dots as above.
-        prompt_template: text with `{prompt}` where the problem goes. The default asks for the answer in `\boxed{}`,
-            which is where the verifier looks.
-        answer_pattern: regular expression with one group for the final answer, instead of `\boxed{}`; text prompts
-            then need a `prompt_template` that asks for that form.
+        options: where prompts come from and how responses are judged.
         conversational: whether the model has a chat template: text prompts become a chat of one user message. Chat
             messages need it.
-        eval_dataset: file or Hugging Face id of the held-out problems (same columns and template). Prompts it shares
-            with `dataset` are not trained on.
-        eval_split: split of a Hugging Face `eval_dataset`.
-        train_prompts: number of puzzles to generate; other datasets are used whole.
-        held_out_prompts: at most this many held-out problems, drawn with `seed`. Without `eval_dataset` they are
-            taken from `dataset`, at most a tenth of its distinct prompts, and never trained on.
-        seed: of the draw; the same data and seed give the same division.
+        seed: of the division into train and held-out, and of generated puzzles; the same data and seed give the same.
 
     Returns:
-        A task whose rows have the columns `prompt`, `answer` (text) and `row` (1-based number in the source); the
-        puzzles have columns of their own.
+        A task whose rows have the columns `prompt`, `row` (1-based number in the source) and what the verifier reads;
+        puzzles have columns of their own; several sources add `source`.
 
     Raises:
         UserError: naming what cannot be used and the remedy: an option that is unknown, would have no effect or
             contradicts another, data that cannot be read, a missing column, rows that are unusable, nothing left.
     """
-    if held_out_prompts < 0:
-        raise UserError(f"held_out_prompts={held_out_prompts} must not be negative; 0 holds nothing out")
-    if dataset in PUZZLE_FAMILIES:
-        _refuse(
-            f"has no effect on the built-in {dataset} puzzles; leave it out, or give a --dataset of your own",
-            verifier=verifier,
-            dataset_split=split != "train",
-            dataset_config=config_name,
-            prompt_column=prompt_column != "problem",
-            answer_column=answer_column != "answer",
-            prompt_template=prompt_template,
-            answer_pattern=answer_pattern,
-            eval_dataset=eval_dataset,
-            eval_split=eval_split != "test",
+    sources = [find_source(label, options) for label in options.dataset]
+    held_out = None
+    if options.eval_dataset is not None:
+        held_out = find_source(options.eval_dataset, options, held_out=True)
+        if held_out.kind in GENERATED_KINDS:
+            raise UserError(f"--eval_dataset {held_out.label}: puzzles are held out by themselves, leave it out")
+    check_options(sources, options, held_out)
+    if len(sources) == 1:
+        return _load(sources[0], held_out, options, options.held_out_prompts, conversational, seed)
+    weights = shares(sources, options.dataset_weights)
+    tasks = [
+        _load(source, held_out, options, _part(options, index, weights), conversational, seed)
+        for index, source in enumerate(sources)
+    ]
+    return mix_tasks([source.name for source in sources], tasks, options.dataset_weights, seed)
+
+
+def _part(options: DataOptions, index: int, weights: Sequence[float]) -> int:
+    """How many held-out problems a source of several gives; an evaluation set is taken once, with the first."""
+    if options.eval_dataset is not None:
+        return options.held_out_prompts if index == 0 else 0
+    return round(options.held_out_prompts * weights[index])
+
+
+def _load(
+    source: Source, held_out: Source | None, options: DataOptions, problems: int, conversational: bool, seed: int
+) -> Task:
+    """The task of one source, with at most so many held-out problems."""
+    if source.kind == "puzzle":
+        make_task = getattr(import_module(f"htpo.tasks.{source.location}"), f"{source.location}_task")
+        return make_task(train_prompts=options.train_prompts, held_out_prompts=problems, seed=seed)
+    if source.kind == "reasoning_gym":
+        from htpo.tasks.reasoning_gym_task import reasoning_gym_task
+
+        return reasoning_gym_task(
+            source.location, source.config, options.train_prompts, problems, seed, conversational=conversational
         )
-        make_task = getattr(import_module(f"htpo.tasks.{dataset}"), f"{dataset}_task")
-        return make_task(train_prompts=train_prompts, held_out_prompts=held_out_prompts, seed=seed)
-
-    _refuse(f"counts generated puzzles; {dataset} is used whole", train_prompts=train_prompts != DEFAULT_COUNT)
-    if _is_file(dataset):
-        why = f"belongs to Hugging Face datasets; {dataset} is a file"
-        _refuse(why, dataset_split=split != "train", dataset_config=config_name)
-    if eval_dataset is None or _is_file(eval_dataset):
-        _refuse("needs an --eval_dataset from the Hugging Face Hub", eval_split=eval_split != "test")
-    if verifier != "math":
-        wrong = "needs a verifier" if verifier is None else f"cannot be judged by an unknown verifier {verifier!r}"
-        raise UserError(f"{dataset} {wrong}: set --verifier math")
-    if prompt_template is not None and "{prompt}" not in prompt_template:
-        raise UserError(f"prompt_template {prompt_template!r} must say where the problem goes, with {{prompt}}")
-    judge = MathVerifier(answer_pattern=answer_pattern)
-
-    sources = [(dataset, split, config_name)]
-    if eval_dataset is not None:
-        sources.append((eval_dataset, eval_split, config_name if eval_dataset == dataset else None))
-    parts, notes = [], []
-    for name, part, config in sources:
-        table = read_table(name, (prompt_column, answer_column), part, config)
-        rows, remarks = _checked_rows(table, prompt_column, answer_column, judge)
-        _check_prompt_form(name, rows, prompt_template, answer_pattern, conversational)
+    grading = make_grading(source.verifier, options, source.label)
+    parts, remarks = [], []
+    for each in [source] if held_out is None else [source, held_out]:
+        rows, notes = read_examples(each, grading, options)
+        _check_prompt_form(each.label, rows, options, conversational)
         parts.append(rows)
-        notes += remarks
-    train, held_out, division = _divide(parts, held_out_prompts, seed)
+        remarks += notes
+    train, kept, division = _divide(parts, problems, seed)
     if not train:
-        raise UserError(f"{dataset}: nothing is left to train on, every prompt is also in {eval_dataset}")
-    sought = "the last \\boxed{}" if answer_pattern is None else f"the last match of {answer_pattern!r}"
-    notes += [f"math-verify judges {sought}"]
-    template = BOXED_PROMPT if prompt_template is None else prompt_template
+        raise UserError(f"{source.label}: nothing is left to train on, every prompt is also in {held_out.label}")
+    template = grading.template if options.prompt_template is None else options.prompt_template
     return Task(
-        name=Path(dataset).stem if _is_file(dataset) else dataset,
+        name=source.name,
         train=_as_dataset(train, template, conversational),
-        held_out=_as_dataset(held_out, template, conversational) if held_out else None,
-        verifier=judge,
-        description="; ".join([f"{dataset}: {len(train)} prompts to train on, {division}", *notes]),
+        held_out=_as_dataset(kept, template, conversational) if kept else None,
+        verifier=grading.verifier,
+        description="; ".join(
+            [f"{source.label}: {len(train)} prompts to train on, {division}", *remarks, grading.contract]
+        ),
     )
 
 
-def _refuse(why: str, **given: Any) -> None:
-    """Refuse the first option that is given."""
-    for name, value in given.items():
-        if value:
-            raise UserError(f"--{name} {why}")
+def read_examples(source: Source, grading: Grading, options: DataOptions) -> tuple[list[Example], list[str]]:
+    """The usable rows of a source, and what must be said about them.
+
+    Raises:
+        UserError: nothing can be read, a column is missing, or rows cannot be used (unless `skip_bad_rows`).
+    """
+    table = read_table(source.location, source.split, source.config, source.data_files)
+    table.label = source.label
+    prompt_column, answer_column = _columns(table, source, grading)
+    usable = examples(table, prompt_column, lambda row, prompt: grading.fields(row, prompt, answer_column), grading.put)
+    usable, remarks = grading.settle(table, usable, answer_column)
+    reject_contradictions(table, usable, grading)
+    if not options.skip_bad_rows:
+        table.raise_problems()
+    elif table.problems:
+        remarks.append(f"left out of {table.label}: {in_words(table.problems, table.unit)}")
+    usable = [example for example in usable if example.row not in table.problems]
+    if not usable:
+        raise UserError(f"{table.label}: no row can be used; {in_words(table.problems, table.unit)}")
+    return usable, remarks
 
 
-def _is_file(dataset: str) -> bool:
-    return Path(dataset).suffix.lower() in READERS
+def _columns(table: Table, source: Source, grading: Grading) -> tuple[str, str]:
+    """The prompt's column and the answer's; verl's layout is known by its columns."""
+    prompts, answers = source.prompt_columns, source.answer_columns
+    if {"prompt", "reward_model"} <= set(table.columns):
+        prompts, answers = (*prompts, VERL_LAYOUT[0]), (*answers, VERL_LAYOUT[1])
+    answer = choose_column(table, "answer_column", answers) if grading.needs_answer else answers[0]
+    return choose_column(table, "prompt_column", prompts), answer
 
 
-def _checked_rows(
-    table: Table, prompt_column: str, answer_column: str, judge: MathVerifier
-) -> tuple[list[Example], list[str]]:
-    """The rows that can be trained on or measured, and what the description must say of them."""
-    usable, notes = examples(table, prompt_column, answer_column), []
-    if usable and all(FINAL_ANSWER_MARK in example.answer for example in usable):
-        usable = [replace(row, answer=row.answer.rpartition(FINAL_ANSWER_MARK)[2].strip()) for row in usable]
-        notes.append(f"gold answers of {table.label} are what follows the last {FINAL_ANSWER_MARK}")
-    for example in usable:
-        if not example.answer.strip("$ \t\r\n"):
-            table.reject(example.row, f"the gold answer (column {answer_column!r}) is empty")
-    table.raise_problems()
-
-    try:
-        reasons = judge.check_golds([example.answer for example in usable])
-    finally:
-        judge.close()  # the next answers are far away, and may be judged by another process
-    left_out = [(example.row, reason) for example, reason in zip(usable, reasons) if reason is not None]
-    if left_out:
-        number, reason = left_out[0]
-        if len(left_out) == len(usable):
-            raise UserError(
-                f"{table.label}: none of the {len(usable)} gold answers in column {answer_column!r} can be judged "
-                f"({table.unit} {number}: {reason}); set --answer_column to one with final answers"
-            )
-        rows = "row" if len(left_out) == 1 else "rows"
-        notes.append(f"{len(left_out)} {rows} of {table.label} left out ({table.unit} {number}: {reason})")
-    return [example for example, reason in zip(usable, reasons) if reason is None], notes
+def reject_contradictions(table: Table, rows: Sequence[Example], grading: Grading) -> None:
+    """Note rows that ask the same as an earlier one but want another answer."""
+    first: dict[str, Example] = {}
+    for example in rows:
+        earlier = first.setdefault(prompt_key(example), example)
+        if earlier is not example and not grading.same_answer(earlier, example):
+            table.reject(example.row, f"the prompt of {table.unit} {earlier.row} again, with another gold answer")
 
 
-def _check_prompt_form(
-    label: str, rows: Sequence[Example], prompt_template: str | None, answer_pattern: str | None, conversational: bool
-) -> None:
+def _check_prompt_form(label: str, rows: Sequence[Example], options: DataOptions, conversational: bool) -> None:
     if isinstance(rows[0].prompt, str):
-        if answer_pattern is not None and prompt_template is None:
+        if options.answer_pattern is not None and options.prompt_template is None:
             raise UserError(
                 "--answer_pattern needs a --prompt_template that asks for this form: the default asks for \\boxed{}"
             )
-    elif prompt_template is not None:
+    elif options.prompt_template is not None:
         raise UserError(f"--prompt_template has no effect on {label}: its prompts are chat messages, used as they are")
     elif not conversational:
         raise UserError(f"{label}: the prompts are chat messages, but the model has no chat template; use text prompts")
@@ -191,7 +156,7 @@ def _divide(
     """The rows to train on, the held-out ones (each prompt once), and the division in words."""
     rows, candidates = parts[0], {}
     for example in parts[-1]:
-        candidates.setdefault(_key(example), example)
+        candidates.setdefault(prompt_key(example), example)
     keys = list(candidates)
     random.Random(seed).shuffle(keys)
     if len(parts) == 1:
@@ -202,13 +167,13 @@ def _divide(
         chosen = keys[:held_out_prompts]
         excluded = set(keys)
         division = f"{len(chosen)} of {len(keys)} held out from the evaluation data (drawn with seed {seed})"
-    train = [example for example in rows if _key(example) not in excluded]
+    train = [example for example in rows if prompt_key(example) not in excluded]
     if len(parts) > 1 and len(train) < len(rows):
         division += f", {len(rows) - len(train)} rows left out of training because their prompts are there too"
     return train, [candidates[key] for key in chosen], division
 
 
-def _key(example: Example) -> str:
+def prompt_key(example: Example) -> str:
     """The prompt's text without differences of white space: what makes two prompts the same."""
     if isinstance(example.prompt, str):
         return " ".join(example.prompt.split())
@@ -216,15 +181,13 @@ def _key(example: Example) -> str:
 
 
 def _as_dataset(rows: Sequence[Example], template: str, conversational: bool) -> Dataset:
-    def prompt_of(example: Example) -> str | list[dict[str, str]]:
+    def prompt_of(example: Example) -> Prompt:
         if not isinstance(example.prompt, str):
             return example.prompt
         text = template.replace("{prompt}", example.prompt)
-        return [{"role": "user", "content": text}] if conversational else text
+        return as_chat(text) if conversational else text
 
-    return Dataset.from_list(
-        [{"prompt": prompt_of(example), "answer": example.answer, "row": example.row} for example in rows]
-    )
+    return Dataset.from_list([{"prompt": prompt_of(example), **example.fields, "row": example.row} for example in rows])
 
 
 def check_prompt_lengths(task: Task, tokenizer: Any, max_prompt_length: int) -> None:

@@ -13,7 +13,13 @@ class Verdict:
 
     correct: bool
     extracted: str | None = None  # the final answer that was judged, as text
-    failure: str | None = None  # "timeout", "crash" or "unparsable"; None when the verifier did its work
+    failure: str | None = None  # "timeout", "crash", "unparsable" or "truncated"; None when it could be judged
+    score: float | None = None  # the reward, of a verifier that gives partial credit; None: 1 when correct, else 0
+
+    @property
+    def reward(self) -> float:
+        """What the response earns before any shaping."""
+        return float(self.correct) if self.score is None else self.score
 
 
 class Verifier(Protocol):
@@ -24,6 +30,21 @@ class Verifier(Protocol):
 
     def close(self) -> None:
         """Release worker processes, if any."""
+
+
+def judge_finished(
+    verifier: Verifier, responses: Sequence[str], rows: Sequence[dict[str, Any]], finished: Sequence[bool]
+) -> list[Verdict]:
+    """Verdicts on responses of which some were cut at the length limit.
+
+    Those are wrong and not shown to the verifier: whatever stands last in them may be an intermediate value.
+    """
+    whole = [index for index, ended in enumerate(finished) if ended]
+    judged = verifier.judge([responses[i] for i in whole], [rows[i] for i in whole])
+    verdicts = [Verdict(False, failure="truncated")] * len(responses)
+    for index, verdict in zip(whole, judged, strict=True):
+        verdicts[index] = verdict
+    return verdicts
 
 
 @dataclass(frozen=True)

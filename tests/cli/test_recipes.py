@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 import htpo
-from htpo.cli.train import fold_objective_options, parse, read_recipe
+from htpo.cli.train import fold_objective_options, parse_train, read_recipe
 
 NAMES = sorted(path.stem for path in (Path(htpo.__file__).parent / "recipes").glob("*.yaml"))
 
 
 def settings(name, tmp_path):
     here = {"bf16": False, "use_cpu": True, "output_dir": str(tmp_path)}  # as far as a machine without GPU can go
-    return parse(fold_objective_options(read_recipe(name) | here))
+    return parse_train(fold_objective_options(read_recipe(name) | here))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -21,7 +21,7 @@ def test_a_shipped_recipe_is_accepted(name, tmp_path):
     assert config.objective == "htpo"
     assert config.dynamic_sampling
     assert config.save_total_limit >= 2  # one stays whole while the next is being written
-    assert recipe.verifier == ("math" if recipe.dataset != "number_path" and name != "own_data" else None)
+    assert recipe.verifier == ("math" if recipe.dataset != ["number_path"] and name != "own_data" else None)
 
 
 def test_the_papers_recipe_holds_the_papers_numbers(tmp_path):

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import yaml
 
-from htpo.cli.train import read_flags
+from htpo.cli.options import read_flags
 from htpo.errors import UserError
 from htpo.study import Run, Study, StudyDirectory, as_flags
 from htpo.study.scheduler import train_command

@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from htpo.errors import UserError
-from htpo.tasks.rows import Table, examples, read_table
+from htpo.tasks.rows import Table, answer_text, choose_column, examples, read_table
 
 ROWS = [{"problem": f"What is {n} + 1?", "answer": str(n + 1), "source": "made up"} for n in range(5)]
 
@@ -23,16 +23,19 @@ def write_parquet(path, columns):
     return str(path)
 
 
-def read(path, prompt_column="problem", answer_column="answer"):
-    return read_table(str(path), (prompt_column, answer_column), "train", None)
-
-
 def load(path, prompt_column="problem", answer_column="answer"):
     """The usable rows of a file; raises for the others."""
-    table = read(path, prompt_column, answer_column)
-    usable = examples(table, prompt_column, answer_column)
+    table = read_table(str(path), "train")
+    prompt = choose_column(table, "prompt_column", [prompt_column])
+    answer = choose_column(table, "answer_column", [answer_column])
+    usable = examples(table, prompt, lambda row, _: {"answer": answer_text(row, answer)})
     table.raise_problems()
     return usable
+
+
+def gold(path, *columns):
+    """The gold answer of a file's first row."""
+    return load(path, *columns)[0].fields["answer"]
 
 
 def refusal(path, *columns):
@@ -50,20 +53,20 @@ def test_the_three_file_types_and_a_folder_of_the_hub_give_the_same_rows(tmp_pat
     lines = write_lines(tmp_path / "a.jsonl", ROWS)
     (tmp_path / "a.json").write_text(json.dumps(ROWS, indent=1))
     usable = load(lines)
-    assert [(example.row, example.prompt, example.answer) for example in usable] == [
+    assert [(example.row, example.prompt, example.fields["answer"]) for example in usable] == [
         (n + 1, f"What is {n} + 1?", str(n + 1)) for n in range(5)
     ]
     assert load(tmp_path / "a.json") == load(folder / "train.parquet") == load(folder) == usable
 
 
-def test_only_the_columns_that_are_needed_are_kept_but_all_are_known(tmp_path):
+def test_every_column_is_kept_for_verifiers_that_read_more_than_an_answer(tmp_path):
     for path in (
         write_lines(tmp_path / "a.jsonl", ROWS),
         write_parquet(tmp_path / "a.parquet", {name: [row[name] for row in ROWS] for name in ROWS[0]}),
     ):
-        table = read(path)
+        table = read_table(path)
         assert sorted(table.columns) == ["answer", "problem", "source"]
-        assert {name for _, row in table.rows for name in row} == {"problem", "answer"}
+        assert [row for _, row in table.rows] == ROWS
 
 
 def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
@@ -86,11 +89,11 @@ def test_a_line_separator_inside_a_text_does_not_end_a_line(tmp_path):
 
 def test_dots_in_a_column_reach_into_objects_but_a_column_of_that_name_comes_first(tmp_path):
     rows = [{"problem": "p", "reward_model": {"ground_truth": "34", "style": "rule"}}]
-    assert load(write_lines(tmp_path / "a.jsonl", rows), "problem", "reward_model.ground_truth")[0].answer == "34"
+    assert gold(write_lines(tmp_path / "a.jsonl", rows), "problem", "reward_model.ground_truth") == "34"
     nested = {"problem": ["p"], "reward_model": [{"ground_truth": "34"}]}
-    assert load(write_parquet(tmp_path / "a.parquet", nested), "problem", "reward_model.ground_truth")[0].answer == "34"
+    assert gold(write_parquet(tmp_path / "a.parquet", nested), "problem", "reward_model.ground_truth") == "34"
     rows = [{"problem": "p", "a.b": "1", "a": {"b": "2"}}]
-    assert load(write_lines(tmp_path / "b.jsonl", rows), "problem", "a.b")[0].answer == "1"
+    assert gold(write_lines(tmp_path / "b.jsonl", rows), "problem", "a.b") == "1"
 
 
 def test_a_dotted_column_that_leads_nowhere_is_named(tmp_path):
@@ -103,12 +106,21 @@ def test_a_dotted_column_that_leads_nowhere_is_named(tmp_path):
     [(18, "18"), (-3, "-3"), (2.5, "2.5"), (1e20, "100000000000000000000"), (1e-7, "0.0000001"), (" 7 ", " 7 ")],
 )
 def test_numbers_become_text_without_an_exponent(tmp_path, answer, text):
-    assert load(write_lines(tmp_path / "a.jsonl", [{"problem": "p", "answer": answer}]))[0].answer == text
+    assert gold(write_lines(tmp_path / "a.jsonl", [{"problem": "p", "answer": answer}])) == text
+
+
+def test_a_list_of_texts_is_one_answer_with_commas(tmp_path):
+    assert gold(write_lines(tmp_path / "a.jsonl", [{"problem": "p", "answer": ["1", "2"]}])) == "1, 2"
+
+
+def test_a_prompt_of_a_megabyte_is_refused(tmp_path):
+    path = write_lines(tmp_path / "a.jsonl", [{"problem": "p" * 1_000_001, "answer": "1"}])
+    assert "line 1: the prompt (column 'problem') has 1,000,001 characters, more than 1,000,000" in refusal(path)
 
 
 def test_decimals_of_a_parquet_file_are_numbers(tmp_path):
     path = write_parquet(tmp_path / "a.parquet", {"problem": ["p"], "answer": [Decimal("1.50")]})
-    assert load(path)[0].answer == "1.50"
+    assert gold(path) == "1.50"
 
 
 def test_chat_messages_keep_role_and_content_only(tmp_path):
@@ -147,7 +159,10 @@ def test_chat_messages_keep_role_and_content_only(tmp_path):
         ({"problem": "p", "answer": None}, "the gold answer (column 'answer') is missing"),
         ({"problem": "p", "answer": ""}, "the gold answer (column 'answer') is empty"),
         ({"problem": "p", "answer": "  "}, "the gold answer (column 'answer') is empty"),
-        ({"problem": "p", "answer": ["1"]}, "the gold answer (column 'answer') is a list; it must be text or a number"),
+        (
+            {"problem": "p", "answer": ["1", 2]},
+            "the gold answer (column 'answer') is a list; it must be text or a number",
+        ),
         ({"problem": "p", "answer": True}, "the gold answer (column 'answer') is true or false; it must be text or a"),
         ({"problem": "p", "answer": float("nan")}, "the gold answer (column 'answer') is nan; it must be finite"),
         ({"problem": "half \ud83e", "answer": "1"}, "the prompt (column 'problem') holds half a Unicode character"),
@@ -178,8 +193,9 @@ def test_a_line_that_is_not_an_object_is_named_by_number(tmp_path, line, problem
 def test_many_bad_rows_are_counted_and_the_first_ones_listed(tmp_path):
     path = write_lines(tmp_path / "a.jsonl", [*ROWS, *[{"problem": "", "answer": ""}] * 9])
     assert refusal(path) == (
-        f"{path}: line 6: the prompt (column 'problem') is empty (and 8 more lines cannot be used: 7, 8, 9, 10, 11, "
-        "...); fix or remove them"
+        f"{path}: 9 lines cannot be used ("
+        + "".join(f"line {number}: the prompt (column 'problem') is empty; " for number in range(6, 11))
+        + "and 4 more); fix or remove them, or --skip_bad_rows"
     )
 
 
@@ -199,7 +215,7 @@ def test_a_missing_column_is_named_with_those_there_are_and_the_option(tmp_path,
     found = f"{path}: no column 'problem' (found: 'question', 'label'); set --prompt_column"
     assert refusal(path) == found
     assert refusal(path, "question").endswith("set --answer_column")
-    assert load(path, "question", "label")[0].answer == "1"
+    assert gold(path, "question", "label") == "1"
 
 
 @pytest.mark.parametrize("name", ["none.jsonl", "none.parquet", "no/such/folder/rows", "./none", "/none/data.csv"])
@@ -275,10 +291,10 @@ def test_the_split_and_configuration_reach_the_hub(monkeypatch):
         return Dataset.from_list(ROWS)
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    table = read_table("org/data", ("problem", "answer"), "validation", "main")
+    table = read_table("org/data", "validation", "main")
     assert asked == [(("org/data", "main"), {"split": "validation"})]
     assert table.columns == ["problem", "answer", "source"]
-    assert table.rows[0] == (1, {"problem": "What is 0 + 1?", "answer": "1"})
+    assert table.rows[0] == (1, {"problem": "What is 0 + 1?", "answer": "1", "source": "made up"})
 
 
 def test_a_table_without_problems_raises_nothing():

@@ -1,20 +1,17 @@
 """`load_task`: what is trained on, what is held out, what is refused; and the lengths of prompts."""
 
-import inspect
 import json
-import runpy
 import sys
 import time
-from dataclasses import fields
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from datasets import Dataset
 
-import htpo
 from htpo.errors import UserError
-from htpo.tasks.sources import BOXED_PROMPT, check_prompt_lengths, load_task
+from htpo.tasks import DataOptions
+from htpo.tasks.answer_formats import ANSWER_FORMATS
+from htpo.tasks.sources import check_prompt_lengths, load_task
 from htpo.tasks.task import Task
 
 PLAIN = "{prompt}"  # a template that adds nothing
@@ -29,9 +26,12 @@ def sums(count, start=0):
     return [{"problem": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(start, start + count)]
 
 
+def task_of_data(dataset, *, conversational=False, seed=0, **options):
+    return load_task(DataOptions(dataset=dataset, **options), conversational=conversational, seed=seed)
+
+
 def math_task(dataset, **options):
-    options = {"verifier": "math", "prompt_template": PLAIN, **options}
-    return load_task(dataset, **options)
+    return task_of_data(dataset, **{"verifier": "math", "prompt_template": PLAIN, **options})
 
 
 def refusal(dataset, **options):
@@ -54,7 +54,7 @@ def test_every_row_is_trained_on_or_held_out_never_both(forty):
     assert (len(task.train), len(task.held_out)) == (36, 4)
     assert set(task.train["prompt"]) | set(task.held_out["prompt"]) == {row["problem"] for row in sums(40)}
     assert not set(task.train["prompt"]) & set(task.held_out["prompt"])
-    assert task.train.column_names == ["prompt", "answer", "row"]
+    assert task.train.column_names == ["prompt", "answer", "solution", "row"]
     for row in [*task.train, *task.held_out]:
         assert row["prompt"] == f"What is {row['row'] - 1} + 1?"
         assert row["answer"] == str(row["row"])
@@ -111,14 +111,16 @@ def test_nothing_left_to_train_on_is_refused(forty):
 
 
 def test_the_default_template_asks_for_the_box_and_a_given_one_takes_its_place(forty):
-    assert load_task(forty, verifier="math").train["prompt"][0].endswith("final answer within \\boxed{}.")
+    assert task_of_data(forty, verifier="math").train["prompt"][0].endswith("final answer within \\boxed{}.")
     task = math_task(forty, prompt_template="Q: {prompt} {braces} A:", held_out_prompts=0)
     assert task.train["prompt"][0] == "Q: What is 0 + 1? {braces} A:"
 
 
 def test_text_becomes_a_user_message_for_a_model_with_a_chat_template(forty):
-    task = load_task(forty, verifier="math", conversational=True, held_out_prompts=0)
-    assert task.train["prompt"][0] == [{"role": "user", "content": BOXED_PROMPT.replace("{prompt}", "What is 0 + 1?")}]
+    task = task_of_data(forty, verifier="math", conversational=True, held_out_prompts=0)
+    assert task.train["prompt"][0] == [
+        {"role": "user", "content": ANSWER_FORMATS["boxed"].prompt_template.replace("{prompt}", "What is 0 + 1?")}
+    ]
 
 
 def test_chat_messages_are_used_as_they_are(tmp_path):
@@ -126,7 +128,7 @@ def test_chat_messages_are_used_as_they_are(tmp_path):
         [{"role": "system", "content": "Box it."}, {"role": "user", "content": row["problem"]}] for row in sums(10)
     ]
     path = write_rows(tmp_path / "a.jsonl", [{"problem": chat, "answer": "1"} for chat in chats])
-    task = load_task(path, verifier="math", conversational=True, answer_pattern="is (.+)")
+    task = task_of_data(path, verifier="math", conversational=True, answer_pattern="is (.+)")
     assert len(task.held_out) == 1
     assert sorted(map(str, [*task.train["prompt"], *task.held_out["prompt"]])) == sorted(map(str, chats))
 
@@ -177,7 +179,10 @@ def test_a_mark_that_only_some_answers_have_is_part_of_them(tmp_path):
 @pytest.mark.parametrize("answer", ["", "  ", "$$", "$ $"])
 def test_an_empty_gold_answer_is_refused_with_its_row(tmp_path, answer):
     path = write_rows(tmp_path / "a.jsonl", [*sums(3), {"problem": "Q", "answer": answer}])
-    assert refusal(path) == f"{path}: line 4: the gold answer (column 'answer') is empty; fix or remove it"
+    assert (
+        refusal(path)
+        == f"{path}: line 4: the gold answer (column 'answer') is empty; fix or remove it, or --skip_bad_rows"
+    )
 
 
 def test_an_empty_answer_after_the_mark_is_refused_with_its_row(tmp_path):
@@ -190,21 +195,22 @@ def test_an_empty_answer_after_the_mark_is_refused_with_its_row(tmp_path):
 def test_rows_whose_gold_answer_is_no_mathematics_are_left_out_and_counted(tmp_path):
     rows = [
         *sums(3),
-        {"problem": "Who wins?", "answer": "Petya wins."},
-        {"problem": "Which?", "answer": "the 2nd."},
+        {"problem": "Who wins?", "answer": "It depends on who of the two begins."},
+        {"problem": "Can it?", "answer": "It cannot be done."},
     ]
     path = write_rows(tmp_path / "a.jsonl", rows)
     task = math_task(path, held_out_prompts=0)
     assert task.train["row"][:] == [1, 2, 3]
-    assert f"2 rows of {path} left out (line 4: math-verify cannot read the gold answer 'Petya wins.')" in (
-        task.description
+    assert (
+        f"2 rows of {path} left out (line 4: cannot read the gold answer 'It depends on who of the two begins.')"
+        in (task.description)
     )
 
 
 def test_a_column_of_prose_is_refused_as_the_wrong_one(tmp_path):
     rows = [{"problem": f"Q{n}", "answer": "It cannot be done."} for n in range(3)]
     message = refusal(write_rows(tmp_path / "a.jsonl", rows))
-    assert "none of the 3 gold answers in column 'answer' can be judged (line 1: math-verify cannot read" in message
+    assert "none of the 3 gold answers in column 'answer' can be judged (line 1: cannot read" in message
     assert "set --answer_column" in message
 
 
@@ -236,7 +242,10 @@ def test_an_empty_gold_answer_in_published_data_is_found(shared_data):
     path = str(shared_data / "math" / "train_deepscaler_math_1000.jsonl")
     with open(path, encoding="utf-8") as file:
         number = 1 + [json.loads(line)["answer"].strip() for line in file].index("")
-    assert refusal(path) == f"{path}: line {number}: the gold answer (column 'answer') is empty; fix or remove it"
+    assert (
+        refusal(path)
+        == f"{path}: line {number}: the gold answer (column 'answer') is empty; fix or remove it, or --skip_bad_rows"
+    )
 
 
 def test_seventeen_thousand_integer_answers_take_seconds_and_no_worker(tmp_path):
@@ -264,10 +273,10 @@ def test_seventeen_thousand_integer_answers_take_seconds_and_no_worker(tmp_path)
         ({"answer_pattern": "answer"}, "answer_pattern 'answer' has 0 groups"),
         ({"answer_pattern": "(a)", "prompt_template": None}, "--answer_pattern needs a --prompt_template"),
         ({"held_out_prompts": -1}, "held_out_prompts=-1 must not be negative"),
-        ({"train_prompts": 100}, "--train_prompts counts generated puzzles"),
-        ({"split": "test"}, "--dataset_split belongs to Hugging Face datasets"),
-        ({"config_name": "main"}, "--dataset_config belongs to Hugging Face datasets"),
-        ({"eval_split": "validation"}, "--eval_split needs an --eval_dataset from the Hugging Face Hub"),
+        ({"train_prompts": 100}, "it counts generated puzzles"),
+        ({"dataset_split": "test"}, "it belongs to Hugging Face datasets"),
+        ({"dataset_config": "main"}, "it belongs to Hugging Face datasets and reasoning_gym"),
+        ({"eval_split": "validation"}, "it needs an --eval_dataset from the Hugging Face Hub"),
         ({"prompt_column": "question"}, "no column 'question' (found: 'problem', 'answer'); set --prompt_column"),
         ({"answer_column": "label"}, "no column 'label' (found: 'problem', 'answer'); set --answer_column"),
         ({"eval_dataset": "none.jsonl"}, "none.jsonl: no such file"),
@@ -278,7 +287,7 @@ def test_an_option_that_cannot_be_used_is_refused_by_name(forty, options, messag
 
 
 def test_an_evaluation_file_takes_no_split(forty):
-    assert "--eval_split needs" in refusal(forty, eval_dataset=forty, eval_split="validation")
+    assert "it needs an --eval_dataset from" in refusal(forty, eval_dataset=forty, eval_split="validation")
 
 
 def test_a_template_would_be_ignored_by_chat_messages_and_is_refused(tmp_path):
@@ -301,8 +310,8 @@ def test_splits_and_configuration_are_given_to_the_hub_for_each_dataset(monkeypa
         return Dataset.from_list(sums(10, start=100 * len(asked)))
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    math_task("org/data", config_name="main", eval_dataset="org/data", eval_split="validation")
-    math_task("org/data", config_name="main", split="all", eval_dataset="org/other")
+    math_task("org/data", dataset_config="main", eval_dataset="org/data", eval_split="validation")
+    math_task("org/data", dataset_config="main", dataset_split="all", eval_dataset="org/other")
     assert asked == [
         ("org/data", "main", "train"),
         ("org/data", "main", "validation"),
@@ -318,37 +327,32 @@ def test_the_puzzles_are_made_by_their_own_module(monkeypatch):
     asked = []
     module = SimpleNamespace(number_path_task=lambda **options: asked.append(options) or "the task")
     monkeypatch.setitem(sys.modules, "htpo.tasks.number_path", module)
-    assert load_task("number_path", train_prompts=7, held_out_prompts=3, seed=5, conversational=False) == "the task"
+    assert task_of_data("number_path", train_prompts=7, held_out_prompts=3, seed=5, conversational=False) == "the task"
     assert asked == [{"train_prompts": 7, "held_out_prompts": 3, "seed": 5}]
 
 
 @pytest.mark.parametrize(
-    ("option", "argument", "value"),
+    ("option", "value"),
     [
-        ("verifier", "verifier", "math"),
-        ("dataset_split", "split", "test"),
-        ("dataset_config", "config_name", "main"),
-        ("prompt_column", "prompt_column", "question"),
-        ("answer_column", "answer_column", "label"),
-        ("prompt_template", "prompt_template", "{prompt}"),
-        ("answer_pattern", "answer_pattern", "(a)"),
-        ("eval_dataset", "eval_dataset", "a.jsonl"),
-        ("eval_split", "eval_split", "validation"),
+        ("verifier", "math"),
+        ("dataset_split", "test"),
+        ("dataset_config", "main"),
+        ("prompt_column", "question"),
+        ("answer_column", "label"),
+        ("prompt_template", "{prompt}"),
+        ("answer_format", "answer_line"),
+        ("answer_pattern", "(a)"),
+        ("sandbox", "none"),
+        ("max_verifier_failures", 0.1),
+        ("skip_bad_rows", True),
+        ("eval_dataset", "a.jsonl"),
+        ("eval_split", "validation"),
+        ("dataset_weights", [1.0]),
     ],
 )
-def test_an_option_the_puzzles_would_ignore_is_refused(option, argument, value):
-    with pytest.raises(UserError, match=f"^--{option} has no effect on the built-in number_path puzzles"):
-        load_task("number_path", **{argument: value})
-
-
-def test_the_defaults_are_those_of_the_training_options():
-    # Run as a file, because importing its package takes TRL along and seconds.
-    recipe_file = Path(htpo.__file__).parent / "engines" / "trl" / "recipe.py"
-    recipe = {field.name: field.default for field in fields(runpy.run_path(str(recipe_file))["Recipe"])}
-    names = {"split": "dataset_split", "config_name": "dataset_config"}
-    parameters = inspect.signature(load_task).parameters
-    options = {name: p.default for name, p in parameters.items() if name not in ("dataset", "conversational", "seed")}
-    assert options == {name: recipe[names.get(name, name)] for name in options}
+def test_an_option_the_puzzles_would_ignore_is_refused(option, value):
+    with pytest.raises(UserError, match=f"^--{option} has no effect on number_path: "):
+        task_of_data("number_path", **{option: value})
 
 
 # --- lengths -------------------------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ from htpo.engines.trl.progress import ProgressBar
 from htpo.engines.trl.recipe import Recipe
 from htpo.engines.trl.recorder import CheckpointMarker, MetricsWriter, RolloutWriter
 from htpo.engines.trl.trainer import HTPOTrainer
-from htpo.engines.trl.verifier_reward import VerifierReward
+from htpo.engines.trl.verifier_reward import PartialCredit, VerifierReward
 from htpo.errors import UserError
-from htpo.evaluate import PassRates, evaluate_task
+from htpo.evaluate import PassRates, end_tokens, evaluate_task
 from htpo.objectives import TableObjective
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.tasks import Task, check_prompt_lengths, load_task
@@ -57,7 +57,7 @@ class Job:
         if main:
             (directory.check_resumable if self.recipe.resume else directory.check_free)(self.resolved)
             self._warn_if_single()
-            self.console.print(f"Loading {self._policy_name()} and {escape(self.recipe.dataset)} ...")
+            self.console.print(f"Loading {self._policy_name()} and {escape(self._data_name())} ...")
         disable_progress_bar()  # transformers' own, one for every file
         tokenizer = self._tokenizer()
         task = self._task(tokenizer)
@@ -84,14 +84,17 @@ class Job:
     # --- parts -----------------------------------------------------------------------------------------------------
 
     def _policy(self) -> str:
-        name = self.model.model_name_or_path or BUILT_IN_POLICIES.get(self.recipe.dataset)
+        name = self.model.model_name_or_path or BUILT_IN_POLICIES.get(self._data_name())
         if name is None:
             raise UserError("no model: give --model_name_or_path (a Hugging Face id or a folder)")
         return str(name)
 
     def _policy_name(self) -> str:
         built_in = self.model.model_name_or_path is None
-        return f"built-in {self.recipe.dataset} policy" if built_in else escape(self._policy())
+        return f"built-in {self._data_name()} policy" if built_in else escape(self._policy())
+
+    def _data_name(self) -> str:
+        return " + ".join(self.recipe.dataset)
 
     def _tokenizer(self):
         name = self._policy()
@@ -113,26 +116,11 @@ class Job:
 
     def _task(self, tokenizer) -> Task:
         recipe = self.recipe
-        task = load_task(
-            recipe.dataset,
-            verifier=recipe.verifier,
-            split=recipe.dataset_split,
-            config_name=recipe.dataset_config,
-            prompt_column=recipe.prompt_column,
-            answer_column=recipe.answer_column,
-            prompt_template=recipe.prompt_template,
-            answer_pattern=recipe.answer_pattern,
-            conversational=tokenizer.chat_template is not None,
-            eval_dataset=recipe.eval_dataset,
-            eval_split=recipe.eval_split,
-            train_prompts=recipe.train_prompts,
-            held_out_prompts=recipe.held_out_prompts,
-            seed=self.config.seed,
-        )
+        task = load_task(recipe, conversational=tokenizer.chat_template is not None, seed=self.config.seed)
         needed = self.config.generation_batch_size // self.config.num_generations
         if len(task.train) < needed:
             raise UserError(
-                f"{recipe.dataset} has {len(task.train)} prompts to train on but a generation batch needs {needed}: "
+                f"{self._data_name()} has {len(task.train)} prompts to train on but a generation batch needs {needed}: "
                 "lower prompts_per_generation or give more data"
             )
         if recipe.max_prompt_length is not None:
@@ -160,10 +148,12 @@ class Job:
             init["attn_implementation"] = self.model.attn_implementation
         self.config.model_init_kwargs = {**init, **(self.config.model_init_kwargs or {})}
         recorder = RolloutWriter(directory, tokenizer, self.recipe.rollout_every, self.recipe.rollouts_kept)
+        reward = VerifierReward(task.verifier, task.train.column_names)
+        partial = [PartialCredit(reward)] if getattr(task.verifier, "graded", False) else []
         try:
             trainer = HTPOTrainer(
                 self._policy(),
-                VerifierReward(task.verifier, task.train.column_names),
+                [reward, *partial],
                 self.config,
                 train_dataset=task.train,
                 processing_class=tokenizer,
@@ -174,6 +164,7 @@ class Job:
             )
         except (OSError, ValueError, ImportError) as error:
             raise UserError(f"cannot set up training of {self._policy()}: {' '.join(str(error).split())}") from error
+        reward.ends = {*end_tokens(trainer.model, tokenizer)}
         for host_display in (ProgressCallback, PrinterCallback):
             trainer.remove_callback(host_display)
         return trainer

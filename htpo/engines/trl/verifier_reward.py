@@ -1,32 +1,57 @@
-"""A task's verifier as a TRL reward function."""
+"""A task's verifier as TRL reward functions."""
 
 from collections.abc import Callable
 from typing import Any
 
-from htpo.tasks.task import Verifier
+from htpo.tasks.task import Verdict, Verifier, judge_finished
 
 
 class VerifierReward:
-    """Reward 1.0 for a correct response, 0.0 otherwise; logs the share of responses that the verifier failed on."""
+    """Reward 1.0 for a correct response, 0.0 otherwise; logs the share of responses that the verifier failed on.
+
+    Attributes:
+        ends: ids of the tokens that end a response; one that ends otherwise was cut at the limit and is not judged.
+        verdicts: on the responses of the last call.
+    """
 
     __name__ = "correct"
 
-    def __init__(self, verifier: Verifier, columns: list[str]):
-        self.verifier = verifier
+    def __init__(self, verifier: Verifier, columns: list[str], ends: set[int] | None = None):
+        self.verifier, self.ends = verifier, ends or set()
         self.columns = [name for name in columns if name != "prompt"]
+        self.verdicts: list[Verdict] = []
 
     def __call__(
-        self, prompts: list, completions: list, log_metric: Callable[[str, float], None], **given: Any
+        self,
+        prompts: list,
+        completions: list,
+        completion_ids: list[list[int]],
+        log_metric: Callable[[str, float], None],
+        **given: Any,
     ) -> list[float]:
         texts = [completion if isinstance(completion, str) else _last_text(completion) for completion in completions]
         rows = [
             {"prompt": prompt, **{name: given[name][index] for name in self.columns}}
             for index, prompt in enumerate(prompts)
         ]
-        verdicts = self.verifier.judge(texts, rows)
-        for kind in ("timeout", "crash", "unparsable"):
-            log_metric(f"verifier/{kind}_share", sum(v.failure == kind for v in verdicts) / len(verdicts))
-        return [float(verdict.correct) for verdict in verdicts]
+        finished = [bool(ids) and ids[-1] in self.ends for ids in completion_ids]
+        self.verdicts = judge_finished(self.verifier, texts, rows, finished)
+        for kind in ("timeout", "crash", "unparsable", "truncated"):
+            failed = sum(verdict.failure == kind for verdict in self.verdicts)
+            log_metric(f"verifier/{kind}_share", failed / len(self.verdicts))
+        return [float(verdict.correct) for verdict in self.verdicts]
+
+
+class PartialCredit:
+    """What a verifier's own score adds to 1 for correct and 0 for wrong; asked after the `VerifierReward` it reads."""
+
+    __name__ = "partial_credit"
+
+    def __init__(self, judged: VerifierReward):
+        self.judged = judged
+
+    def __call__(self, **given: Any) -> list[float]:
+        return [verdict.reward - float(verdict.correct) for verdict in self.judged.verdicts]
 
 
 def _last_text(messages: list[dict[str, Any]]) -> str:

@@ -1,0 +1,186 @@
+"""`htpo data`: what the sources are, what the model will see of one, and what is wrong with it."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from htpo.cli.options import parse, read_flags, refuse
+from htpo.errors import UserError
+from htpo.tasks import BENCHMARKS, PUZZLE_FAMILIES, load_task
+from htpo.tasks.data_options import DataOptions
+from htpo.tasks.find_source import GENERATED_KINDS, find_source
+from htpo.tasks.grading import make_grading
+from htpo.tasks.overlap import find_overlaps
+from htpo.tasks.prompts import Prompt
+from htpo.tasks.sources import read_examples
+
+SHOWN = 1000  # characters of a prompt or response
+OVERLAPS_SHOWN = 10
+
+
+@dataclass
+class ShowOptions(DataOptions):
+    """What `htpo data show` takes beside the options of the data."""
+
+    rows: int = field(default=2, metadata={"help": "Rows to show."})
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "Show prompts as this model's chat template writes them."}
+    )
+    seed: int = field(default=0, metadata={"help": "Of generated puzzles and of what is held out."})
+
+
+@dataclass
+class CheckOptions(DataOptions):
+    """What `htpo data check` takes beside the options of the data."""
+
+    against: list[str] | None = field(
+        default=None,
+        metadata={"help": "Benchmarks (sources) that the data must not contain. NAME=FILE reads a local file."},
+    )
+
+
+def list_sources() -> None:
+    """Print everything that `--dataset` knows by name."""
+    console = Console()
+    table = Table("name", "verifier", "Hugging Face id", "what")
+    for name in PUZZLE_FAMILIES:
+        table.add_row(name, "its own", "made here", "puzzles with a base policy")
+    for name, known in BENCHMARKS.items():
+        table.add_row(name, known.verifier, known.hub_id, known.title)
+    console.print(table)
+    console.print("NAME=FILE reads a local file in a benchmark's place.", highlight=False, soft_wrap=True)
+    try:
+        from reasoning_gym.factory import DATASETS
+    except ImportError:
+        console.print('reasoning_gym:NAME needs pip install "htpo[gym]"', markup=False)
+    else:
+        console.print(f"reasoning_gym:NAME, one of {', '.join(sorted(DATASETS))}", highlight=False, soft_wrap=True)
+
+
+def show(arguments: list[str]) -> None:
+    """Print rows of a source as the model and the verifier see them, and how a right and a wrong answer are judged."""
+    options = _options(ShowOptions, arguments, "htpo data show")
+    options = replace(options, held_out_prompts=0)
+    if all(find_source(label, options).kind in GENERATED_KINDS for label in options.dataset):
+        options = replace(options, train_prompts=max(options.rows, 2))  # the next row's answer is shown, too
+    tokenizer = _tokenizer(options.model_name_or_path)
+    task = load_task(options, conversational=getattr(tokenizer, "chat_template", None) is not None, seed=options.seed)
+    console = Console()
+    console.print(escape(task.description), style="cyan", highlight=False, soft_wrap=True)
+    rows = task.train.select(range(min(options.rows, len(task.train)))).to_list()
+    try:
+        for number, row in enumerate(rows):
+            other = task.train[(number + 1) % len(task.train)]
+            _show_row(console, row, other, task.verifier, tokenizer)
+    finally:
+        task.verifier.close()
+
+
+def _show_row(console: Console, row: dict[str, Any], other: dict[str, Any], verifier: Any, tokenizer: Any) -> None:
+    console.rule(f"row {row['row']}" if "row" in row else "")
+    console.print(_part("prompt", as_seen(row["prompt"], tokenizer)), highlight=False, soft_wrap=True)
+    for name, value in row.items():
+        if name not in ("prompt", "row", "solution") and value is not None:
+            console.print(_part(name, str(value)), highlight=False, soft_wrap=True)
+    for title, solution in (("a right response", row.get("solution")), ("another row's", other.get("solution"))):
+        if solution is None:
+            console.print(_part(title, "none is known"), highlight=False, soft_wrap=True)
+            continue
+        verdict = verifier.judge([solution], [row])[0]
+        judged = "[green]right[/]" if verdict.correct else f"[red]wrong[/] {verdict.failure or ''}"
+        console.print(
+            _part(title, solution) + f"\n  judged {judged}, reward {verdict.reward:g}", highlight=False, soft_wrap=True
+        )
+
+
+def as_seen(prompt: Prompt, tokenizer: Any) -> str:
+    """A prompt as text: through the model's chat template where there is one."""
+    if isinstance(prompt, str):
+        return prompt
+    if tokenizer is not None:
+        return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+    return "\n".join(f"{message['role']}: {message['content']}" for message in prompt)
+
+
+def check(arguments: list[str]) -> int:
+    """Print what is wrong with the data and what of it is in benchmarks; the exit code is 1 when anything is."""
+    options = _options(CheckOptions, arguments, "htpo data check")
+    console = Console()
+    strict = replace(options, skip_bad_rows=True)
+
+    def read(label: str) -> tuple[list[Any], bool]:
+        source = find_source(label, strict)
+        if source.kind in GENERATED_KINDS:
+            raise UserError(f"{label}: puzzles are made right and held out by themselves; check data that is read")
+        rows, remarks = read_examples(source, make_grading(source.verifier, strict, label), strict)
+        console.print(f"[bold]{escape(label)}[/]: {len(rows)} rows can be used", highlight=False, soft_wrap=True)
+        for remark in remarks:
+            console.print(f"  {escape(remark)}", highlight=False, soft_wrap=True)
+        return rows, bool(remarks)
+
+    suspicious = False
+    references = {label: read(label)[0] for label in options.against or ()}
+    for label in options.dataset:
+        rows, remarked = read(label)
+        suspicious |= remarked
+        texts = [_text(row.prompt) for row in rows]
+        copies = sum(count - 1 for count in Counter(texts).values())
+        if copies:
+            suspicious = True
+            console.print(f"  {copies} rows repeat a prompt with the same answer", highlight=False, soft_wrap=True)
+        for name, reference in references.items():
+            overlaps = find_overlaps(texts, [_text(row.prompt) for row in reference])
+            suspicious |= bool(overlaps)
+            exact = sum(overlap.exact for overlap in overlaps)
+            console.print(
+                f"  in {escape(name)}: {exact} the same, {len(overlaps) - exact} nearly",
+                highlight=False,
+                soft_wrap=True,
+            )
+            for overlap in sorted(overlaps, key=lambda overlap: -overlap.share)[:OVERLAPS_SHOWN]:
+                places = f"row {rows[overlap.first].row} is row {reference[overlap.second].row}"
+                text = _clip(" ".join(texts[overlap.first].split()), 80)
+                console.print(escape(f"    {places} ({overlap.share:.0%}): {text}"), highlight=False, soft_wrap=True)
+    return int(suspicious)
+
+
+def _options(kind: type, arguments: list[str], command: str) -> Any:
+    from transformers import HfArgumentParser
+
+    names = []
+    while arguments and not arguments[0].startswith("--"):
+        names.append(arguments[0])
+        arguments = arguments[1:]
+    values = read_flags(arguments) | ({"dataset": names} if names else {})
+    if "dataset" not in values:
+        raise UserError(f"{command} needs a source: `htpo data list` shows those with a name")
+    parser = HfArgumentParser(kind, prog=command, allow_abbrev=False)
+    parser.error = refuse
+    return parse(parser, values, f"{command} --help")[0]
+
+
+def _tokenizer(name: str | None) -> Any:
+    if name is None:
+        return None
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load a tokenizer from {name!r}: {str(error).splitlines()[0]}") from error
+
+
+def _text(prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else "\n".join(m["content"] for m in prompt if m["role"] == "user")
+
+
+def _part(title: str, text: str) -> str:
+    return f"[bold]{title}[/]: {escape(_clip(text, SHOWN))}"
+
+
+def _clip(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

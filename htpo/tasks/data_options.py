@@ -1,0 +1,75 @@
+"""`DataOptions`: where prompts come from and how responses are judged. Every field is an option of `htpo train`."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class DataOptions:
+    """Options of `load_task`, with the defaults of `htpo train` and `htpo data`."""
+
+    dataset: list[str] = field(
+        default_factory=lambda: ["number_path"],
+        metadata={
+            "help": "One source or several: built-in puzzles (number_path, countdown, latin_square), "
+            "reasoning_gym:NAME, a benchmark by name (`htpo data list`; NAME=FILE reads a file in its place), a "
+            ".jsonl, .json or .parquet file (verl's layout too), or a Hugging Face id."
+        },
+    )
+    dataset_weights: list[float] | None = field(
+        default=None,
+        metadata={"help": "With several sources, how often each is drawn. Default: by its number of prompts."},
+    )
+    dataset_config: str | None = field(
+        default=None,
+        metadata={"help": "Configuration of a Hugging Face dataset, or settings of a reasoning_gym generator as JSON."},
+    )
+    dataset_split: str | None = field(
+        default=None,
+        metadata={"help": "Split of a Hugging Face dataset to train on. Default: train, or a benchmark's own."},
+    )
+    prompt_column: str = field(default="problem", metadata={"help": "Column of the dataset that holds the prompt."})
+    answer_column: str = field(default="answer", metadata={"help": "Column that holds the answer to verify against."})
+    prompt_template: str | None = field(
+        default=None,
+        metadata={"help": "Text around the prompt, with {prompt} in it. Default: asks for what the verifier reads."},
+    )
+    verifier: str | None = field(
+        default=None,
+        metadata={
+            "help": "How a response is judged: math, code, or your own function as package.module:function. Puzzles, "
+            "reasoning_gym and benchmarks bring their own."
+        },
+    )
+    answer_format: str | None = field(
+        default=None,
+        metadata={"help": "Where the math verifier looks: boxed (the last \\boxed{}, default) or answer_line."},
+    )
+    answer_pattern: str | None = field(
+        default=None,
+        metadata={"help": "Instead of a format, a regular expression with one group that finds the final answer."},
+    )
+    sandbox: str | None = field(
+        default=None,
+        metadata={"help": "Isolation of the code verifier by name. Default: the strongest that works here."},
+    )
+    max_verifier_failures: float = field(
+        default=0.5,
+        metadata={"help": "Share of responses on which a verifier of your own may raise before the run stops."},
+    )
+    skip_bad_rows: bool = field(
+        default=False, metadata={"help": "Leave out rows that cannot be used, and say so, instead of refusing."}
+    )
+    eval_dataset: str | None = field(
+        default=None, metadata={"help": "Held-out problems (a source). Default: a share of the dataset is held out."}
+    )
+    eval_split: str | None = field(
+        default=None, metadata={"help": "Split of a Hugging Face eval_dataset. Default: test, or a benchmark's own."}
+    )
+    train_prompts: int = field(default=4096, metadata={"help": "Prompts to generate for puzzles and reasoning_gym."})
+    held_out_prompts: int = field(
+        default=128, metadata={"help": "Held-out problems measured before and after training; 0 measures nothing."}
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.dataset, str):
+            self.dataset = [self.dataset]

@@ -1,0 +1,163 @@
+"""How the rows of a dataset meet a verifier: what it reads of a row, what it asks of a response, what it refuses."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from htpo.errors import UserError
+from htpo.tasks.answer_formats import ANSWER_FORMATS
+from htpo.tasks.code_tests import code_prompt, normalised_tests
+from htpo.tasks.code_verifier import CODE_PROMPT, CodeVerifier
+from htpo.tasks.data_options import DataOptions
+from htpo.tasks.function_verifier import FunctionVerifier
+from htpo.tasks.math_verifier import MathVerifier
+from htpo.tasks.prompts import Prompt
+from htpo.tasks.rows import Example, Table, answer_text
+from htpo.tasks.task import Verifier
+
+FINAL_ANSWER_MARK = "####"  # GSM8K's: what stands before it is the solution, after it the answer
+SOLUTION_COLUMNS = ("canonical_solution", "code", "answer", "solution")  # of programs
+
+
+class Grading:
+    """A verifier, and how a dataset's rows are prepared for it.
+
+    Attributes:
+        verifier: judges responses to the rows.
+        template: text around a prompt, with `{prompt}` in it, that asks for what the verifier reads.
+        contract: what is judged, in plain words.
+        needs_answer: whether rows must have a gold answer in a column of its own.
+    """
+
+    verifier: Verifier
+    template = "{prompt}"
+    contract = ""
+    needs_answer = False
+
+    def put(self, row: dict[str, Any], prompt: str) -> str:
+        """The problem as it is put to the model, before the template."""
+        return prompt
+
+    def fields(self, row: dict[str, Any], prompt: Prompt, answer_column: str) -> dict[str, str]:
+        """What the verifier reads, by column, and in `solution` a right response where one is known.
+
+        Raises:
+            ValueError: the row cannot be used; the message says why.
+        """
+        raise NotImplementedError
+
+    def settle(self, table: Table, examples: list[Example], answer_column: str) -> tuple[list[Example], list[str]]:
+        """The rows that can be judged, and remarks. Rows that must not be there become problems of the table."""
+        return examples, []
+
+    def same_answer(self, one: Example, other: Example) -> bool:
+        """Whether two rows with the same prompt ask for the same answer."""
+        return one.fields == other.fields
+
+
+class MathGrading(Grading):
+    """Final answers, judged by mathematical equality with the gold answer."""
+
+    needs_answer = True
+
+    def __init__(self, options: DataOptions):
+        name = options.answer_format or "boxed"
+        self.verifier = MathVerifier(answer_format=name, answer_pattern=options.answer_pattern)
+        self.format = ANSWER_FORMATS[name]
+        self.template = self.format.prompt_template
+        self.pattern = options.answer_pattern
+        sought = self.format.sought if self.pattern is None else f"the last match of {self.pattern!r}"
+        self.contract = f"the math verifier judges {sought}"
+
+    def fields(self, row: dict[str, Any], prompt: Prompt, answer_column: str) -> dict[str, str]:
+        return self._with_answer(answer_text(row, answer_column))
+
+    def _with_answer(self, answer: str) -> dict[str, str]:
+        known = {} if self.pattern is not None else {"solution": self.format.response.replace("{answer}", answer)}
+        return {"answer": answer, **known}
+
+    def settle(self, table: Table, examples: list[Example], answer_column: str) -> tuple[list[Example], list[str]]:
+        """Without the rows whose gold answer cannot be read; GSM8K's solutions become their answers."""
+        remarks = []
+        golds = [example.fields["answer"] for example in examples]
+        if golds and all(FINAL_ANSWER_MARK in gold for gold in golds):
+            golds = [gold.rpartition(FINAL_ANSWER_MARK)[2].strip() for gold in golds]
+            examples = [replace(example, fields=self._with_answer(gold)) for example, gold in zip(examples, golds)]
+            remarks.append(f"gold answers of {table.label} are what follows the last {FINAL_ANSWER_MARK}")
+        for example, gold in zip(examples, golds):
+            if not gold.strip("$ \t\r\n"):
+                table.reject(example.row, f"the gold answer (column {answer_column!r}) is empty")
+        examples = [example for example in examples if example.row not in table.problems]
+        try:
+            reasons = self.verifier.check_golds([example.fields["answer"] for example in examples])
+        finally:
+            self.verifier.close()  # the next answers are far away, and may be judged by another process
+        unreadable = {example.row: reason for example, reason in zip(examples, reasons) if reason is not None}
+        if unreadable:
+            number, reason = next(iter(unreadable.items()))
+            if len(unreadable) == len(examples):
+                raise UserError(
+                    f"{table.label}: none of the {len(examples)} gold answers in column {answer_column!r} can be "
+                    f"judged ({table.unit} {number}: {reason}); set --answer_column to one with final answers"
+                )
+            rows = "row" if len(unreadable) == 1 else "rows"
+            remarks.append(f"{len(unreadable)} {rows} of {table.label} left out ({table.unit} {number}: {reason})")
+        return [example for example in examples if example.row not in unreadable], remarks
+
+    def same_answer(self, one: Example, other: Example) -> bool:
+        if one.fields["answer"] == other.fields["answer"]:
+            return True
+        response = self.format.response.replace("{answer}", other.fields["answer"])
+        return self.pattern is None and self.verifier.judge([response], [one.fields])[0].correct
+
+
+class CodeGrading(Grading):
+    """Programs, judged by running tests in a sandbox."""
+
+    template = CODE_PROMPT
+
+    def __init__(self, options: DataOptions):
+        self.verifier = CodeVerifier(sandbox=options.sandbox)
+        self.contract = f"the last fenced code block is run against the tests; {self.verifier.description}"
+
+    def put(self, row: dict[str, Any], prompt: str) -> str:
+        return code_prompt(row, prompt)
+
+    def fields(self, row: dict[str, Any], prompt: Prompt, answer_column: str) -> dict[str, str]:
+        known = [row[name] for name in SOLUTION_COLUMNS if isinstance(row.get(name), str) and row[name].strip()]
+        tests = {"tests": normalised_tests(row)}
+        if not known:
+            return tests
+        # HumanEval's solutions are the body of the function that the prompt begins.
+        code = f"{prompt}{known[0]}" if known[0][:1].isspace() and isinstance(prompt, str) else known[0]
+        return {**tests, "solution": f"```python\n{code}\n```"}
+
+
+class FunctionGrading(Grading):
+    """Responses, judged by a function of the user's own that sees the whole row."""
+
+    def __init__(self, path: str, options: DataOptions):
+        self.verifier = FunctionVerifier(path, options.max_verifier_failures)
+        self.contract = f"{path} judges the whole response"
+
+    def fields(self, row: dict[str, Any], prompt: Prompt, answer_column: str) -> dict[str, str]:
+        return {"fields": json.dumps(row, default=str, ensure_ascii=False)}
+
+    def same_answer(self, one: Example, other: Example) -> bool:
+        return True  # what of a row is its answer, only the function knows
+
+
+def make_grading(verifier: str | None, options: DataOptions, source: str) -> Grading:
+    """The grading by the name of its verifier.
+
+    Raises:
+        UserError: there is none of this name, or an option of it cannot be used.
+    """
+    if verifier == "math":
+        return MathGrading(options)
+    if verifier == "code":
+        return CodeGrading(options)
+    if verifier is not None and ":" in verifier:
+        return FunctionGrading(verifier, options)
+    wrong = "needs a verifier" if verifier is None else f"cannot be judged by an unknown verifier {verifier!r}"
+    raise UserError(f"{source} {wrong}: set --verifier math, code, or package.module:function")
