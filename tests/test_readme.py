@@ -1,10 +1,12 @@
 """What the README shows runs as it stands."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from htpo.cli.data import CheckOptions, ShowOptions
 from htpo.cli.train import _parser
 from htpo.objectives import objective_options
 
@@ -26,5 +28,6 @@ def test_there_are_examples():
 
 def test_every_option_it_names_exists():
     known = {action.dest for action in _parser()._actions} | set(objective_options("htpo"))
+    known |= {field.name for kind in (CheckOptions, ShowOptions) for field in fields(kind)}
     of_others = {"standalone", "nproc_per_node", "config_file", "options", "parallel", "device", "long"}
     assert set(re.findall(r"--([a-z_]+)", README)) <= known | of_others

@@ -34,7 +34,7 @@ def draw_figures(results: dict[str, Any], folder: Path) -> list[Path]:
             if name == "differences" and not found["comparisons"]:
                 continue
             figure, rows = draw(task, found)
-            path = folder / f"{name}-{task}.png"
+            path = folder / f"{name}-{task.replace(' ', '-')}.png"  # links do not like spaces
             save_figure(figure, path, list(rows[0]), rows)
             drawn.append(path)
     return drawn

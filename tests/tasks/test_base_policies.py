@@ -5,14 +5,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from htpo.engines.trl.training_job import BUILT_IN_POLICIES
 from htpo.evaluate import evaluate_task
-from htpo.tasks import PUZZLE_FAMILIES, load_task
+from htpo.tasks import PUZZLE_FAMILIES, DataOptions, load_task
 
 
 @pytest.mark.parametrize("name", PUZZLE_FAMILIES)
 def test_pass_at_1_is_low_and_pass_at_16_far_above(name):
     path = BUILT_IN_POLICIES[name]
     model, tokenizer = AutoModelForCausalLM.from_pretrained(path), AutoTokenizer.from_pretrained(path)
-    task = load_task(name, train_prompts=1, held_out_prompts=128, seed=0)
+    task = load_task(DataOptions(dataset=name, train_prompts=1, held_out_prompts=128), seed=0)
     found = evaluate_task(model, tokenizer, task.held_out, task.verifier, samples=16, max_new_tokens=32)
     assert 0.15 < found.pass_at(1) < 0.35
     assert found.pass_at(16) > 0.8
@@ -24,7 +24,7 @@ def test_it_is_small_and_knows_every_character(name):
     path = BUILT_IN_POLICIES[name]
     assert (path / "model.safetensors").stat().st_size < 1.5e6
     tokenizer = AutoTokenizer.from_pretrained(path)
-    for row in load_task(name, train_prompts=50, held_out_prompts=0).train:
+    for row in load_task(DataOptions(dataset=name, train_prompts=50, held_out_prompts=0)).train:
         ids = tokenizer(row["prompt"] + row["solution"])["input_ids"]
         assert len(ids) == len(row["prompt"] + row["solution"])
         assert tokenizer.unk_token_id not in ids

@@ -8,7 +8,7 @@ from inspect import signature
 import pytest
 
 from htpo.errors import UserError
-from htpo.tasks import PUZZLE_FAMILIES, load_task
+from htpo.tasks import PUZZLE_FAMILIES, DataOptions, load_task
 from htpo.tasks.puzzles import is_held_out
 
 DIFFICULTY = {  # the option and what it counts
@@ -40,7 +40,7 @@ def make_task(name, family):
 
 
 def test_every_given_solution_is_right_and_no_prompt_is_both_trained_on_and_held_out(name):
-    task = load_task(name, train_prompts=2000, held_out_prompts=200, seed=3)
+    task = load_task(DataOptions(dataset=name, train_prompts=2000, held_out_prompts=200), seed=3)
     for part in (task.train, task.held_out):
         assert all(verdict.correct for verdict in task.verifier.judge(part["solution"][:], list(part)))
     train, held_out = set(task.train["prompt"]), set(task.held_out["prompt"])
@@ -52,7 +52,8 @@ def test_every_given_solution_is_right_and_no_prompt_is_both_trained_on_and_held
 def test_decoys_are_well_formed_and_mostly_wrong(name, family):
     rng = random.Random(0)
     puzzles = [family.draw_puzzle(rng) for _ in range(500)]
-    verdicts = load_task(name, train_prompts=1).verifier.judge([puzzle["decoy"] for puzzle in puzzles], puzzles)
+    task = load_task(DataOptions(dataset=name, train_prompts=1))
+    verdicts = task.verifier.judge([puzzle["decoy"] for puzzle in puzzles], puzzles)
     assert not any(verdict.failure for verdict in verdicts)
     assert 0 < sum(verdict.correct for verdict in verdicts) < 100
 
@@ -94,11 +95,11 @@ def test_more_prompts_than_there_are_puzzles_are_refused():
 
 def test_a_prompt_of_another_family_is_refused(name):
     with pytest.raises(UserError, match=f"not a {name.replace('_', ' ')} prompt: 'What is 1"):
-        load_task(name, train_prompts=1).verifier.judge(["2"], [{"prompt": "What is 1 + 1?"}])
+        load_task(DataOptions(dataset=name, train_prompts=1)).verifier.judge(["2"], [{"prompt": "What is 1 + 1?"}])
 
 
 def test_the_published_prompts_never_change(name):
     """Seed 0 as its prompts were when the base policies were made; number_path's since the first release."""
-    task = load_task(name, train_prompts=1000, held_out_prompts=100, seed=0)
+    task = load_task(DataOptions(dataset=name, train_prompts=1000, held_out_prompts=100), seed=0)
     text = "\n".join(row["prompt"] + row["solution"] for part in (task.train, task.held_out) for row in part)
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == PUBLISHED[name]
