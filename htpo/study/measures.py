@@ -60,11 +60,11 @@ def read_measures(run: RunDirectory) -> Measures:
 def differs_from_dapo(objective: dict[str, Any], records: list[dict[str, Any]]) -> float | None:
     """Share of tokens whose gradient was not what DAPO's clip would have given, as a mean over the updates.
 
-    None for objectives that differ from DAPO in more than the rule of some tokens.
+    None for objectives that differ from DAPO in more than the rule of some tokens, and for runs that did not log it.
     """
     if objective.get("name") not in TOKENS_ONLY:
         return None
-    return _mean(record["differs_from_ppo"] for record in records)
+    return _mean(record["differs_from_ppo"] for record in records if "differs_from_ppo" in record)
 
 
 def _number(value: float | None) -> float:
