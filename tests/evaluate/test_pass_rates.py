@@ -100,11 +100,15 @@ def test_every_answer_is_judged_with_its_own_row(policy):
     model, tokenizer = policy
     verifier = LengthVerifier()
     problems = Dataset.from_dict({"prompt": ["1+1=", "2+2="], "answer": ["2", "4"]})
-    found = evaluate_task(model, tokenizer, problems, verifier, samples=5, max_new_tokens=7, seed=3)
-    assert [row["answer"] for row in verifier.rows] == ["2"] * 5 + ["4"] * 5
-    groups = sample_responses(model, tokenizer, problems["prompt"][:], samples=5, max_new_tokens=7, seed=3)
-    texts = [tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
+    found = evaluate_task(model, tokenizer, problems, verifier, samples=50, max_new_tokens=40, seed=3)
+    groups = sample_responses(model, tokenizer, problems["prompt"][:], samples=50, max_new_tokens=40, seed=3)
+    ended = [[ids for ids in group if ids[-1] == tokenizer.eos_token_id] for group in groups]
+    cut = 100 - sum(map(len, ended))
+    assert 0 < cut < 100
+    assert [row["answer"] for row in verifier.rows] == ["2"] * len(ended[0]) + ["4"] * len(ended[1])
+    texts = [tokenizer.batch_decode(group, skip_special_tokens=True) for group in ended]
     assert found.correct == tuple(sum(len(text) % 2 == 0 for text in group) for group in texts)
-    assert found.mean_length == sum(len(ids) for group in groups for ids in group) / 10
-    assert found.truncated == sum(ids[-1] != tokenizer.eos_token_id for group in groups for ids in group) / 10
+    assert found.mean_length == sum(len(ids) for group in groups for ids in group) / 100
+    assert found.truncated == pytest.approx(cut / 100)
+    assert found.failures["truncated"] == cut
     assert len(found.examples) == 2
