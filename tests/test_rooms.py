@@ -13,10 +13,10 @@ BELOW = {
     "tasks": set(),
     "runs": set(),
     "evaluate": {"tasks"},
-    "analysis": {"runs"},
+    "analysis": {"runs", "evaluate", "tasks"},
     "engines": {"objectives", "evaluate", "analysis", "tasks", "runs"},
     "study": {"runs", "evaluate", "analysis"},
-    "cli": {"study", "engines", "objectives", "tasks"},
+    "cli": {"study", "analysis", "engines", "objectives", "tasks"},
 }
 FOREIGN = {
     "objectives": {"trl", "verl", "transformers", "datasets"},

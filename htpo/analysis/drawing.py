@@ -1,17 +1,86 @@
 """What all figures share: colours, the look of axes, and how a figure is saved with its data."""
 
 import csv
+import math
+import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 
 # Okabe & Ito's palette, told apart by colour-blind readers.
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
+GROUP_COLOURS = (SKY, BLUE, ORANGE, VERMILION)  # solid in a table's first half (HTPO: hard prompts), then dashed
+SERIES_STYLES = [
+    (colour, line) for line, colour in product(("-", "--", "-.", ":"), (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY))
+]
+CAPTION_WIDTH = 14  # characters to an inch
+LEGEND_WIDTH = 2.2  # inches
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with the data it shows, not yet saved."""
+
+    name: str
+    figure: Figure
+    rows: Sequence[dict[str, Any]]  # all with the keys of the first
+
+
+class LeftOut(Exception):
+    """A figure cannot be drawn from what is there; the message says why."""
+
+
+def group_style(index: int, groups: int) -> tuple[str, str]:
+    """Colour and line of the group at `index` in a table of so many."""
+    return GROUP_COLOURS[index % len(GROUP_COLOURS)], "-" if index < groups / 2 else "--"
+
+
+def panels(count: int, columns: int, title: str, height: float = 3.3, **shared: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` tidied axes, and the axes."""
+    columns = min(count, columns)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(max(6.5, 4.0 * columns), height * rows + 0.9), layout="constrained")
+    figure.suptitle(title, fontsize="medium", parse_math=False)
+    grid = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
+    for spare in grid[count:]:
+        spare.remove()
+    for axes in grid[:count]:
+        tidy(axes)
+    return figure, grid[:count]
+
+
+def caption(figure: Figure, text: str) -> None:
+    """Say below a figure what it shows, over how many, and what its bands are."""
+    lines = textwrap.wrap(text, int(figure.get_figwidth() * CAPTION_WIDTH))
+    figure.supxlabel("\n".join(lines), fontsize="small", color="#444444", x=0.01, ha="left", parse_math=False)
+
+
+def legend_beside(figure: Figure, axes: Axes) -> None:
+    """The legend of the curves in `axes`, right of all panels; below them the layout would set it upon the caption."""
+    width, height = figure.get_size_inches()
+    handles, labels = axes.get_legend_handles_labels()
+    figure.set_size_inches(width + LEGEND_WIDTH, height)
+    figure.legend(handles, labels, loc="outside right upper", fontsize="small", frameon=False, handlelength=3)
+
+
+@cache
+def drawable(character: str, font: str) -> bool:
+    """Whether a font has the character; matplotlib's bundled ones lack most scripts and all emoji."""
+    return get_font(findfont(font)).get_char_index(ord(character)) != 0
+
+
+def in_font(text: str, font: str) -> str:
+    """The text with a box for every character that the font cannot draw."""
+    return "".join(character if drawable(character, font) else "□" for character in text)
 
 
 def tidy(axes: Axes) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from htpo.analysis.drawing import BLACK, BLUE, GREEN, ORANGE, SKY, VERMILION, save_figure, tidy
+from htpo.analysis.drawing import BLACK, BLUE, GREEN, VERMILION, group_style, save_figure, tidy
 from htpo.errors import UserError
 from htpo.runs import RunDirectory
 
-GROUP_COLOURS = (SKY, BLUE, ORANGE, VERMILION)  # solid in the table's first half (HTPO: hard prompts), then dashed
 OVERALL = ("accuracy", "reward", "entropy", "completions/mean_length")
 
 
@@ -50,7 +49,7 @@ def _draw(records: list[dict[str, Any]], groups: dict[str, str], title: str) -> 
     accuracy.set(title="accuracy of sampled responses", ylabel="share correct", ylim=(0, 1))
     _curve(entropy, records, "entropy", BLACK, label="all tokens", width=2)
     for index, (name, label) in enumerate(groups.items()):
-        colour, style = GROUP_COLOURS[index % len(GROUP_COLOURS)], "-" if index < len(groups) / 2 else "--"
+        colour, style = group_style(index, len(groups))
         _curve(entropy, records, f"group/{name}/entropy", colour, label=label, style=style)
     entropy.set(title="token entropy by group", ylabel="nats per token")
     entropy.legend(fontsize="x-small", ncols=2)

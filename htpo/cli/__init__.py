@@ -1,6 +1,7 @@
 """The `htpo` command. Heavy imports wait until a command runs, so that `--help` answers at once."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -78,6 +79,41 @@ def study(
     from htpo.cli.study import run_study
 
     raise typer.Exit(run_study(file, output_dir, parallel, report_only))
+
+
+@app.command()
+def analyze(
+    inputs: Annotated[list[Path], typer.Argument(metavar="RUN_OR_SAMPLES ...")],
+    model: Annotated[str | None, typer.Option("--model", help="Scores texts: Hugging Face id or folder.")] = None,
+    temperature: Annotated[float, typer.Option("--temperature", help="Of the distribution --model scores with.")] = 1.0,
+    logic_words: Annotated[
+        Path | None,
+        typer.Option("--logic_words", help="YAML file of categories, each a list of words: added to ours."),
+    ] = None,
+    min_count: Annotated[int, typer.Option("--min_count", help="Rarer tokens are not ranked by mean entropy.")] = 10,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output_dir", help="Default: RUN/analysis, or FILE-analysis beside the file.")
+    ] = None,
+) -> None:
+    """Show what tokens do: figures, token tables and the method's findings as numbers with intervals.
+
+    [bold]htpo analyze RUN[/]                    a run of `htpo train`, from the rollouts it kept
+    [bold]htpo analyze RUN RUN --output_dir D[/] several runs on one axis
+    [bold]htpo analyze STUDY[/]                  a study, seeds together; one group alone from its `only: GROUP`
+    [bold]htpo analyze texts.jsonl --model M[/]  any texts (.jsonl, .parquet with prompt, response, and perhaps correct
+                                       and group_accuracy), scored by any model
+
+    [bold]What comes out[/]
+      training dynamics, entropy by group, pass@k against k, where the gradient comes from
+      words with highest and lowest entropy, logic words by entropy, entropy of wrong and correct responses
+      responses.html: every token with its entropy, group and weight
+      findings.md and findings.json
+
+    Every figure is written as .png and .svg, with its data as .csv; what cannot be computed is left out with a reason.
+    """
+    from htpo.cli.analyze import run_analysis
+
+    run_analysis(inputs, model, temperature, logic_words, min_count, output_dir)
 
 
 data = typer.Typer(

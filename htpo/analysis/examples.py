@@ -1,0 +1,72 @@
+"""Which responses are shown token by token, and what is said of each token."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from htpo.analysis.drawing import LeftOut
+from htpo.analysis.tokens import CELLS, TokenTable
+
+LONGEST = 2000  # tokens of a response that are shown
+
+
+@dataclass(frozen=True)
+class Example:
+    """One response."""
+
+    title: str  # "hard prompt, correct answer"
+    prompt: str
+    step: int | None
+    group_accuracy: float | None
+    tokens: pd.DataFrame  # rows of the token table
+    length: int  # tokens of the whole response
+
+
+def choose_examples(table: TokenTable) -> list[Example]:
+    """One response each for hard/easy x correct/wrong, where there is one; or one of any kind if none is judged.
+
+    Shown is the response of median length among those of the last update that has any, the first in order of several.
+
+    Raises:
+        LeftOut: no response has tokens.
+    """
+    responses = table.responses[table.responses["tokens"] > 0]
+    if responses.empty:
+        raise LeftOut("no response has tokens")
+    examples = []
+    for difficulty, answer in CELLS:
+        fitting = responses[(responses["difficulty"] == difficulty) & (responses["answer"] == answer)]
+        if len(fitting):
+            examples.append(_example(table, fitting, f"{difficulty} prompt, {answer} answer"))
+    for answer in ("correct", "wrong") if not examples else ():
+        fitting = responses[responses["answer"] == answer]
+        if len(fitting):
+            examples.append(_example(table, fitting, f"{answer} answer, difficulty not known"))
+    return examples or [_example(table, responses, "a response")]
+
+
+def _example(table: TokenTable, fitting: pd.DataFrame, title: str) -> Example:
+    latest = fitting[fitting["step"] == fitting["step"].max()] if fitting["step"].notna().any() else fitting
+    lengths = latest["tokens"]
+    response_id = (lengths - np.median(lengths)).abs().idxmin()
+    row = table.responses.loc[response_id]
+    tokens = table.tokens[table.tokens["response_id"] == response_id].head(LONGEST)
+    return Example(
+        title,
+        row["prompt"],
+        None if np.isnan(row["step"]) else int(row["step"]),
+        None if np.isnan(row["group_accuracy"]) else float(row["group_accuracy"]),
+        tokens,
+        int(row["tokens"]),
+    )
+
+
+def token_rows(examples: list[Example]) -> list[dict]:
+    """The data of the shaded responses: a row per token."""
+    columns = ["position", "text", "entropy", "log_prob", "group", "weight", "high"]
+    return [
+        {"response": example.title, **row}
+        for example in examples
+        for row in example.tokens[columns].astype({"text": object}).to_dict("records")
+    ]

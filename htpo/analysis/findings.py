@@ -1,0 +1,107 @@
+"""What the analyses found, in plain words."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from htpo.analysis.forking_entropy import describe
+
+Findings = dict[str, Any]
+VERDICTS = {1: "holds", -1: "the opposite holds", 0: "not decided, the interval contains 0"}
+
+
+def plain_words(findings: Findings) -> list[str]:
+    """A line per finding: whether it holds, the numbers and their intervals."""
+    return list(_lines(findings))
+
+
+def _lines(findings: Findings) -> Iterator[str]:
+    if "logic_words" in findings:
+        shares = findings["logic_words"]["tokens"]["all"]
+        yield (
+            "High-entropy tokens begin a logic word more often than low-entropy ones: "
+            f"{verdict(shares['difference'])}. {_share(shares['high'])} of {shares['high_tokens']:,} high-entropy "
+            f"tokens, {_share(shares['low'])} of {shares['low_tokens']:,} low-entropy ones."
+        )
+    if "forking_entropy" in findings:
+        yield from _forking_lines(findings["forking_entropy"])
+    if "gradient_sources" in findings:
+        yield from _gradient_lines(findings["gradient_sources"], findings["groups"])
+
+
+def _forking_lines(found: Findings) -> Iterator[str]:
+    for name, compared in found.items():
+        if name == "same prompt":
+            continue
+        claim = "High-entropy tokens of wrong responses have higher entropy than those of correct ones"
+        wrong, correct = compared["wrong"], compared["correct"]
+        yield (
+            f"{claim if name == 'all' else f'The same on {name} prompts'}: {verdict(compared['difference'])}. "
+            f"{wrong['value']:.3f} nats in {compared['wrong_responses']:,} wrong, {correct['value']:.3f} in "
+            f"{compared['correct_responses']:,} correct responses, difference {describe(compared['difference'])}."
+        )
+    if "same prompt" in found:
+        pair = found["same prompt"]
+        yield (
+            f"The same among responses to one prompt in one update: {verdict(pair['difference'])}. Difference "
+            f"{describe(pair['difference'])} nats over {pair['prompts']:,} prompts."
+        )
+
+
+def _gradient_lines(shares: Findings, groups: dict[str, str]) -> Iterator[str]:
+    most = max(shares, key=lambda name: shares[name]["weight_share"])
+    yield (
+        f"The largest part of the gradient comes from {groups[most]}: {shares[most]['weight_share']:.0%} of sum |w A| "
+        f"with {shares[most]['token_share']:.0%} of the tokens."
+    )
+    for word, end in (("lower", min), ("raise", max)):
+        name = end(shares, key=lambda name: shares[name]["entropy_change_share"])
+        change = shares[name]["entropy_change_share"]
+        if change and (change < 0) == (word == "lower"):
+            yield f"{groups[name]} is predicted to {word} entropy most: {abs(change):.0%} of the absolute change."
+
+
+def verdict(difference: dict[str, Any]) -> str:
+    """What an interval of a difference says of "it is above 0"."""
+    if difference["low"] is None:
+        return "too few responses to tell"
+    return VERDICTS[(difference["low"] > 0) - (difference["high"] < 0)]
+
+
+def markdown(sections: dict[str, Findings], left_out: list[str], title: str) -> str:
+    """The findings of every series, how to read them, and what is missing, as Markdown."""
+    parts = [f"# Analysis: {_escape(title)}\n"]
+    for name, findings in sections.items():
+        if len(sections) > 1:
+            parts.append(f"## {_escape(name)}\n")
+        size = f"{findings['responses']:,} responses, {findings['tokens']:,} tokens"
+        parts.append(f"{size}; {findings['intervals']}.\n")
+        lines = plain_words(findings)
+        parts.append("\n".join(f"- {_escape(line)}" for line in lines or ["nothing can be said of these"]) + "\n")
+        if "vocabulary" in findings:
+            parts += [_vocabulary(end, findings["vocabulary"][end]) for end in ("highest", "lowest")]
+    if left_out:
+        parts.append("## Left out\n")
+        parts.append("\n".join(f"- {_escape(line)}" for line in left_out) + "\n")
+    parts.append("What the figures show, and how every number is computed, is in docs/analyze.md.\n")
+    return "\n".join(parts)
+
+
+def _vocabulary(end: str, tokens: list[dict[str, Any]]) -> str:
+    listed = ", ".join(f"{_code(token['token'])} ({token['mean_entropy']:.2f})" for token in tokens[:20])
+    return f"Tokens of {end} mean entropy (nats): {listed}\n"
+
+
+def _code(token: str) -> str:
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", token)), default=0))
+    return f"{fence} {token} {fence}" if "`" in token else f"{fence}{token}{fence}"
+
+
+def _escape(text: str) -> str:
+    return "".join("\\" + c if c in "\\`*_[]<>|#" else c for c in " ".join(text.split()))
+
+
+def _share(interval: dict[str, Any]) -> str:
+    if interval["low"] is None:
+        return f"{interval['value']:.1%}"
+    return f"{interval['value']:.1%} ({interval['low']:.1%} to {interval['high']:.1%})"

@@ -1,0 +1,103 @@
+"""Where the gradient comes from: each group's share of tokens, of sum |w A| and of the predicted entropy change."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from htpo.analysis.drawing import BLACK, Drawing, LeftOut, caption, group_style, legend_beside, panels
+from htpo.analysis.tokens import TokenTable
+
+SHARES = {
+    "token_share": "share of tokens",
+    "weight_share": "share of sum |w A|",
+    "entropy_change_share": "share of predicted entropy change",
+}
+
+
+def gradient_sources(table: TokenTable) -> pd.DataFrame:
+    """Shares by `run` (number), `step` (update) and `group` (name).
+
+    `token_share` is of the update's tokens, `weight_share` of sum |w A|, `entropy_change_share` as follows.
+
+    The predicted change of policy entropy under a policy-gradient step is -eta Cov(log p, A) (2505.22617). Over the
+    N policy tokens kept of an update, a token's part of the covariance is
+
+        c_t = (log p_t - mean log p) (A_t - mean A) / N,    so that    sum_t c_t = Cov(log p, A),
+
+    with p the current policy's probability. A group's share of the predicted change is -S_g / sum_h |S_h|, S_g being
+    the sum of c_t over its tokens: below 0 where the group lowers entropy, above 0 where it raises it; their absolute
+    values add to 1. `covariance` is the whole of it.
+
+    Raises:
+        LeftOut: log-probabilities, advantages or weights are not known, or no token is in a group.
+    """
+    tokens = table.tokens
+    for name in ("log_prob", "advantage", "weight"):
+        if not tokens[name].notna().any():
+            raise LeftOut(f"no {name.replace('log_prob', 'log-probability')} is stored with these responses")
+    if not (tokens["group"] > 0).any():
+        raise LeftOut("no token is in a group")
+    rows = []
+    for (run, step), update in tokens.groupby([table.of("run"), "step"], sort=True):
+        log_prob, advantage = update["log_prob"], update["advantage"]
+        part = (log_prob - log_prob.mean()) * (advantage - advantage.mean()) / len(update)
+        pull = (update["weight"] * advantage).abs()
+        groups = update["group"].to_numpy()
+        size = len(table.groups) + 1
+        count, pulls, parts = (
+            np.bincount(groups, values, minlength=size)[1:] for values in (np.ones(len(update)), pull, part)
+        )
+        for index, name in enumerate(table.groups):
+            rows.append(
+                {
+                    "run": int(run),
+                    "step": int(step),
+                    "group": name,
+                    "token_share": count[index] / len(update),
+                    "weight_share": _share(pulls[index], pulls.sum()),
+                    "entropy_change_share": _share(-parts[index], np.abs(parts).sum()),
+                    "covariance": float(part.sum()),
+                    "tokens": int(count[index]),
+                    "responses": int(update["response_id"].nunique()),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def draw_gradient_sources(shares: pd.DataFrame, table: TokenTable, title: str) -> Drawing:
+    """Every group's shares over training."""
+    figure, grid = panels(len(SHARES), 3, title, height=4.0)
+    for axes, (name, label) in zip(grid, SHARES.items(), strict=True):
+        for index, (group, described) in enumerate(table.groups.items()):
+            own = shares[shares["group"] == group].groupby("step", as_index=False)[list(SHARES)].mean()
+            colour, line = group_style(index, len(table.groups))
+            axes.plot(own["step"], own[name], line, color=colour, label=described, linewidth=1.5, marker=".")
+        axes.axhline(0, color=BLACK, linewidth=0.8)
+        axes.set(xlabel="update", ylabel=label)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_beside(figure, grid[0])
+    least, most = shares["responses"].min(), shares["responses"].max()
+    n = f"{least}" if least == most else f"{least} to {most}"
+    runs = shares["run"].nunique()
+    many = f" in each of {runs} runs, whose mean is shown" if runs > 1 else ""
+    whose = "" if table.grouped_in_training else " Groups are HTPO's partition, which this objective did not use."
+    caption(
+        figure,
+        f"n = {n} responses kept of each update{many}. Predicted entropy change: minus the group's part of "
+        "Cov(log p, A) over the update's tokens, as a share of the sum of absolute parts; below 0 lowers entropy."
+        + whose,
+    )
+    return Drawing("gradient-sources", figure, shares.to_dict("records"))
+
+
+def overall(shares: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """By group: each share's mean over the updates that have it."""
+    means: dict[str, Any] = shares.groupby("group", sort=False)[list(SHARES)].mean().to_dict("index")
+    return means
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else np.nan

@@ -1,0 +1,72 @@
+"""pass@k against k, before and after training, with bands."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+
+from htpo.analysis.bootstrap import DRAWS, LEVEL
+from htpo.analysis.drawing import SERIES_STYLES, Drawing, LeftOut, caption, legend_beside, panels
+from htpo.analysis.sources import Series
+from htpo.evaluate import PassRates, pass_at_k
+
+GREY = "#777777"
+WHEN = ("before", "after")
+
+
+def draw_pass_at_k(series: Sequence[Series], title: str) -> Drawing:
+    """Mean pass@k over held-out problems of every series after training, and of the first one before."""
+    measured = {(one.label, when): _rates(one, when) for one in series for when in WHEN}
+    shown = [one for one in series if measured[one.label, "after"]]
+    if not shown:
+        raise LeftOut("no run has measured held-out problems (evaluation_after.json)")
+    samples = min(rates.samples for runs in measured.values() for rates in runs)
+    if samples < 2:
+        raise LeftOut("problems were answered once: pass@k needs --eval_samples of 2 and more")
+    ks = sorted({2**power for power in range(samples.bit_length())} | {samples})
+    curves = [(one, "after", *style) for one, style in zip(shown, SERIES_STYLES * len(shown))]
+    if measured[shown[0].label, "before"]:
+        curves.insert(0, (shown[0], "before", GREY, ":"))
+    figure, (axes,) = panels(1, 1, title, height=4.2)
+    rows = []
+    for one, when, colour, line in curves:
+        rates = measured[one.label, when]
+        mean, low, high = pass_band(rates, ks)
+        label = f"{one.counted}, {when} training" if len(shown) == 1 else one.counted if when == "after" else "before"
+        axes.plot(ks, mean, line, color=colour, label=label, marker="o", markersize=4)
+        axes.fill_between(ks, low, high, color=colour, alpha=0.15 if len(curves) < 4 else 0.05, linewidth=0)
+        counted = {"problems": sum(r.problems for r in rates), "samples": samples, "runs": len(rates)}
+        rows += [
+            {"series": one.label, "when": when, "k": k, "pass_at_k": m, "low": lo, "high": hi, **counted}
+            for k, m, lo, hi in zip(ks, mean.tolist(), low.tolist(), high.tolist())
+        ]
+    axes.set(xlabel="k, answers per problem", ylabel="pass@k, share of problems solved", ylim=(0, 1.02))
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator(ks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    legend_beside(figure, axes)
+    seeds = max(len(measured[one.label, "after"]) for one in shown)
+    over = "seeds and their problems" if seeds > 1 else "problems"
+    n = f"n = {rows[-1]['problems']} held-out problems x {samples} answers" + (f", {seeds} seeds" if seeds > 1 else "")
+    caption(figure, f"Unbiased pass@k; {n}. Bands: 95 % bootstrap intervals over {over}.")
+    return Drawing("pass-at-k", figure, rows)
+
+
+def pass_band(runs: Sequence[PassRates], ks: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(k,) mean pass@k over runs and problems, and the ends of its band.
+
+    Draws are of runs, where there are several, and of the problems within each.
+    """
+    tables = [np.array([[pass_at_k(rates.samples, count, k) for k in ks] for count in rates.correct]) for rates in runs]
+    random = np.random.default_rng(0)
+    within = np.stack([random.multinomial(len(t), np.full(len(t), 1 / len(t)), DRAWS) @ t / len(t) for t in tables])
+    chosen = random.integers(len(tables), size=(len(tables), DRAWS)) if len(tables) > 1 else np.zeros((1, DRAWS), int)
+    drawn = within[chosen, np.arange(DRAWS)].mean(0)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return np.mean([table.mean(0) for table in tables], axis=0), low, high
+
+
+def _rates(series: Series, when: str) -> list[PassRates]:
+    found = [run.read_json(f"evaluation_{when}.json") for run in series.runs]
+    return [PassRates.from_json(rates) for rates in found if rates]

@@ -1,0 +1,90 @@
+"""Scoring texts with a model: log-probability and full-distribution entropy of every response token."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+
+from htpo.errors import UserError
+from htpo.tasks.prompts import tokenize_prompts
+from htpo.terminal import progress_bar
+
+CHUNK = 512  # positions whose logits exist at once
+
+
+def score_texts(rows: Sequence[dict[str, Any]], model: str, temperature: float) -> pa.Table:
+    """Rollout columns of texts under a model: `token_ids`, `tokens`, `log_prob`, `entropy`, and what the rows hold.
+
+    A response is tokenized apart from its prompt, as it was when it was sampled; the end token is not part of it.
+
+    Args:
+        rows: as `read_texts` gives them.
+        model: Hugging Face id or folder; code from it is not run.
+        temperature: of the distribution that is scored.
+
+    Raises:
+        UserError: the model cannot be loaded, a prompt does not suit it, or a text is longer than it reads.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        network = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load model {model!r}: {str(error).splitlines()[0]}") from error
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    network.to(device).eval()
+    longest = getattr(network.config, "max_position_embeddings", None)
+    scored: dict[str, list] = {name: [] for name in ("token_ids", "tokens", "log_prob", "entropy")}
+    with progress_bar("scoring", len(rows), "response") as bar:
+        for number, row in enumerate(rows, start=1):
+            (prompt,) = tokenize_prompts([row["prompt"]], tokenizer)
+            response = tokenizer(text=row["response"], add_special_tokens=False)["input_ids"]
+            if not prompt:
+                if tokenizer.bos_token_id is None:
+                    raise UserError(f"row {number}: an empty prompt, and {model} has no first token to stand in for it")
+                prompt = [tokenizer.bos_token_id]
+            if longest and len(prompt) + len(response) > longest:
+                size = f"{len(prompt) + len(response)} tokens, {model} reads {longest}"
+                raise UserError(f"row {number} is too long ({size}): cut it, or choose another --model")
+            log_prob, entropy = score_tokens(network, prompt, response, temperature)
+            scored["token_ids"].append(response)
+            scored["tokens"].append([tokenizer.decode([token]) for token in response])
+            scored["log_prob"].append(log_prob.tolist())
+            scored["entropy"].append(entropy.tolist())
+            bar.update(1)
+    known = {
+        "prompt": [row["prompt"] if isinstance(row["prompt"], str) else _as_text(row["prompt"]) for row in rows],
+        "response": [row["response"] for row in rows],
+        "correct": pa.array([row["correct"] for row in rows], pa.bool_()),
+        "group_accuracy": pa.array([row["group_accuracy"] for row in rows], pa.float64()),
+    }
+    return pa.table({**known, **scored})
+
+
+@torch.inference_mode()
+def score_tokens(
+    network: Any, prompt: Sequence[int], response: Sequence[int], temperature: float, chunk: int = CHUNK
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(T,) log-probability and (T,) entropy, both in nats, of the response's T tokens after the prompt.
+
+    The text is read in chunks through the model's cache, so that logits of at most `chunk` positions exist at once.
+    """
+    ids = torch.tensor([[*prompt, *response]], device=network.device)
+    cache = DynamicCache(config=network.config)
+    log_probs, entropies = [], []
+    for start in range(0, ids.shape[1] - 1, chunk):
+        stop = min(start + chunk, ids.shape[1] - 1)
+        first = min(max(len(prompt) - 1, start), stop)  # the position that predicts the first response token
+        output = network(input_ids=ids[:, start:stop], past_key_values=cache, logits_to_keep=max(stop - first, 1))
+        if first == stop:
+            continue
+        logits = (output.logits[0].float() / temperature).log_softmax(-1)
+        log_probs.append(logits.gather(1, ids[0, first + 1 : stop + 1, None])[:, 0])
+        entropies.append(-(logits.exp() * logits).nansum(-1))
+    nothing = torch.zeros(0)
+    return (torch.cat(log_probs).cpu(), torch.cat(entropies).cpu()) if log_probs else (nothing, nothing)
+
+
+def _as_text(messages: list[dict[str, str]]) -> str:
+    return "\n".join(f"{message['role']}: {message['content']}" for message in messages)

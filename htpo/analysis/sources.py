@@ -1,0 +1,110 @@
+"""What `htpo analyze` is given: run directories, a study, or a file of texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from htpo.analysis.texts import SUFFIXES
+from htpo.errors import UserError
+from htpo.runs import RunDirectory
+
+
+@dataclass(frozen=True)
+class Series:
+    """Runs that are shown as one: a single run, or a study's runs of one method on one task, a seed each."""
+
+    label: str
+    runs: tuple[RunDirectory, ...]
+    only: str | None = None  # levels of the one group whose rule was applied
+
+    @property
+    def counted(self) -> str:
+        """The label, with the number of runs where there are several."""
+        return self.label if len(self.runs) == 1 else f"{self.label} (n = {len(self.runs)} seeds)"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Series by task ("" where there are no tasks), or a file of texts."""
+
+    path: Path
+    tasks: dict[str, list[Series]] = field(default_factory=dict)
+    texts: Path | None = None
+    reference: str | None = None  # the method that a study compares the others with
+
+
+def find_source(paths: Sequence[Path]) -> Source:
+    """Tell runs, a study and a file of texts apart.
+
+    Raises:
+        UserError: a path is none of them, or several are not all runs.
+    """
+    kinds = [_kind(path) for path in paths]
+    if len(paths) > 1 and set(kinds) != {"run"}:
+        odd = next(path for path, kind in zip(paths, kinds) if kind != "run")
+        raise UserError(f"{odd} is a {kinds[paths.index(odd)]}: several inputs must all be run directories")
+    if kinds[0] == "texts":
+        return Source(paths[0], texts=paths[0])
+    if kinds[0] == "study":
+        return _study(paths[0])
+    runs = [RunDirectory(path) for path in paths]
+    return Source(paths[0], {"": [Series(label, (run,)) for label, run in zip(_labels(paths), runs)]})
+
+
+def _kind(path: Path) -> str:
+    if path.is_file() and path.suffix in SUFFIXES:
+        return "texts"
+    if (path / "config.yaml").is_file():
+        return "run"
+    if (path / "study.yaml").is_file():
+        return "study"
+    if not path.exists():
+        raise UserError(f"{path} does not exist: give a run directory, a study directory, or a .jsonl or .parquet file")
+    raise UserError(
+        f"{path} is no run (no config.yaml), no study (no study.yaml) and no file of texts (.jsonl, .parquet): "
+        "give what `htpo train` or `htpo study` wrote, or texts"
+    )
+
+
+def _study(path: Path) -> Source:
+    tasks: dict[str, dict[str, list[RunDirectory]]] = {}
+    order = list(_definition(path).get("methods") or {})
+    for folder in sorted(path.glob("runs/*/*/seed-*"), key=lambda folder: _place(folder, order)):
+        if (folder / "config.yaml").is_file():
+            tasks.setdefault(folder.parts[-3], {}).setdefault(folder.parts[-2], []).append(RunDirectory(folder))
+    if not tasks:
+        raise UserError(f"{path} holds no runs yet: give the study time, or `htpo study` it first")
+    named = {task: [_series(name, runs) for name, runs in methods.items()] for task, methods in tasks.items()}
+    return Source(path, named, reference=_definition(path).get("reference"))
+
+
+def _definition(path: Path) -> dict:
+    try:
+        content = yaml.safe_load((path / "study.yaml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read {path / 'study.yaml'}: {' '.join(str(error).split())}") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _place(folder: Path, methods: list[str]) -> tuple[str, int, str, int]:
+    task, method, seed = folder.parts[-3:]
+    number = seed.removeprefix("seed-")
+    known = methods.index(method) if method in methods else len(methods)
+    return task, known, method, int(number) if number.isdigit() else 0
+
+
+def _series(name: str, runs: list[RunDirectory]) -> Series:
+    only = ((runs[0].read_json("objective.json") or {}).get("options") or {}).get("only")
+    return Series(name, tuple(runs), only)
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """Folder names, with as many parents as it takes to tell them apart."""
+    parts = [path.absolute().parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        labels = ["/".join(part[-depth:]) for part in parts]
+        if len(set(labels)) == len(labels):
+            return labels
+    raise UserError(f"a run is given twice: {', '.join(map(str, paths))}")

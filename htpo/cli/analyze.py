@@ -1,0 +1,80 @@
+"""`htpo analyze`: from runs, a study or texts to figures and findings."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from htpo.analysis.findings import plain_words
+from htpo.analysis.logic_words import read_logic_words
+from htpo.analysis.report import Report, analyze_runs, analyze_texts
+from htpo.analysis.sources import Source, find_source
+from htpo.analysis.texts import read_texts
+from htpo.analysis.tokens import build
+from htpo.errors import UserError
+
+
+def run_analysis(
+    inputs: list[Path],
+    model: str | None,
+    temperature: float,
+    logic_words: Path | None,
+    min_count: int,
+    output_dir: Path | None,
+) -> None:
+    """Analyse, write everything to one folder, and print what was written and found.
+
+    Raises:
+        UserError: an input or option cannot be used.
+    """
+    if not temperature > 0:
+        raise UserError(f"--temperature is {temperature}: needs a number above 0")
+    if min_count < 1:
+        raise UserError(f"--min_count is {min_count}: needs 1 or more")
+    source = find_source(inputs)
+    words = read_logic_words(logic_words)
+    folder = output_dir or _default_folder(source, len(inputs))
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"output_dir {folder} is a file: choose another --output_dir")
+    if source.texts is None:
+        if model is not None:
+            raise UserError("--model scores texts: leave it out for runs, whose rollouts hold their own scores")
+        report = analyze_runs(source, folder, words, min_count)
+    else:
+        if model is None:
+            raise UserError(f"{source.texts} holds texts: say which --model scores them (Hugging Face id or folder)")
+        rows = read_texts(source.texts)
+        from htpo.analysis.scoring import score_texts
+
+        table = build(score_texts(rows, model, temperature), labels={})
+        title = f"{source.texts.name} under {Path(model).name} at temperature {temperature:g}"
+        report = analyze_texts(table, title, folder, words, min_count)
+    _print(report)
+
+
+def _default_folder(source: Source, inputs: int) -> Path:
+    if source.texts is not None:
+        return source.texts.parent / f"{source.texts.stem}-analysis"
+    if inputs > 1:
+        raise UserError("several runs are analysed together: say where to with --output_dir")
+    return source.path / "analysis"
+
+
+def _print(report: Report) -> None:
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    for label, findings in report.findings.items():
+        say(f"[bold]{escape(label)}[/]: {findings['responses']:,} responses, {findings['tokens']:,} tokens")
+        for line in plain_words(findings):
+            say(f"  {escape(line)}")
+    for line in report.left_out_lines():
+        say(f"[yellow]left out[/] {escape(line)}")
+    say(f"Written to {escape(str(report.folder))}, every .png as .svg, too, with its data as .csv:")
+    folders: dict[str, list[str]] = {}
+    for path in report.written:
+        folders.setdefault(str(path.relative_to(report.folder).parent), []).append(path.name)
+    for folder, names in folders.items():
+        say(f"  {'' if folder == '.' else escape(folder) + ': '}{', '.join(names)}")

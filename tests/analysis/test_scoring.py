@@ -1,0 +1,63 @@
+"""Scores of texts equal those of one forward pass, whatever the chunks."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from htpo.analysis.scoring import score_texts, score_tokens
+from htpo.errors import UserError
+from tests.analysis.word_model import CHAT, save_word_model
+
+ROW = {"prompt": "What is the sum?", "response": " Hence the sum equals ten.", "correct": True, "group_accuracy": 0.5}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_word_model(tmp_path_factory.mktemp("words"), CHAT)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 512])
+@pytest.mark.parametrize("prompt_length", [1, 6, 7])
+def test_chunks_give_what_one_pass_gives(model, chunk, prompt_length):
+    network = AutoModelForCausalLM.from_pretrained(model)
+    ids = torch.randint(1, 300, (20,), generator=torch.Generator().manual_seed(0)).tolist()
+    log_prob, entropy = score_tokens(network, ids[:prompt_length], ids[prompt_length:], 0.7, chunk)
+    with torch.no_grad():
+        expected = (network(torch.tensor([ids])).logits[0, prompt_length - 1 : -1] / 0.7).log_softmax(-1)
+    assert torch.allclose(log_prob, expected.gather(1, torch.tensor(ids[prompt_length:])[:, None])[:, 0], atol=1e-4)
+    assert torch.allclose(entropy, -(expected.exp() * expected).sum(-1), atol=1e-4)
+
+
+def test_a_row_has_a_score_for_every_token_and_joins_to_its_text(model):
+    (row,) = score_texts([ROW], model, 1.0).to_pylist()
+    assert "".join(row["tokens"]) == ROW["response"]
+    assert len(row["entropy"]) == len(row["log_prob"]) == len(row["tokens"]) == len(row["token_ids"])
+    assert row["correct"] is True
+
+
+def test_chat_messages_go_through_the_template(model):
+    chat = ROW | {"prompt": [{"role": "user", "content": "What is the sum?"}]}
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    network = AutoModelForCausalLM.from_pretrained(model)
+    prompt = tokenizer("<|user|>What is the sum?<|assistant|>")["input_ids"]
+    expected, _ = score_tokens(network, prompt, tokenizer(ROW["response"])["input_ids"], 1.0)
+    (row,) = score_texts([chat], model, 1.0).to_pylist()
+    assert row["log_prob"] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert row["prompt"] == "user: What is the sum?"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (ROW | {"response": " equals" * 600}, "row 1 is too long"),
+        (ROW | {"prompt": ""}, "row 1: an empty prompt"),
+    ],
+)
+def test_a_text_that_the_model_cannot_read_is_refused(model, row, message):
+    with pytest.raises(UserError, match=message):
+        score_texts([row], model, 1.0)
+
+
+def test_a_model_that_is_not_there_is_refused():
+    with pytest.raises(UserError, match="cannot load model '/none'"):
+        score_texts([ROW], "/none", 1.0)
