@@ -12,11 +12,11 @@ BELOW = {
     "objectives": set(),
     "tasks": set(),
     "runs": set(),
-    "evaluate": {"tasks"},
+    "evaluate": {"tasks", "runs"},
     "analysis": {"runs", "evaluate", "tasks"},
     "engines": {"objectives", "evaluate", "analysis", "tasks", "runs"},
     "study": {"runs", "evaluate", "analysis"},
-    "cli": {"study", "analysis", "engines", "objectives", "tasks"},
+    "cli": {"study", "analysis", "engines", "evaluate", "objectives", "tasks", "runs"},
 }
 FOREIGN = {
     "objectives": {"trl", "verl", "transformers", "datasets"},

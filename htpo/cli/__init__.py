@@ -116,6 +116,48 @@ def analyze(
     run_analysis(inputs, model, temperature, logic_words, min_count, output_dir)
 
 
+@app.command(
+    "eval",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="MODEL --tasks TASK,TASK ... [--option value ...]",
+    epilog="An evaluation stopped half-way: `htpo eval --resume --output_dir DIR` loses and repeats nothing.",
+)
+def evaluate(
+    context: typer.Context,
+    options: Annotated[bool, typer.Option("--options", help="List every option and exit.")] = False,
+) -> None:
+    """Measure a model: many samples of every problem, judged, as avg@n, pass@k and maj@k with intervals.
+
+    [bold]htpo eval MODEL --tasks aime24,aime25,amc23 --samples 32[/]
+
+    MODEL is a Hugging Face id, a folder, or a name on a server.
+
+    [bold]What[/]
+      --tasks               what [bold]htpo train --dataset[/] takes: benchmarks by name, aime24=my_copy.jsonl, puzzles,
+                            mine.jsonl with --verifier; all problems are asked (or the first --problems N)
+      --samples 32 --temperature 1.0 --top_p 0.7 --max_tokens 20480 --seed 0
+
+    [bold]By what[/]
+      (default)             transformers, here; --batch_size, --dtype
+      --backend vllm        where it is installed
+      --base_url http://localhost:8000/v1
+                            any server with OpenAI's interface: vLLM, SGLang, llama.cpp, Ollama; --concurrency,
+                            --chat false for base models, --api_key_env NAME
+
+    [bold]Of what is stored[/]
+      --rescore DIR         judge its samples with another --verifier, --answer_format, ...; generates nothing
+      --compare A B         paired differences B - A with p-values
+
+    Every sample is stored with its verdict, as Parquet, in --output_dir (default: runs/eval-MODEL-TIME).
+    """
+    from htpo.cli.evaluate import evaluate_from_arguments, list_options
+
+    if options:
+        list_options()
+    else:
+        raise typer.Exit(evaluate_from_arguments(context.args))
+
+
 data = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",

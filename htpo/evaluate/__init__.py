@@ -1,6 +1,24 @@
 """Sampling many answers to each problem, and what their counts say."""
 
-from htpo.evaluate.pass_rates import PassRates, evaluate_task, pass_at_k
+from htpo.evaluate.collection import collect, judge_again
+from htpo.evaluate.comparison import compare
+from htpo.evaluate.directory import EvaluationDirectory
+from htpo.evaluate.estimators import majority_at_k, pass_at_k, pass_curves
+from htpo.evaluate.generation import SamplingOptions
+from htpo.evaluate.pass_rates import PassRates, evaluate_task
 from htpo.evaluate.sampling import end_tokens, sample_responses
 
-__all__ = ["PassRates", "end_tokens", "evaluate_task", "pass_at_k", "sample_responses"]
+__all__ = [
+    "EvaluationDirectory",
+    "PassRates",
+    "SamplingOptions",
+    "collect",
+    "compare",
+    "end_tokens",
+    "evaluate_task",
+    "judge_again",
+    "majority_at_k",
+    "pass_at_k",
+    "pass_curves",
+    "sample_responses",
+]

@@ -9,21 +9,11 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedModel
 
+from htpo.evaluate.estimators import pass_at_k
 from htpo.evaluate.sampling import end_tokens, sample_responses
 from htpo.tasks.task import Verifier, judge_finished
 
 EXAMPLES = 2
-
-
-def pass_at_k(samples: int, correct: int, k: int) -> float:
-    """Unbiased probability that one of k answers drawn without replacement is correct (2107.03374, eq. 1).
-
-    Raises:
-        ValueError: unless 0 <= correct <= samples and 1 <= k <= samples.
-    """
-    if not (0 <= correct <= samples and 1 <= k <= samples):
-        raise ValueError(f"pass@{k} of {correct} correct among {samples} samples is not defined")
-    return 1 - math.comb(samples - correct, k) / math.comb(samples, k)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from htpo.tasks.grading import Grading, make_grading
 from htpo.tasks.mixture import mix_tasks, shares
 from htpo.tasks.prompts import Prompt, as_chat, tokenize_prompts
 from htpo.tasks.rows import Example, Table, choose_column, examples, in_words, read_table
-from htpo.tasks.task import Task
+from htpo.tasks.task import Problems, Task
 
 
 def load_task(options: DataOptions, *, conversational: bool = False, seed: int = 0) -> Task:
@@ -67,15 +67,8 @@ def _load(
     source: Source, held_out: Source | None, options: DataOptions, problems: int, conversational: bool, seed: int
 ) -> Task:
     """The task of one source, with at most so many held-out problems."""
-    if source.kind == "puzzle":
-        make_task = getattr(import_module(f"htpo.tasks.{source.location}"), f"{source.location}_task")
-        return make_task(train_prompts=options.train_prompts, held_out_prompts=problems, seed=seed)
-    if source.kind == "reasoning_gym":
-        from htpo.tasks.reasoning_gym_task import reasoning_gym_task
-
-        return reasoning_gym_task(
-            source.location, source.config, options.train_prompts, problems, seed, conversational=conversational
-        )
+    if source.kind in GENERATED_KINDS:
+        return _generated(source, options.train_prompts, problems, conversational, seed)
     grading = make_grading(source.verifier, options, source.label)
     parts, remarks = [], []
     for each in [source] if held_out is None else [source, held_out]:
@@ -95,6 +88,54 @@ def _load(
         description="; ".join(
             [f"{source.label}: {len(train)} prompts to train on, {division}", *remarks, grading.contract]
         ),
+    )
+
+
+def _generated(source: Source, train_prompts: int, held_out_prompts: int, conversational: bool, seed: int) -> Task:
+    if source.kind == "puzzle":
+        make_task = getattr(import_module(f"htpo.tasks.{source.location}"), f"{source.location}_task")
+        return make_task(train_prompts=train_prompts, held_out_prompts=held_out_prompts, seed=seed)
+    from htpo.tasks.reasoning_gym_task import reasoning_gym_task
+
+    return reasoning_gym_task(
+        source.location, source.config, train_prompts, held_out_prompts, seed, conversational=conversational
+    )
+
+
+def load_problems(
+    options: DataOptions, *, conversational: bool = False, seed: int = 0, bare: bool = False
+) -> list[Problems]:
+    """All problems of every source of `options.dataset`, for an evaluation; nothing is held out or left for training.
+
+    Hugging Face datasets are read from `eval_split`. Of puzzles and reasoning_gym, `held_out_prompts` problems are
+    made, which training never sees. See `load_task` for the rest.
+
+    Args:
+        bare: leave prompts without a template, to judge answers that were given before.
+
+    Raises:
+        UserError: naming what cannot be used and the remedy.
+    """
+    sources = [find_source(label, options, held_out=True) for label in options.dataset]
+    check_options(sources, options, next((source for source in sources if source.kind == "hub"), None))
+    return [_load_problems(source, options, conversational, seed, bare) for source in sources]
+
+
+def _load_problems(source: Source, options: DataOptions, conversational: bool, seed: int, bare: bool) -> Problems:
+    if source.kind in GENERATED_KINDS:
+        made = _generated(source, 1, options.held_out_prompts, conversational, seed)
+        return Problems(source.name, made.held_out, made.verifier, f"{source.label}: {len(made.held_out)} puzzles")
+    grading = make_grading(source.verifier, options, source.label)
+    rows, remarks = read_examples(source, grading, options)
+    template = "{prompt}"
+    if not bare:
+        _check_prompt_form(source.label, rows, options, conversational)
+        template = grading.template if options.prompt_template is None else options.prompt_template
+    return Problems(
+        source.name,
+        _as_dataset(rows, template, conversational),
+        grading.verifier,
+        "; ".join([f"{source.label}: {len(rows)} problems", *remarks, grading.contract]),
     )
 
 

@@ -56,3 +56,13 @@ class Task:
     held_out: Dataset | None  # same columns; never trained on
     verifier: Verifier
     description: str  # one line in plain words, for the plan and the reports
+
+
+@dataclass(frozen=True)
+class Problems:
+    """All problems of one source, to be measured on, and the verifier that judges the answers."""
+
+    name: str
+    rows: Dataset  # columns: `prompt` (text, or chat messages) and whatever the verifier reads
+    verifier: Verifier
+    description: str  # one line in plain words

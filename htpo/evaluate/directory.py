@@ -1,0 +1,127 @@
+"""`EvaluationDirectory`: where everything about one evaluation lies.
+
+config.yaml, versions.json   the options that decide what is measured, and what it ran on
+tasks.json                   the tasks: how many problems, what judges them, a hash of what they say
+samples/TASK/*.parquet       every response with its verdict
+results.json, results.md     the measures, once all samples are there
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from htpo.errors import UserError
+from htpo.evaluate.collection import digest
+from htpo.evaluate.results import TaskSamples, as_markdown, measures, table_of
+from htpo.evaluate.samples import SampleStore
+from htpo.runs import RunDirectory, write_atomically, writing
+from htpo.tasks.task import Problems
+
+TASKS = "tasks.json"
+LEGEND = """
+Means over problems with 95 % intervals for other problems of the same kind: exact where every problem counts 0 or 1,
+else by bootstrap. avg@n is the share of right samples, pass@n of problems with a right one among n, maj@n of problems
+whose most frequent answer is right; "cut off" at the token limit, "no answer" that the verifier could read; "length" is
+the mean in tokens. `results.json` has pass@k for every k; docs/evaluate.md explains all of it.
+"""
+
+
+class EvaluationDirectory:
+    """One evaluation's files. Constructing it touches nothing."""
+
+    def __init__(self, path: Path | str):
+        self.run = RunDirectory(path)
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.run.path
+
+    def begin(self, config: dict[str, Any], tasks: Sequence[Problems]) -> None:
+        """Write what is measured and on what. Raises `UserError` unless the folder is free."""
+        self.run.create(config)
+        with writing(self.path):
+            self.run.write_json(TASKS, _described(tasks))
+
+    def check_resumable(self, config: dict[str, Any], tasks: Sequence[Problems]) -> None:
+        """Raise `UserError` unless an evaluation with these options and problems was begun here."""
+        self.run.check_resumable(config)
+        stored, now = self.tasks, _described(tasks)
+        changed = [name for name in now if stored.get(name, {}).get("digest") != now[name]["digest"]]
+        if changed:
+            raise UserError(
+                f"the problems of {', '.join(changed)} are not those that {self.path} was begun with: give the same "
+                "data, or start anew"
+            )
+
+    @property
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """By name: `problems` (how many), `description`, `digest`."""
+        tasks = self.run.read_json(TASKS)
+        if tasks is None:
+            raise UserError(f"{self.path} is not the directory of an evaluation: it has no {TASKS}")
+        return tasks
+
+    def store(self, task: str) -> SampleStore:
+        """The samples of a task."""
+        return SampleStore(self.path / "samples" / folder_name(task))
+
+    def stored(self) -> int:
+        """How many samples there are."""
+        return sum(len(self.store(name).done()) for name in self.tasks)
+
+    def wanted(self) -> int:
+        """How many samples there will be."""
+        return self.run.config["samples"] * sum(task["problems"] for task in self.tasks.values())
+
+    def samples(self) -> dict[str, TaskSamples]:
+        """The judged samples by task.
+
+        Raises:
+            UserError: some are missing.
+        """
+        tables = {name: self.store(name).measured() for name in self.tasks}
+        for name, table in tables.items():
+            wanted = self.run.config["samples"] * self.tasks[name]["problems"]
+            judged = table.num_rows - table["correct"].null_count
+            if judged != wanted:
+                raise UserError(
+                    f"{self.path} is not finished: {judged} of {wanted} samples of {name} are there; go on with "
+                    f"htpo eval --resume --output_dir {self.path}"
+                )
+        return {name: TaskSamples.from_table(table) for name, table in tables.items()}
+
+    def write_results(self, notes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Write `results.json` and `results.md` from the samples; the measures by task.
+
+        Args:
+            notes: further entries of `results.json`.
+        """
+        results = {name: measures(found) for name, found in self.samples().items()}
+        self.run.write_json("results.json", {"tasks": results, **notes})
+        described = "".join(f"- {task['description']}\n" for task in self.tasks.values())
+        text = f"# {self.run.config['model']}\n\n{as_markdown(*table_of(results))}{LEGEND}\n{described}"
+        write_atomically(self.path / "results.md", text)
+        return results
+
+
+def folder_name(task: str) -> str:
+    """A task's name as a folder has it."""
+    return re.sub(r"[^\w.+-]+", "_", task)
+
+
+def check_names(tasks: Sequence[Problems]) -> None:
+    """Raise `UserError` when two tasks would lie in the same folder."""
+    folders: dict[str, str] = {}
+    for task in tasks:
+        if folder_name(task.name) in folders:
+            raise UserError(f"two tasks are called {task.name!r}: rename a file, or evaluate them one after the other")
+        folders[folder_name(task.name)] = task.name
+
+
+def _described(tasks: Sequence[Problems]) -> dict[str, dict[str, Any]]:
+    return {
+        task.name: {"problems": len(task.rows), "description": task.description, "digest": digest(task)}
+        for task in tasks
+    }

@@ -1,0 +1,72 @@
+"""The vocabulary of generation: what is asked of a model, what comes back, and the seeds."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from typing import Protocol
+
+from htpo.errors import UserError
+from htpo.tasks.prompts import Prompt
+
+
+@dataclass(frozen=True)
+class Request:
+    """One response that is wanted."""
+
+    problem: int  # its number in the task
+    sample: int  # 1..samples
+    prompt: Prompt
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a model answered."""
+
+    request: Request
+    sent: str  # the prompt as the model got it; of a chat server the messages as JSON
+    text: str
+    tokens: int | None  # generated, the one that ended it included; None when a server does not say
+    finished: bool  # whether the model ended it; False: cut at the token limit
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How responses are drawn, whatever draws them."""
+
+    temperature: float = 1.0
+    top_p: float = 0.7
+    max_tokens: int = 20480
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < 100:
+            raise UserError(f"temperature={self.temperature} must be 0 (greedy) or above")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top_p={self.top_p} must be above 0 and at most 1 (1 cuts nothing off)")
+        if self.max_tokens < 1:
+            raise UserError(f"max_tokens={self.max_tokens} must be at least 1")
+
+
+class Generator(Protocol):
+    """Draws responses."""
+
+    def generate(self, task: str, requests: Sequence[Request], done: Set[tuple[int, int]]) -> Iterator[list[Response]]:
+        """Responses in any order, in lists as they come; each list is stored before the next is asked for.
+
+        Args:
+            task: its name, a part of every seed.
+            requests: all of the task's, so that what is drawn together does not depend on what is done.
+            done: (problem, sample) of those that need no answer any more.
+        """
+
+
+def derived_seed(*parts: object) -> int:
+    """A seed in 0..2^31 - 1 that depends on all parts and nothing else."""
+    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def as_text(prompt: Prompt) -> str:
+    """A prompt as text, chat messages as JSON."""
+    return prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)

@@ -1,0 +1,161 @@
+"""From stored samples to the measures of a task, as plain data and as tables."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from htpo.evaluate.estimators import majority_at_k, pass_curves
+from htpo.evaluate.intervals import mean_interval, mean_intervals
+
+
+@dataclass(frozen=True)
+class TaskSamples:
+    """The judged samples of one task, problem by problem: equally many of each.
+
+    All arrays are (problems, samples), or (problems,).
+    """
+
+    numbers: tuple[int, ...]  # of the problems, ascending
+    correct: NDArray[np.bool_]
+    finished: NDArray[np.bool_]
+    tokens: NDArray[np.float64]  # NaN where it is not known
+    score: NDArray[np.float64]  # the reward; NaN where the verifier gives no partial credit
+    extracted: list[list[str | None]]
+    failure: list[list[str | None]]
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "TaskSamples":
+        """From the complete table of `SampleStore.measured`."""
+        numbers = tuple(dict.fromkeys(table["problem"].to_pylist()))
+        shape = (len(numbers), table.num_rows // len(numbers))
+
+        def grid(name: str, kind: type) -> NDArray:
+            return np.array(table[name].to_pylist(), dtype=kind).reshape(shape)
+
+        def lists(name: str) -> list[list[str | None]]:
+            values = table[name].to_pylist()
+            return [values[start : start + shape[1]] for start in range(0, len(values), shape[1])]
+
+        return cls(
+            numbers,
+            grid("correct", bool),
+            grid("finished", bool),
+            grid("tokens", float),
+            grid("score", float),
+            lists("extracted"),
+            lists("failure"),
+        )
+
+    @property
+    def problems(self) -> int:
+        """How many."""
+        return len(self.numbers)
+
+    @property
+    def samples(self) -> int:
+        """Of every problem."""
+        return self.correct.shape[1]
+
+    @cached_property
+    def counts(self) -> list[int]:
+        """(problems,) correct samples."""
+        return self.correct.sum(1).tolist()
+
+    @cached_property
+    def pass_curves(self) -> NDArray[np.float64]:
+        """(problems, samples) pass@k for k = 1..samples."""
+        return pass_curves(self.samples, self.counts)
+
+    def majority(self, k: int) -> NDArray[np.float64] | None:
+        """(problems,) maj@k; None where the verifier reads no answers to vote with."""
+        flat = zip((a for row in self.extracted for a in row), (f for row in self.failure for f in row))
+        if any(answer is None and failure is None for answer, failure in flat):
+            return None
+        voted = [
+            majority_at_k([None if f else _as_vote(a) for a, f in zip(*each[:2])], each[2], k, seed=place)
+            for place, each in enumerate(zip(self.extracted, self.failure, self.correct.tolist()))
+        ]
+        return np.array(voted)
+
+    def share_failed(self, kind: str) -> NDArray[np.float64]:
+        """(problems,) share of samples with this failure."""
+        return np.array([[failure == kind for failure in row] for row in self.failure]).mean(1)
+
+
+def powers_of_two(samples: int) -> list[int]:
+    """1, 2, 4, ... up to `samples`, which is always the last."""
+    return sorted({*(2**i for i in range(samples.bit_length())), samples})
+
+
+def measures(found: TaskSamples) -> dict[str, Any]:
+    """Every measure of a task as plain data; `docs/evaluate.md` says what each is."""
+    means, low, high = mean_intervals(found.pass_curves)
+    votes = {k: found.majority(k) for k in powers_of_two(found.samples)}
+    lengths = _known_means(found.tokens)
+    scores = _known_means(found.score)
+    return {
+        "problems": found.problems,
+        "samples": found.samples,
+        "avg": asdict(mean_interval(found.correct.mean(1))),
+        "pass_at_k": {
+            "k": list(range(1, found.samples + 1)),
+            **{name: column.tolist() for name, column in (("mean", means), ("low", low), ("high", high))},
+        },
+        "maj_at_k": {str(k): asdict(mean_interval(vote)) for k, vote in votes.items() if vote is not None} or None,
+        "truncated": asdict(mean_interval(1 - found.finished.mean(1))),
+        "unparsable": asdict(mean_interval(found.share_failed("unparsable"))),
+        "mean_length": None if lengths is None else asdict(mean_interval(lengths)),
+        "mean_score": None if scores is None else asdict(mean_interval(scores)),
+        "failures": dict(Counter(failure for row in found.failure for failure in row if failure)),
+        "correct": dict(zip(map(str, found.numbers), found.counts)),
+    }
+
+
+def table_of(results: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the summary, one row per task."""
+    samples = next(iter(results.values()))["samples"]
+    header = ["task", "problems", f"avg@{samples}", f"pass@{samples}", f"maj@{samples}"]
+    header += ["cut off", "no answer", "length"]
+    rows = []
+    for name, found in results.items():
+        curve = found["pass_at_k"]
+        last = {end: curve[end][-1] for end in ("mean", "low", "high")}
+        vote = (found["maj_at_k"] or {}).get(str(samples))
+        rates = [_in_words(each, "{:.3f}".format) for each in (found["avg"], last, vote)]
+        shares = [_in_words(found[name], "{:.1%}".format) for name in ("truncated", "unparsable")]
+        rows.append([name, str(found["problems"]), *rates, *shares, _in_words(found["mean_length"], "{:.0f}".format)])
+    return header, rows
+
+
+def as_markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _in_words(found: dict[str, float | None] | None, shown: Callable[[float], str]) -> str:
+    if found is None:
+        return "-"
+    if found["low"] is None or np.isnan(found["low"]):
+        return shown(found["mean"])
+    return f"{shown(found['mean'])} ({shown(found['low'])} - {shown(found['high'])})"
+
+
+def _as_vote(answer: str | None) -> str | None:
+    """An answer as it is compared with others: without differences of white space."""
+    return None if answer is None else " ".join(answer.split())
+
+
+def _known_means(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """(problems,) means over the known values, of problems that have any; None when none has."""
+    known = ~np.isnan(values)
+    some = known.any(1)
+    if not some.any():
+        return None
+    return np.where(known, values, 0.0)[some].sum(1) / known[some].sum(1)

@@ -1,0 +1,124 @@
+"""`SampleStore`: every response of one task, with its verdict, as Parquet files that are whole or not there.
+
+A list of responses becomes one file, written under another name and moved into place. Where a response is stored twice
+(two processes wrote, or one ended between two steps) the judged one counts, and only one is ever read.
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from htpo.errors import UserError
+
+SCHEMA = pa.schema(
+    [
+        ("problem", pa.int32()),  # its number in the source, from 1
+        ("sample", pa.int32()),  # 1..n
+        ("prompt", pa.string()),  # as the model got it
+        ("response", pa.string()),
+        ("tokens", pa.int32()),  # generated; null where a server does not say
+        ("finished", pa.bool_()),  # false: cut at the token limit
+        ("correct", pa.bool_()),  # null: not judged yet
+        ("score", pa.float64()),  # the reward, of a verifier that gives partial credit
+        ("extracted", pa.string()),  # the final answer that was judged
+        ("failure", pa.string()),  # why it could not be judged: unparsable, truncated, timeout, crash
+    ]
+)
+MEASURED = ["problem", "sample", "tokens", "finished", "correct", "score", "extracted", "failure"]
+TEXTS = ("prompt", "response", "extracted", "failure")
+Row = dict[str, Any]
+
+
+class SampleStore:
+    """The stored responses of one task in a folder, which need not exist."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Store rows (the columns of `SCHEMA`) as one file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = self.folder / f".{uuid.uuid4().hex}"
+        clean = [row | {name: _encodable(row[name]) for name in TEXTS} for row in rows]
+        try:
+            pq.write_table(pa.Table.from_pylist(clean, SCHEMA), unfinished, compression="zstd")
+            os.replace(unfinished, self.folder / f"part-{time.time_ns()}-{unfinished.name[1:9]}.parquet")
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def measured(self) -> pa.Table:
+        """All rows that are stored, each once, without their texts (the columns of `MEASURED`), in order."""
+        parts = [self._read(file, MEASURED) for file in self._files()]
+        table = pa.concat_tables(parts) if parts else SCHEMA.empty_table().select(MEASURED)
+        table = table.append_column("judged", pc.is_valid(table["correct"]))
+        table = table.sort_by([("problem", "ascending"), ("sample", "ascending"), ("judged", "descending")])
+        pairs = zip(table["problem"].to_pylist(), table["sample"].to_pylist())
+        seen: set[tuple[int, int]] = set()
+        first = [pair not in seen and not seen.add(pair) for pair in pairs]
+        return table.filter(pa.array(first, pa.bool_())).select(MEASURED)
+
+    def done(self) -> set[tuple[int, int]]:
+        """(problem, sample) of every response that is stored."""
+        table = self.measured()
+        return set(zip(table["problem"].to_pylist(), table["sample"].to_pylist()))
+
+    def rows(self) -> Iterator[list[Row]]:
+        """Every stored row once, with its texts, file by file."""
+        judged = {
+            (problem, sample)
+            for problem, sample, correct in zip(*(self.measured()[name].to_pylist() for name in MEASURED_KEYS))
+            if correct is not None
+        }
+        seen: set[tuple[int, int]] = set()
+        for file in self._files():
+            fresh = []
+            for row in self._read(file, SCHEMA.names).to_pylist():
+                key = (row["problem"], row["sample"])
+                if key not in seen and (row["correct"] is not None or key not in judged):
+                    seen.add(key)
+                    fresh.append(row)
+            if fresh:
+                yield fresh
+
+    def compact(self) -> None:
+        """Make one file of all, `samples.parquet`."""
+        files = self._files()
+        if not files:
+            return
+        unfinished = self.folder / f".{uuid.uuid4().hex}"
+        try:
+            with pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer:
+                for rows in self.rows():
+                    writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+            os.replace(unfinished, self.folder / "samples.parquet")
+        finally:
+            unfinished.unlink(missing_ok=True)
+        for file in files:
+            if file.name != "samples.parquet":
+                file.unlink()
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.parquet"))
+
+    def _read(self, file: Path, columns: list[str]) -> pa.Table:
+        try:
+            with pq.ParquetFile(file) as opened:
+                return opened.read(columns=columns).cast(pa.schema([SCHEMA.field(name) for name in columns]))
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(f"{file} cannot be read ({reason}): remove it and go on with --resume") from error
+
+
+MEASURED_KEYS = ("problem", "sample", "correct")
+
+
+def _encodable(text: str | None) -> str | None:
+    """Text that UTF-8 can hold: a model's half characters (lone surrogates) become question marks."""
+    return None if text is None else text.encode("utf-8", "replace").decode("utf-8")

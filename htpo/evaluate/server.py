@@ -1,0 +1,296 @@
+"""Generation by any server with OpenAI's HTTP interface: vLLM, SGLang, llama.cpp, Ollama and others."""
+
+import asyncio
+import contextlib
+import email.utils
+import queue
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
+from typing import Any
+
+import httpx
+
+from htpo.errors import UserError
+from htpo.evaluate.generation import Request, Response, SamplingOptions, as_text, derived_seed
+from htpo.tasks.prompts import Prompt, as_chat
+
+FINISHED = {"stop": True, "eos": True, "length": False, "content_filter": False}
+"""By the server's `finish_reason`: whether the model ended its response. Others mean that the server failed."""
+TEMPORARY = {408, 409, 425, 429}  # and everything from 500 on: worth another try
+LONGEST_WAIT = 60.0  # seconds between two tries, if the server does not ask for more
+LONGEST_ASKED_WAIT = 600.0  # of what a server may ask for
+PROBE_SECONDS = 10.0
+TOGETHER_SECONDS = 2.0  # responses that come within this time are handed on together
+TOGETHER = 256
+LONGEST_COUNT = 2**31 - 1
+
+
+class ServerGenerator:
+    """One request per response, several at a time; what fails is tried again after growing waits.
+
+    A request is tried again after a dropped connection, a time-out, a status that may pass (429, 5xx; `Retry-After` is
+    honoured) and a reply that is not a whole answer. When all tries failed it is left out and counted. After as many of
+    those in a row as there are requests at a time, or a status that will not pass (400, 401, 404, ...), nothing more is
+    sent, what is on its way is waited for, and `generate` raises when it has handed on everything that was answered.
+
+    Args:
+        model: its name on the server.
+        base_url: up to and with the version, as in http://localhost:8000/v1.
+        sampling: sent with every request, with a seed of its own, which not every server honours.
+        chat: whether prompts are sent as messages to `/chat/completions` or as text to `/completions`.
+        concurrency: requests at a time.
+        retries: further tries of one request.
+        request_timeout: seconds for one try.
+        first_wait: seconds before the first further try; doubled for each after it, and scattered.
+        api_key: sent as bearer token; kept out of every message.
+        extra_body: further fields of every request.
+
+    Attributes:
+        failed: requests that got no answer.
+        tried_again: tries that failed, by reason.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        sampling: SamplingOptions,
+        *,
+        chat: bool = True,
+        concurrency: int = 16,
+        retries: int = 8,
+        request_timeout: float = 3600.0,
+        first_wait: float = 1.0,
+        api_key: str | None = None,
+        extra_body: dict[str, Any] | None = None,
+    ):
+        self.base_url = checked_url(base_url)
+        self.sampling, self.chat = sampling, chat
+        self.concurrency, self.retries, self.first_wait = concurrency, retries, first_wait
+        self.request_timeout = request_timeout
+        self.failed = 0
+        self.tried_again: Counter[str] = Counter()
+        self._api_key = api_key
+        self._fixed = {
+            "model": model,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            **(extra_body or {}),
+        }
+        self._failed_in_a_row = 0
+        self._stop: UserError | None = None
+
+    def check(self) -> None:
+        """Ask the server for its models, so that a wrong address or key is found at once.
+
+        Raises:
+            UserError: it cannot be reached or refuses the key.
+        """
+        try:
+            reply = httpx.get(f"{self.base_url}/models", headers=self._headers(), timeout=PROBE_SECONDS)
+        except httpx.HTTPError as error:
+            raise UserError(
+                f"no server answers at {self.base_url} ({_in_words(error)}): start it, or correct --base_url"
+            ) from None
+        if reply.status_code in (401, 403):
+            raise UserError(f"{self.base_url} {self._refusal(reply)}: check the variable named by --api_key_env")
+
+    def generate(self, task: str, requests: Sequence[Request], done: Set[tuple[int, int]]) -> Iterator[list[Response]]:
+        """What came within two seconds, together; nothing of it is lost by Ctrl-C.
+
+        Raises:
+            UserError: the server refuses, or is down.
+        """
+        wanted = [request for request in requests if (request.problem, request.sample) not in done]
+        inbox: queue.SimpleQueue[Response | None] = queue.SimpleQueue()
+        loop = asyncio.new_event_loop()
+        work = loop.create_task(self._answer_all(task, wanted, inbox))
+        thread = threading.Thread(target=_run_to_its_end, args=(loop, work, inbox), daemon=True)
+        thread.start()
+        interrupted = ended = False
+        came: list[Response] = []
+        try:
+            while not ended:
+                try:
+                    ended = _take_together(inbox, came)
+                except KeyboardInterrupt:
+                    loop.call_soon_threadsafe(work.cancel)
+                    interrupted = True
+                    continue
+                if came:
+                    yield came
+                    came = []
+        finally:
+            loop.call_soon_threadsafe(work.cancel)
+            thread.join()
+            loop.close()
+        if interrupted:
+            raise KeyboardInterrupt
+        if not work.cancelled() and work.exception() is not None:
+            raise work.exception()
+        if self._stop is not None:
+            raise self._stop
+
+    # --- in the background thread ----------------------------------------------------------------------------------
+
+    async def _answer_all(self, task: str, wanted: list[Request], inbox: queue.SimpleQueue) -> None:
+        waiting = iter(wanted)
+        self._stopped = asyncio.Event()  # belongs to this event loop
+        limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
+        async with httpx.AsyncClient(headers=self._headers(), timeout=None, limits=limits) as client:
+
+            async def answer_in_turn() -> None:
+                for request in waiting:
+                    response = await self._answer(client, task, request)
+                    if response is not None:
+                        inbox.put(response)
+                    if self._stop is not None:
+                        return
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self.concurrency, len(wanted))):
+                    group.create_task(answer_in_turn())
+
+    async def _answer(self, client: httpx.AsyncClient, task: str, request: Request) -> Response | None:
+        """The response; None when there is none after all tries, or the server is not to be asked any more."""
+        body, reason = self._body(task, request), ""
+        for attempt in range(self.retries + 1):
+            if self._stop is not None:
+                return None
+            asked_wait = 0.0
+            try:
+                path = "chat/completions" if self.chat else "completions"
+                sending = client.post(f"{self.base_url}/{path}", json=body)
+                reply = await asyncio.wait_for(sending, self.request_timeout)
+                if reply.status_code == 200:
+                    response = self._read(reply, request)
+                    self._failed_in_a_row = 0
+                    return response
+                if reply.status_code not in TEMPORARY and reply.status_code < 500:
+                    return self._give_up(f"{self._refusal(reply)} (problem {request.problem} of {task})")
+                reason, asked_wait = f"status {reply.status_code}", _retry_after(reply)
+            except (httpx.HTTPError, TimeoutError, _Nonsense) as error:
+                reason = _in_words(error)
+            self.tried_again[reason] += 1
+            if attempt < self.retries:
+                wait = min(self.first_wait * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopped.wait(), max(wait, asked_wait))
+        self.failed += 1
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= self.concurrency:
+            return self._give_up(
+                f"did not answer {self._failed_in_a_row} requests in a row, each tried {self.retries + 1} times (the "
+                f"last: {reason})"
+            )
+        return None
+
+    def _give_up(self, why: str) -> None:
+        """Send nothing more."""
+        self._stop = self._stop or UserError(f"{self.base_url} {why}")
+        self._stopped.set()
+
+    def _body(self, task: str, request: Request) -> dict[str, Any]:
+        seed = derived_seed(self.sampling.seed, task, request.problem, request.sample)
+        return {"messages" if self.chat else "prompt": self._put(request), "seed": seed, **self._fixed}
+
+    def _put(self, request: Request) -> Prompt:
+        """The prompt as it is sent: puzzles are text for every model."""
+        return as_chat(request.prompt) if self.chat and isinstance(request.prompt, str) else request.prompt
+
+    def _read(self, reply: httpx.Response, request: Request) -> Response:
+        """The response in a reply, of which nothing is taken for granted."""
+        try:
+            content = reply.json()
+            choice = content["choices"][0]
+            text = choice["message"]["content"] if self.chat else choice["text"]
+            finished = FINISHED[choice["finish_reason"]]
+        except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
+            raise _Nonsense("a reply that is no answer") from error
+        if text is None and self.chat:
+            text = ""  # a server that keeps the chain of thought apart, when it took all tokens
+        if not isinstance(text, str):
+            raise _Nonsense("a reply without text")
+        usage = content.get("usage")
+        tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+        known = type(tokens) is int and 0 <= tokens <= LONGEST_COUNT
+        return Response(request, as_text(self._put(request)), text, tokens if known else None, finished)
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+
+    def _refusal(self, reply: httpx.Response) -> str:
+        said = " ".join(reply.text.split())
+        if self._api_key:
+            said = said.replace(self._api_key, "***")
+        shown = "".join(character for character in said[:300] if character.isprintable())
+        return f"refuses with status {reply.status_code}: {shown or 'without a word'}"
+
+
+class _Nonsense(Exception):
+    """A reply with status 200 that is not an answer."""
+
+
+def checked_url(base_url: str) -> str:
+    """The address without a slash at its end.
+
+    Raises:
+        UserError: it is no HTTP address, or carries credentials or a query, which would be stored.
+    """
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise UserError(f"base_url {base_url!r} is no address: {error}") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UserError(f"base_url {base_url!r} must start with http:// or https:// and name a host")
+    if url.userinfo or url.query or url.fragment:
+        raise UserError("base_url must hold no user, password, query or fragment: give the key with --api_key_env")
+    return str(url).rstrip("/")
+
+
+def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: asyncio.Task, inbox: queue.SimpleQueue) -> None:
+    try:
+        loop.run_until_complete(asyncio.wait([work]))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        inbox.put(None)
+
+
+def _take_together(inbox: queue.SimpleQueue, came: list[Response]) -> bool:
+    """Add to `came` what comes within two seconds of the first response; whether nothing comes after it."""
+    until = None
+    while len(came) < TOGETHER:
+        try:
+            item = inbox.get(timeout=None if until is None else max(until - time.monotonic(), 0.0))
+        except queue.Empty:
+            return False
+        if item is None:
+            return True
+        came.append(item)
+        until = until or time.monotonic() + TOGETHER_SECONDS
+    return False
+
+
+def _retry_after(reply: httpx.Response) -> float:
+    """Seconds that the server asks to wait; 0 when it asks for nothing that can be read."""
+    asked = reply.headers.get("Retry-After", "")
+    try:
+        seconds = float(asked)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(asked).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return 0.0
+    return min(seconds, LONGEST_ASKED_WAIT) if seconds > 0 else 0.0
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, _Nonsense):
+        return str(error)
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return "time-out"
+    return "no connection" if isinstance(error, httpx.ConnectError) else "a dropped connection"

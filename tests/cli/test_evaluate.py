@@ -1,0 +1,214 @@
+"""`htpo eval` as a command: real benchmarks by a local model and by a server; stopping, judging again, comparing."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.command import command, htpo, one_thread, sums, write_problems
+from tests.evaluate.servers import Misbehaviour, Server, chat_answer, running
+
+FILES = {
+    "aime24": "aime2024.jsonl",
+    "aime25": "aime2025.jsonl",
+    "amc23": "amc2023_40.jsonl",
+    "minerva": "minerva_math.jsonl",
+    "olympiadbench": "olympiadbench_oe_to_maths_en.jsonl",
+}
+ASKED = re.compile(r"(\d+)\+\d+=")
+
+
+@pytest.fixture
+def benchmarks(shared_data):
+    return ",".join(f"{name}={shared_data / 'math' / file}" for name, file in FILES.items())
+
+
+def results(directory):
+    return json.loads((directory / "results.json").read_text())
+
+
+def rows_of(directory, task):
+    return pq.read_table(directory / "samples" / task).to_pylist()
+
+
+def double(body):
+    """Right for even numbers; for odd ones every other seed is right."""
+    number = int(ASKED.search(body["messages"][0]["content"])[1])
+    right = number % 2 == 0 or body["seed"] % 2 == 0
+    return chat_answer(f"\\boxed{{{2 * number if right else -1}}}\nAnswer: 7")
+
+
+def test_a_local_model_is_measured_on_the_real_benchmarks(tmp_path, tiny_model, benchmarks):
+    run = tmp_path / "run"
+    options = ["--samples", "2", "--max_tokens", "12", "--problems", "6", "--output_dir", run]
+    done = htpo("eval", tiny_model, "--tasks", benchmarks, *options)
+    assert done.returncode == 0, done.stderr
+    assert "30 problems x 2 samples = 60 responses, at temperature 1, top-p 0.7, at most 12 tokens" in done.stdout
+    found = results(run)["tasks"]
+    assert list(found) == list(FILES)
+    for name, task in found.items():
+        assert f"│ {name}" in done.stdout
+        assert (task["problems"], task["samples"]) == (6, 2)
+        rows = rows_of(run, name)
+        assert len(rows) == 12
+        assert all("put your final answer within \\boxed{}" in row["prompt"] for row in rows)
+        assert task["truncated"]["mean"] == pytest.approx(sum(not row["finished"] for row in rows) / 12)
+        assert task["mean_length"]["mean"] == pytest.approx(sum(row["tokens"] for row in rows) / 12)
+    assert (run / "results.md").read_text().startswith("# ")
+    assert (run / "config.yaml").is_file()
+    assert (run / "versions.json").is_file()
+
+
+def test_a_server_that_knows_the_answers_solves_the_real_benchmarks(tmp_path, shared_data, benchmarks):
+    golds = {}
+    for file in FILES.values():
+        for line in (shared_data / "math" / file).read_text().splitlines():
+            row = json.loads(line)
+            answer = row.get("final_answer", row["answer"])
+            golds[row["problem"]] = answer if isinstance(answer, str) else ", ".join(map(str, answer))
+
+    def know(body):
+        problem = body["messages"][0]["content"].rpartition("\n\nPlease reason")[0]
+        return chat_answer(f"\\boxed{{{golds[problem].strip('$')}}}")
+
+    run = tmp_path / "run"
+    flaky = Misbehaviour.status(429, {"Retry-After": "0.01"})
+    with running(Server(know, lambda number, body: flaky if number in (5, 17) else None)) as server:
+        done = htpo(
+            "eval", "served", "--tasks", benchmarks, "--base_url", server.url, "--samples", "2", "--problems", "25",
+            "--output_dir", run,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = results(run)
+    assert {task: each["avg"]["mean"] for task, each in found["tasks"].items()} == dict.fromkeys(FILES, 1.0)
+    assert found["requests"] == {"without_answer": 0, "tried_again": {"status 429": 2}}
+    assert "2 for status 429" in done.stdout
+
+
+def test_a_killed_evaluation_goes_on_without_losing_or_repeating(tmp_path):
+    path, run = write_problems(tmp_path / "sums.jsonl", sums(12)), tmp_path / "run"
+
+    def hang(handler):
+        time.sleep(30)
+
+    slow = Server(double, lambda number, body: hang if number >= 20 else None)
+    options = ["--tasks", path, "--verifier", "math", "--samples", "4", "--concurrency", "4", "--output_dir", run]
+    with running(slow) as server:
+        begun = command("eval", "served", *options, "--base_url", server.url)
+        process = subprocess.Popen(begun, env=one_thread(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while not list(run.glob("samples/sums/*.parquet")) and time.monotonic() < until:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    kept = {(row["problem"], row["sample"]) for row in rows_of(run, "sums")}
+    assert kept
+    with running(Server(double)) as server:
+        done = htpo("eval", "--resume", "--output_dir", run, "--base_url", server.url)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(kept)} of them stored before" in done.stdout
+    assert len(server.bodies) == 48 - len(kept)
+    rows = rows_of(run, "sums")
+    assert sorted((row["problem"], row["sample"]) for row in rows) == [
+        (p, s) for p in range(1, 13) for s in range(1, 5)
+    ]
+    assert all(row["correct"] for row in rows if row["problem"] % 2)  # line 1 asks for 0 + 0
+
+
+def test_a_server_that_dies_leaves_what_it_answered_and_says_how_to_go_on(tmp_path):
+    path, run = write_problems(tmp_path / "sums.jsonl", sums(12)), tmp_path / "run"
+    options = ["--tasks", path, "--verifier", "math", "--samples", "2", "--concurrency", "2", "--retries", "1"]
+    with running(Server(double, lambda number, body: Misbehaviour.drop if number >= 10 else None)) as server:
+        done = htpo("eval", "served", *options, "--base_url", server.url, "--output_dir", run)
+    assert done.returncode == 2
+    assert "did not answer 2 requests in a row, each tried 2 times (the last: a dropped connection)" in done.stderr
+    assert f"10 of 24 samples are stored; go on with htpo eval --resume --output_dir {run}" in done.stderr
+    assert len(rows_of(run, "sums")) == 10
+    again = htpo("eval", "--compare", run, run)
+    assert again.returncode == 2
+    assert "is not finished: 10 of 24 samples of sums are there" in again.stderr
+
+
+def test_stored_samples_are_judged_again_and_evaluations_compared_without_a_server(tmp_path):
+    path, run, second = write_problems(tmp_path / "sums.jsonl", sums(8)), tmp_path / "run", tmp_path / "second"
+    with running(Server(double)) as server:
+        first = ["--tasks", path, "--verifier", "math", "--samples", "4", "--base_url", server.url]
+        done = htpo("eval", "served", *first, "--output_dir", run)
+    assert done.returncode == 0, done.stderr
+    again = htpo("eval", "--rescore", run, "--answer_format", "answer_line", "--output_dir", second)
+    assert again.returncode == 0, again.stderr
+    assert {row["extracted"] for row in rows_of(second, "sums")} == {"7"}
+    assert [row["response"] for row in rows_of(second, "sums")] == [row["response"] for row in rows_of(run, "sums")]
+    assert results(second)["tasks"]["sums"]["avg"]["mean"] == 0
+    compared = htpo("eval", "--compare", run, second, "--output_dir", tmp_path / "comparison")
+    assert compared.returncode == 0, compared.stderr
+    rows = json.loads((tmp_path / "comparison" / "comparison.json").read_text())["rows"]
+    assert [row["measure"] for row in rows] == ["avg", "pass@2", "pass@4", "maj@4"]
+    assert rows[0]["mean"] == -results(run)["tasks"]["sums"]["avg"]["mean"]
+    assert rows[0]["p_value"] < 0.05 <= rows[0]["holm"] * 4
+
+
+def test_puzzles_and_the_shipped_policy_are_measured_by_their_names(tmp_path):
+    options = ["--problems", "10", "--samples", "4", "--max_tokens", "32", "--output_dir", tmp_path / "run"]
+    done = htpo("eval", "htpo/assets/number_path", "--tasks", "number_path", *options)
+    assert done.returncode == 0, done.stderr
+    assert 0 < results(tmp_path / "run")["tasks"]["number_path"]["avg"]["mean"] < 1
+
+
+def test_the_api_key_is_sent_but_never_stored_or_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-very-secret")
+    path, run = write_problems(tmp_path / "sums.jsonl", sums(3)), tmp_path / "run"
+    with running(Server(double)) as server:
+        options = ["--tasks", path, "--verifier", "math", "--samples", "1", "--base_url", server.url]
+        done = htpo("eval", "served", *options, "--api_key_env", "MY_KEY", "--output_dir", run)
+    assert done.returncode == 0, done.stderr
+    assert {headers["Authorization"] for headers in server.headers} == {"Bearer sk-very-secret"}
+    assert "sk-very-secret" not in done.stdout + done.stderr
+    assert not [file for file in run.rglob("*") if file.is_file() and b"sk-very-secret" in file.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no model: htpo eval MODEL --tasks"),
+        (["/none"], "no tasks: give --tasks"),
+        (["/none", "--tasks", "number_path"], "cannot load a model from '/none'"),
+        (["/none", "--tasks", "number_pat"], "cannot load a model from '/none'"),
+        (["m", "--tasks", "number_path", "--sample", "3"], "did you mean 'samples'?"),
+        (["m", "--tasks", "number_path", "--samples", "0"], "samples=0 must be at least 1"),
+        (["m", "--tasks", "number_path", "--top_p", "0"], "top_p=0.0 must be above 0"),
+        (["m", "--tasks", "number_path", "--temperature", "nan"], "temperature=nan must be 0"),
+        (["m", "--tasks", "number_path", "--backend", "tgi"], "backend 'tgi' is unknown"),
+        (["m", "--tasks", "number_path", "--backend", "server"], "needs its address: --base_url"),
+        (["m", "--tasks", "number_path", "--concurrency", "3"], "--concurrency has no effect on backend transformers"),
+        (["m", "--tasks", "number_path", "--base_url", "localhost"], "must start with http:// or https://"),
+        (["m", "--tasks", "number_path", "--base_url", "http://127.0.0.1:1/v1"], "no server answers at"),
+        (["m", "--tasks", "number_path", "--dataset_weights", "1"], "unknown option 'dataset_weights'"),
+        (["m", "--tasks", "number_path,number_path", "--base_url", "http://a/v1"], "two tasks are called"),
+        (["m", "--tasks", "number_path", "--base_url", "http://a/v1", "--extra_body", "[1]"], "must be a JSON object"),
+        (["m", "--tasks", "a.jsonl", "--base_url", "http://a/v1", "--api_key_env", "NONE"], "a.jsonl needs a verifier"),
+        (["m", "--tasks", "number_path", "--base_url", "http://a/v1", "--api_key_env", "NO_KEY"], "is not set"),
+        (["--resume"], "--resume needs --output_dir"),
+        (["--resume", "--output_dir", "none"], "none"),
+        (["--compare", "none"], "--compare needs two directories"),
+        (["--compare", "none", "none"], "none is not the directory of an evaluation"),
+        (["--rescore", "none", "--verifier", "math"], "none is not the directory of an evaluation"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(arguments, message, tmp_path, capfd, monkeypatch):
+    from htpo import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["htpo", "eval", *arguments])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    error = capfd.readouterr().err
+    assert ended.value.code == 2
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())

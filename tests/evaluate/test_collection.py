@@ -1,0 +1,257 @@
+"""Samples as they are stored: whole, once, judged, the same after a stop, and judged again without a model."""
+
+import os
+import sys
+from itertools import islice
+from types import SimpleNamespace
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import Dataset
+
+from htpo.errors import UserError
+from htpo.evaluate import SamplingOptions, collect, judge_again
+from htpo.evaluate.generation import Request, Response
+from htpo.evaluate.local_models import TransformersGenerator, VLLMGenerator, load_tokenizer
+from htpo.evaluate.samples import SampleStore
+from htpo.tasks.task import Problems, Verdict
+
+SAMPLES = 6
+
+
+class FirstLetter:
+    """Right when the response starts with the row's letter; its answer is that letter."""
+
+    def __init__(self):
+        self.seen = 0
+
+    def judge(self, responses, rows):
+        self.seen += len(responses)
+        return [
+            Verdict(r[:1] == row["letter"], r[:1] or None, None if r else "unparsable")
+            for r, row in zip(responses, rows)
+        ]
+
+    def close(self):
+        pass
+
+
+class Scripted:
+    """A generator that answers in lists of four, and raises after so many lists."""
+
+    def __init__(self, text="a", lists=None, error=KeyboardInterrupt):
+        self.text, self.lists, self.error, self.asked = text, lists, error, 0
+
+    def generate(self, task, requests, done):
+        wanted = iter([r for r in requests if (r.problem, r.sample) not in done])
+        while chunk := list(islice(wanted, 4)):
+            if self.lists == 0:
+                raise self.error
+            self.lists = None if self.lists is None else self.lists - 1
+            self.asked += len(chunk)
+            yield [Response(r, r.prompt, self.text, len(self.text), True) for r in chunk]
+
+
+def problems(verifier=None, prompts=("1+1=", "22+2=", "3+3+3="), letters="abc"):
+    rows = {"prompt": list(prompts), "letter": list(letters), "row": [2, 5, 9]}
+    return Problems("sums", Dataset.from_dict(rows), verifier or FirstLetter(), "three sums")
+
+
+def test_samples_are_stored_with_their_verdicts_in_one_file_at_the_end(tmp_path):
+    store = SampleStore(tmp_path / "sums")
+    assert collect(problems(), Scripted(), store, SAMPLES) == 0
+    assert [file.name for file in store.folder.iterdir()] == ["samples.parquet"]
+    rows = pq.read_table(store.folder / "samples.parquet").to_pylist()
+    assert len(rows) == 18
+    assert {(row["problem"], row["correct"]) for row in rows} == {(2, True), (5, False), (9, False)}
+    assert rows[0] == {
+        "problem": 2,
+        "sample": 1,
+        "prompt": "1+1=",
+        "response": "a",
+        "tokens": 1,
+        "finished": True,
+        "correct": True,
+        "score": None,
+        "extracted": "a",
+        "failure": None,
+    }
+
+
+def test_a_stopped_collection_goes_on_where_it_was(tmp_path):
+    store, verifier = SampleStore(tmp_path / "sums"), FirstLetter()
+    with pytest.raises(KeyboardInterrupt):
+        collect(problems(verifier), Scripted(lists=2), store, SAMPLES)
+    assert len(store.done()) == 8
+    rest = Scripted()
+    assert collect(problems(verifier), rest, store, SAMPLES) == 0
+    assert rest.asked == 10
+    assert verifier.seen == store.measured().num_rows == 18
+    again = Scripted()
+    assert collect(problems(verifier), again, store, SAMPLES) == again.asked == 0
+
+
+def test_what_cannot_be_judged_now_is_stored_and_judged_later(tmp_path):
+    class Broken(FirstLetter):
+        def judge(self, responses, rows):
+            raise UserError("the verifier is broken")
+
+    store = SampleStore(tmp_path / "sums")
+    with pytest.raises(UserError, match="broken"):
+        collect(problems(Broken()), Scripted(), store, SAMPLES)
+    assert len(store.done()) == 4
+    assert store.measured()["correct"].null_count == 4
+    rest = Scripted()
+    assert collect(problems(), rest, store, SAMPLES) == 0
+    assert rest.asked == 14
+    assert store.measured()["correct"].null_count == 0
+    assert sum(map(len, store.rows())) == 18
+
+
+def test_half_written_and_doubled_files_do_no_harm(tmp_path):
+    store = SampleStore(tmp_path / "sums")
+    with pytest.raises(KeyboardInterrupt):
+        collect(problems(), Scripted(lists=2), store, SAMPLES)
+    part = next(store.folder.glob("*.parquet"))
+    (store.folder / ".0123abcd").write_bytes(part.read_bytes()[:100])
+    (store.folder / "part-copy.parquet").write_bytes(part.read_bytes())
+    assert len(store.done()) == store.measured().num_rows == 8
+    assert collect(problems(), Scripted(), store, SAMPLES) == 0
+    assert store.measured().num_rows == 18
+
+
+def test_a_file_that_was_damaged_is_named(tmp_path):
+    store = SampleStore(tmp_path)
+    (tmp_path / "part-1.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(UserError, match=r"part-1.parquet cannot be read"):
+        store.done()
+    pq.write_table(pa.table({"problem": [1]}), tmp_path / "part-1.parquet")
+    with pytest.raises(UserError, match=r"part-1.parquet cannot be read"):
+        store.done()
+
+
+def test_text_that_is_no_text_can_be_stored(tmp_path):
+    store = SampleStore(tmp_path / "sums")
+    assert collect(problems(), Scripted(text="\ud800 a\x00"), store, SAMPLES) == 0
+    assert pq.read_table(store.folder)["response"][0].as_py() == "? a\x00"
+
+
+def test_a_full_disk_leaves_nothing_half_done(tmp_path, monkeypatch):
+    store = SampleStore(tmp_path / "sums")
+
+    def full(*arguments):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("htpo.evaluate.samples.os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        collect(problems(), Scripted(), store, SAMPLES)
+    assert list(store.folder.iterdir()) == []
+
+
+def test_responses_the_server_never_gave_are_counted(tmp_path):
+    class Forgetful(Scripted):
+        def generate(self, task, requests, done):
+            return super().generate(task, requests[:-3], done)
+
+    assert collect(problems(), Forgetful(), SampleStore(tmp_path / "sums"), SAMPLES) == 3
+
+
+def test_stored_responses_are_judged_again_by_another_verifier(tmp_path):
+    old, new = SampleStore(tmp_path / "old"), SampleStore(tmp_path / "new")
+    collect(problems(), Scripted(text="b"), old, SAMPLES)
+    judge_again(problems(letters="bbx"), old, new)
+    assert new.measured()["correct"].to_pylist() == [True] * 12 + [False] * 6
+    assert old.measured()["correct"].to_pylist() == [False] * 6 + [True] * 6 + [False] * 6
+    with pytest.raises(UserError, match="problem 5 of sums is not the one that was answered"):
+        judge_again(problems(prompts=("1+1=", "0+0=", "3+3+3=")), old, SampleStore(tmp_path / "third"))
+
+
+def generator(tiny_model, **changes):
+    options = SamplingOptions(temperature=1.0, top_p=1.0, max_tokens=8, seed=3)
+    return TransformersGenerator(tiny_model, load_tokenizer(tiny_model), options, **({"batch_size": 4} | changes))
+
+
+class Stopping:
+    """Lets so many lists of another generator through."""
+
+    def __init__(self, inner, lists):
+        self.inner, self.lists = inner, lists
+
+    def generate(self, task, requests, done):
+        for count, came in enumerate(self.inner.generate(task, requests, done)):
+            if count == self.lists:
+                raise KeyboardInterrupt
+            yield came
+
+
+def contents(store):
+    return sorted((r["problem"], r["sample"], r["response"], r["tokens"]) for rows in store.rows() for r in rows)
+
+
+def test_transformers_draw_after_a_stop_what_they_would_have_drawn(tmp_path, tiny_model):
+    whole, stopped = SampleStore(tmp_path / "whole"), SampleStore(tmp_path / "stopped")
+    collect(problems(), generator(tiny_model), whole, SAMPLES)
+    with pytest.raises(KeyboardInterrupt):
+        collect(problems(), Stopping(generator(tiny_model), 2), stopped, SAMPLES)
+    collect(problems(), generator(tiny_model), stopped, SAMPLES)
+    assert contents(stopped) == contents(whole)
+    assert len({response for *_, response, _ in contents(whole)}) > 10
+
+
+def test_a_model_s_own_settings_do_not_change_the_sampling(tmp_path, tiny_model):
+    plain, penalised = generator(tiny_model), generator(tiny_model)
+    for name, value in {"repetition_penalty": 5.0, "min_p": 0.9, "top_k": 1, "no_repeat_ngram_size": 1}.items():
+        setattr(penalised.model.generation_config, name, value)
+    requests = [Request(1, sample, "1+1=") for sample in range(1, 9)]
+    assert list(plain.generate("sums", requests, set())) == list(penalised.generate("sums", requests, set()))
+
+
+def test_temperature_zero_is_greedy(tiny_model):
+    options = SamplingOptions(temperature=0.0, max_tokens=8)
+    greedy = TransformersGenerator(tiny_model, load_tokenizer(tiny_model), options)
+    came = next(greedy.generate("sums", [Request(1, sample, "1+1=") for sample in (1, 2, 3)], set()))
+    assert len({response.text for response in came}) == 1
+
+
+def test_prompts_of_like_length_go_together_the_longest_first(tiny_model):
+    requests = [Request(n, 1, "1" * length) for n, length in enumerate((3, 9, 4, 8, 5, 7), start=1)]
+    lists = list(generator(tiny_model, batch_size=2).generate("sums", requests, set()))
+    assert [[len(r.request.prompt) for r in came] for came in lists] == [[9, 8], [7, 5], [4, 3]]
+
+
+class FakeLLM:
+    """Stands for `vllm.LLM`: what of its interface is used, with its names."""
+
+    calls: ClassVar[list] = []
+
+    def __init__(self, *, model, revision, dtype, trust_remote_code):
+        pass
+
+    def generate(self, prompts, sampling_params, *, use_tqdm):
+        self.calls.append((prompts, sampling_params))
+        return [
+            SimpleNamespace(outputs=[SimpleNamespace(text="a", token_ids=[7], finish_reason="stop")]) for _ in prompts
+        ]
+
+
+def test_vllm_is_asked_as_its_interface_wants(tmp_path, tiny_model, monkeypatch):
+    """With a stand-in; the real one was not run."""
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(LLM=FakeLLM, SamplingParams=SimpleNamespace))
+    tokenizer = load_tokenizer(tiny_model)
+    made = VLLMGenerator(tiny_model, tokenizer, SamplingOptions(max_tokens=8), batch_size=10)
+    store = SampleStore(tmp_path / "samples")
+    assert collect(problems(), made, store, SAMPLES) == 0
+    assert [len(prompts) for prompts, _ in FakeLLM.calls] == [10, 8]
+    assert FakeLLM.calls[0][0][0] == {"prompt_token_ids": tokenizer("1+1=")["input_ids"]}
+    given = [parameters for _, each in FakeLLM.calls for parameters in each]
+    assert {(p.n, p.temperature, p.top_p, p.max_tokens) for p in given} == {(1, 1.0, 0.7, 8)}
+    assert len({p.seed for p in given}) == 18
+    assert store.measured()["correct"].to_pylist() == [True] * 6 + [False] * 12
+
+
+def test_vllm_that_is_missing_is_said(tiny_model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(UserError, match=r"needs vLLM: pip install"):
+        VLLMGenerator(tiny_model, None, SamplingOptions())

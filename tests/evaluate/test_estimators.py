@@ -1,0 +1,101 @@
+"""pass@k and maj@k against enumeration and exact fractions, up to 10,000 samples."""
+
+import time
+from fractions import Fraction
+from itertools import combinations
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from htpo.evaluate import majority_at_k, pass_at_k, pass_curves
+
+
+def exact(samples, correct, k):
+    return 1 - Fraction(comb(samples - correct, k), comb(samples, k))
+
+
+@given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))
+def test_every_k_equals_the_exact_fraction(case):
+    samples, correct = case
+    curve = pass_curves(samples, [correct])[0]
+    assert curve == pytest.approx([float(exact(samples, correct, k)) for k in range(1, samples + 1)], rel=1e-13)
+
+
+@pytest.mark.parametrize("correct", [1, 2, 17, 5000, 9998, 9999])
+def test_ten_thousand_samples_are_right_to_twelve_digits_at_every_scale(correct):
+    curve = pass_curves(10_000, [correct])[0]
+    for k in (1, 2, 3, 50, 1000, 5000, 9000, 9999, 10_000):
+        assert curve[k - 1] == pytest.approx(float(exact(10_000, correct, k)), rel=1e-12)
+
+
+def test_none_and_all_correct_are_exactly_zero_and_one():
+    none, every = pass_curves(10_000, [0, 10_000])
+    assert not none.any()
+    assert (every == 1).all()
+
+
+def test_curves_rise_and_end_at_one_exactly():
+    curves = pass_curves(500, list(range(1, 501)))
+    assert (np.diff(curves, axis=1) >= 0).all()
+    assert (curves[:, -1] == 1).all()
+    assert curves[:, 0] == pytest.approx(np.arange(1, 501) / 500, rel=1e-15)
+
+
+def test_all_k_of_a_thousand_problems_with_a_thousand_samples_take_no_time():
+    start = time.perf_counter()
+    assert pass_curves(1000, np.arange(1000)).shape == (1000, 1000)
+    assert time.perf_counter() - start < 2
+
+
+def test_counts_out_of_range_are_refused():
+    with pytest.raises(ValueError, match=r"must be in 0..4, found -1..5"):
+        pass_curves(4, [-1, 5])
+
+
+def enumerated_majority(answers, correct, k):
+    """By definition: every set of k, a fair draw among the most frequent, no answer counting as a wrong one."""
+    total = Fraction(0)
+    sets = list(combinations(range(len(answers)), k))
+    for chosen in sets:
+        votes = {}
+        for index in chosen:
+            votes.setdefault(answers[index], []).append(correct[index] and answers[index] is not None)
+        most = max(map(len, votes.values()))
+        winners = [verdicts[0] for verdicts in votes.values() if len(verdicts) == most]
+        total += Fraction(sum(winners), len(winners))
+    return float(total / len(sets))
+
+
+ANSWERS = ["4", "4", "5", None, "5", "6", None, "4"]
+RIGHT = [answer == "4" for answer in ANSWERS]
+
+
+@pytest.mark.parametrize("k", [1, 2, 8])
+def test_the_vote_of_one_two_and_all_is_exact(k):
+    assert majority_at_k(ANSWERS, RIGHT, k) == pytest.approx(enumerated_majority(ANSWERS, RIGHT, k), abs=1e-15)
+
+
+@pytest.mark.parametrize("k", range(3, 8))
+def test_the_vote_in_between_is_the_expectation_within_its_error(k):
+    assert majority_at_k(ANSWERS, RIGHT, k) == pytest.approx(enumerated_majority(ANSWERS, RIGHT, k), abs=4 * 0.016)
+    assert majority_at_k(ANSWERS, RIGHT, k) == majority_at_k(ANSWERS, RIGHT, k)
+
+
+def test_ties_are_shared_and_missing_answers_vote_for_being_wrong():
+    assert majority_at_k(["1", "2"], [True, False], 2) == 0.5
+    assert majority_at_k(["1", None, None], [True, False, False], 3) == 0
+    assert majority_at_k(["1", "1", None, "2", "2"], [True, True, False, False, False], 5) == 0.5
+
+
+def test_none_and_all_right_are_exact_with_ten_thousand_samples():
+    assert majority_at_k(["1"] * 10_000, [True] * 10_000, 64) == 1
+    assert majority_at_k([str(i) for i in range(10_000)], [False] * 10_000, 10_000) == 0
+    with pytest.raises(ValueError, match=r"maj@3 of 2"):
+        majority_at_k(["1", "2"], [True, False], 3)
+
+
+def test_one_number_of_the_curve_is_pass_at_k():
+    assert pass_at_k(10_000, 3, 100) == pass_curves(10_000, [3])[0, 99]
