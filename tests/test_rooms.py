@@ -16,7 +16,8 @@ BELOW = {
     "analysis": {"runs", "evaluate", "tasks"},
     "engines": {"objectives", "evaluate", "analysis", "tasks", "runs"},
     "study": {"runs", "evaluate", "analysis"},
-    "cli": {"study", "analysis", "engines", "evaluate", "objectives", "tasks", "runs"},
+    "report": {"study", "analysis", "evaluate", "runs"},
+    "cli": {"report", "study", "analysis", "engines", "evaluate", "objectives", "tasks", "runs"},
 }
 FOREIGN = {
     "objectives": {"trl", "verl", "transformers", "datasets"},
@@ -25,6 +26,7 @@ FOREIGN = {
     "evaluate": {"trl", "verl"},
     "analysis": {"trl", "verl"},
     "study": {"trl", "verl"},
+    "report": {"trl", "verl", "torch"},
 }
 
 

@@ -1,6 +1,7 @@
 """What all figures share: colours, the look of axes, and how a figure is saved with its data."""
 
 import csv
+import io
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
@@ -91,9 +93,23 @@ def tidy(axes: Axes) -> None:
 
 def save_figure(figure: Figure, path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     """Save a figure as `path` (a .png) and as .svg, and the data it shows as .csv, beside each other."""
-    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
+    path.with_suffix(".csv").write_text(as_csv(columns, rows), encoding="utf-8", newline="")
     for image in (path, path.with_suffix(".svg")):
         figure.savefig(image, dpi=150)
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
+    """Rows as CSV, with a header; of each the columns that are named."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as SVG, the same for the same figure."""
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "htpo"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

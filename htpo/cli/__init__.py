@@ -158,6 +158,30 @@ def evaluate(
         raise typer.Exit(evaluate_from_arguments(context.args))
 
 
+@app.command()
+def report(
+    inputs: Annotated[list[Path], typer.Argument(metavar="RUN ...")],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The page's file. Default: report.html in the run or study.")
+    ] = None,
+) -> None:
+    """Make one page of a run, of several runs or of a study, to be opened in any browser.
+
+    [bold]htpo report RUN[/]                       a run of `htpo train`, which ends by writing it
+    [bold]htpo report RUN RUN --output page.html[/]  several runs side by side, with paired differences
+    [bold]htpo report STUDY[/]                     a study of `htpo study`, which ends by writing it
+
+    [bold]What is on it[/]
+      results with intervals, warnings that a colleague would raise, what was run in plain words, the objective in
+      force, figures to enlarge, rollouts token by token with filters, settings and versions
+
+    The page is a single file, needs no network, and shows what the model wrote as text only.
+    """
+    from htpo.cli.report import run_report
+
+    run_report(inputs, output)
+
+
 data = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",

@@ -40,7 +40,12 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     recipe_options, config, model = parse_train(values)
     console = Console(quiet=config.process_index != 0)
     resolved = {key: value for key, value in values.items() if key != "resume"}
-    return Job(recipe_options, config, model, resolved, console).run()
+    summary = Job(recipe_options, config, model, resolved, console).run()
+    if recipe_options.report and config.process_index == 0:
+        from htpo.cli.report import run_report
+
+        run_report([Path(config.output_dir)], None, console)
+    return summary
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:

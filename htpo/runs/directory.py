@@ -9,6 +9,8 @@ summary.json, evaluation_*.json, figures/, model/
 import json
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -67,10 +69,8 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         """The options the run was started with."""
         path = self.path / CONFIG
-        try:
+        with _reading(path):
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
         if not isinstance(config, dict):
             raise UserError(f"{path} is not the config of a run")
         return config
@@ -93,11 +93,16 @@ class RunDirectory:
             file.write(line)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Every record, in order; a last line that a killed process left unfinished is not one."""
+        """Every record, in order; a last line that a killed process left unfinished is not one.
+
+        Raises:
+            UserError: it cannot be read.
+        """
         if not self._metrics.is_file():
             return []
-        *lines, _unfinished = self._metrics.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines]
+        with _reading(self._metrics):
+            *lines, _unfinished = self._metrics.read_text(encoding="utf-8").split("\n")
+            return [json.loads(line) for line in lines]
 
     def truncate_metrics(self, step: int) -> None:
         """Drop the records of updates after `step`."""
@@ -142,9 +147,14 @@ class RunDirectory:
         write_json(self.path / name, content)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """A file of the run; None when it was not written."""
+        """A file of the run; None when it was not written.
+
+        Raises:
+            UserError: it cannot be read.
+        """
         path = self.path / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        with _reading(path):
+            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     # --- checkpoints -----------------------------------------------------------------------------------------------
 
@@ -164,6 +174,15 @@ class RunDirectory:
 
     def _checkpoints(self) -> list[Path]:
         return [c for c in self.path.glob("checkpoint-*") if c.name.removeprefix("checkpoint-").isdigit()]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say of a file that is damaged or forbidden which it is."""
+    try:
+        yield
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
 
 
 def _step_of(checkpoint: Path) -> int:

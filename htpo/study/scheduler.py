@@ -53,7 +53,7 @@ def train_command(study: Study, run: Run, directory: StudyDirectory) -> list[str
     train = [sys.executable, "-m", "htpo", "train"]
     if (path / "config.yaml").is_file():
         return [*train, "--resume", f"--output_dir={path}"]
-    options = {**study.options_of(run.task, run.method), "seed": run.seed, "output_dir": str(path)}
+    options = {"report": False, **study.options_of(run.task, run.method), "seed": run.seed, "output_dir": str(path)}
     return [*train, study.recipe, *as_flags(options)]
 
 

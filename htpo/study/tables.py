@@ -1,7 +1,10 @@
 """The results of a study in words and Markdown tables."""
 
-from collections.abc import Iterable
 from typing import Any
+
+from htpo.evaluate.results import as_markdown
+
+TableText = tuple[list[str], list[list[str]]]  # headings and rows
 
 SIGNIFICANT = 0.05
 MEASURES = {
@@ -33,10 +36,10 @@ def markdown(results: dict[str, Any], title: str) -> str:
         parts.append(f"**Not finished** ({len(results['missing'])} runs), so the numbers below lack them:\n\n{listed}")
     for task, found in results["tasks"].items():
         parts.append(f"## {task}\n\nHeld-out problems: {found['problems']} per seed x {found['samples']} samples.\n")
-        parts.append("### pass@k after training\n\n" + _pass_table(found))
+        parts.append("### pass@k after training\n\n" + as_markdown(*pass_table(found)))
         if found["comparisons"]:
-            parts.append("### Differences between methods\n\n" + _difference_table(found))
-        parts.append("### Training\n\n" + _measure_table(found))
+            parts.append("### Differences between methods\n\n" + as_markdown(*difference_table(found)))
+        parts.append("### Training\n\n" + as_markdown(*measure_table(found)))
     parts.append("## How to read this\n\n" + NOTES)
     return "\n".join(parts)
 
@@ -71,16 +74,18 @@ def _verdict(row: dict[str, Any]) -> str:
     return f"{name}: {row['method']} is {'better' if row['mean'] > 0 else 'WORSE'} (p {_p(row['holm'])} after Holm)"
 
 
-def _pass_table(found: dict[str, Any]) -> str:
+def pass_table(found: dict[str, Any]) -> TableText:
+    """pass@k before and after, a row per method."""
     seeds = {method: len(result["seeds"]) for method, result in found["methods"].items()}
     rows = [["before training", str(found["before"]["1"]["seeds"])]]
     rows[0] += [with_interval(found["before"][str(k)]) for k in found["k"]]
     for method, result in found["methods"].items():
         rows.append([method, str(seeds[method]), *(with_interval(result["pass_at_k"][str(k)]) for k in found["k"])])
-    return _table(["method", "seeds", *(f"pass@{k}" for k in found["k"])], rows)
+    return ["method", "seeds", *(f"pass@{k}" for k in found["k"])], rows
 
 
-def _difference_table(found: dict[str, Any]) -> str:
+def difference_table(found: dict[str, Any]) -> TableText:
+    """Paired differences, a row per comparison and k."""
     rows = [
         [
             f"{row['method']} - {row['against']}",
@@ -93,10 +98,11 @@ def _difference_table(found: dict[str, Any]) -> str:
         ]
         for row in found["comparisons"]
     ]
-    return _table(["comparison", "seeds", "k", "difference of pass@k", "p", "Holm", "d_z"], rows)
+    return ["comparison", "seeds", "k", "difference of pass@k", "p", "Holm", "d_z"], rows
 
 
-def _measure_table(found: dict[str, Any]) -> str:
+def measure_table(found: dict[str, Any]) -> TableText:
+    """What training looked like, a row per method."""
     rows = []
     for method, result in found["methods"].items():
         cells = [method]
@@ -107,12 +113,7 @@ def _measure_table(found: dict[str, Any]) -> str:
                 text = f"{form.format(value['mean'])} ({form.format(value['min'])} - {form.format(value['max'])})"
             cells.append(text)
         rows.append(cells)
-    return _table(["method", *(heading for heading, _ in MEASURES.values())], rows)
-
-
-def _table(headings: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return ["method", *(heading for heading, _ in MEASURES.values())], rows
 
 
 def _p(value: float | None) -> str:

@@ -25,33 +25,30 @@ def batch_words(config: HTPOConfig) -> str:
     return words
 
 
-def print_plan(
-    console: Console,
-    config: HTPOConfig,
-    objective: TableObjective,
-    *,
-    policy: str,
-    task: str,
-    measured: str,
-    output: str,
-) -> None:
-    """Print what is about to happen."""
+def plan_in_words(
+    config: HTPOConfig, objective: TableObjective, *, policy: str, task: str, measured: str
+) -> dict[str, str]:
+    """What is about to happen, by topic."""
     options = ", ".join(f"{name} {value}" for name, value in objective.options.items() if value is not None)
     scaled = "divided by the group's standard deviation" if objective.scale_rewards == "group" else "not scaled"
     sampling = f"at most {config.max_generation_rounds} rounds" if config.dynamic_sampling else "off"
     overlong = f"over the last {config.overlong_buffer} tokens" if config.overlong_buffer else "off"
-    table = Table.grid(padding=(0, 2))
-    for name, value in {
+    return {
         "policy": policy,
         "task": task,
-        "objective": f"[bold]{objective.name}[/] ({escape(options)})",
+        "objective": f"{objective.name} ({options})",
         "loss": f"{objective.aggregate.__name__.replace('_', ' ')}; advantages group-relative, {scaled}",
         "batch": batch_words(config),
         "dynamic sampling": f"{sampling}; soft overlong punishment {overlong}",
         "held-out": measured,
-        "output": escape(output),
-    }.items():
-        table.add_row(f"[cyan]{name}[/]", value)
+    }
+
+
+def print_plan(console: Console, plan: dict[str, str], objective: TableObjective, output: str) -> None:
+    """Print what is about to happen, and where it is written."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in {**plan, "output": output}.items():
+        table.add_row(f"[cyan]{name}[/]", escape(value))
     console.print(table)
     if objective.axes:
         console.print("  " + escape("\n  ".join(objective.describe())), style="dim", highlight=False)

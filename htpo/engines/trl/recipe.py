@@ -19,6 +19,9 @@ class Recipe(DataOptions):
         default=10, metadata={"help": "Record a sample of rollouts, token by token, every so many updates; 0: never."}
     )
     rollouts_kept: int = field(default=32, metadata={"help": "Rollouts in each of those samples at most."})
+    report: bool = field(
+        default=True, metadata={"help": "End by writing report.html, as `htpo report RUN` does at any time."}
+    )
     resume: bool = field(
         default=False, metadata={"help": "Go on from the last complete checkpoint of the run in output_dir."}
     )

@@ -17,7 +17,7 @@ import htpo
 from htpo.analysis import draw_training_figure
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.launch import silently_single
-from htpo.engines.trl.plan import print_plan, print_summary, verdict
+from htpo.engines.trl.plan import plan_in_words, print_plan, print_summary, verdict
 from htpo.engines.trl.progress import ProgressBar
 from htpo.engines.trl.recipe import Recipe
 from htpo.engines.trl.recorder import CheckpointMarker, MetricsWriter, RolloutWriter
@@ -57,19 +57,21 @@ class Job:
         if main:
             (directory.check_resumable if self.recipe.resume else directory.check_free)(self.resolved)
             self._warn_if_single()
-            self.console.print(f"Loading {self._policy_name()} and {escape(self._data_name())} ...")
+            self.console.print(f"Loading {escape(self._policy_name())} and {escape(self._data_name())} ...")
         disable_progress_bar()  # transformers' own, one for every file
         tokenizer = self._tokenizer()
         task = self._task(tokenizer)
         trainer = self._trainer(task, tokenizer, directory)
         self._check_disk(trainer)
         checkpoint = directory.latest_complete_checkpoint() if self.recipe.resume else None
+        plan = self._plan(task, trainer)
         if main and self.recipe.resume:
             self._rewind(directory, checkpoint)
         elif main:
             directory.create(self.resolved)
             directory.write_json("objective.json", _in_words(trainer.objective))
-        self._print_plan(task, trainer, directory)
+            directory.write_json("plan.json", plan)
+        print_plan(self.console, plan, trainer.objective, str(directory.path))
         with writing(directory.path):
             before = self._measure("before", trainer, task, tokenizer, directory)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -91,7 +93,7 @@ class Job:
 
     def _policy_name(self) -> str:
         built_in = self.model.model_name_or_path is None
-        return f"built-in {self._data_name()} policy" if built_in else escape(self._policy())
+        return f"built-in {self._data_name()} policy" if built_in else self._policy()
 
     def _data_name(self) -> str:
         return " + ".join(self.recipe.dataset)
@@ -213,22 +215,19 @@ class Job:
             progress=f"held-out, {when}" if trainer.accelerator.is_main_process else None,
         )
 
-    def _print_plan(self, task: Task, trainer: HTPOTrainer, directory: RunDirectory) -> None:
+    def _plan(self, task: Task, trainer: HTPOTrainer) -> dict[str, str]:
         parameters = sum(p.numel() for p in trainer.model.parameters())
         trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-        policy = f"{self._policy_name()} ({parameters:,} parameters, {trained:,} trained)"
         problems = min(self.recipe.held_out_prompts, len(task.held_out)) if task.held_out is not None else 0
         measured = "nothing measured"
         if problems and self.recipe.eval_samples:
             measured = f"{problems} problems x {self.recipe.eval_samples} samples, before and after"
-        print_plan(
-            self.console,
+        return plan_in_words(
             self.config,
             trainer.objective,
-            policy=policy,
+            policy=f"{self._policy_name()} ({parameters:,} parameters, {trained:,} trained)",
             task=task.description,
             measured=measured,
-            output=str(directory.path),
         )
 
     def _finish(self, trainer, directory: RunDirectory, before, after, seconds: float) -> dict[str, Any]:

@@ -1,0 +1,30 @@
+"""`htpo report`: from runs or a study to one page."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from htpo.errors import UserError
+
+
+def run_report(inputs: list[Path], output: Path | None, console: Console | None = None) -> None:
+    """Write the page and say where it is.
+
+    Args:
+        inputs: run directories, or one of a study.
+        output: the page's file; default: `report.html` in the run or study.
+
+    Raises:
+        UserError: an input cannot be used, or the page cannot be written.
+    """
+    console = console or Console()
+    with console.status("Writing the report ..."):
+        from htpo.analysis.sources import find_source
+        from htpo.report import default_path, write_report
+
+        path = output or default_path(inputs)
+        if path.is_dir():
+            raise UserError(f"output {path} is a folder: give a file, as in {path / 'report.html'}")
+        write_report(find_source(inputs), path)
+    console.print(f"report: {escape(str(path))}", soft_wrap=True, highlight=False)

@@ -1,0 +1,73 @@
+"""The page: one HTML file that needs no network and runs no code but its own."""
+
+import base64
+import hashlib
+import time
+from collections.abc import Sequence
+from importlib import metadata, resources
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from htpo.analysis.sources import Source
+from htpo.errors import UserError
+from htpo.report.content import Content, of_runs, of_study, study_results
+from htpo.report.words import GLOSSARY
+from htpo.runs import write_atomically, writing
+
+NAME = "report.html"
+HEADINGS = {"run": "Training run {}", "runs": "Training runs {}", "study": "Study {}"}
+
+
+def write_report(source: Source, path: Path) -> Path:
+    """Write the report of a run, of several runs, or of a study; returns its path.
+
+    Raises:
+        UserError: the source holds no runs or its files cannot be read, or the page cannot be written.
+    """
+    if source.texts is not None:
+        raise UserError(f"{source.texts} holds texts: a report is made of runs; `htpo analyze` takes texts")
+    content = of_runs(source.tasks[""]) if "" in source.tasks else of_study(source, study_results(source.path))
+    page = render(content)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, page)
+    return path
+
+
+def default_path(paths: Sequence[Path]) -> Path:
+    """Inside the run or study; several runs need a path of their own.
+
+    Raises:
+        UserError: there are several.
+    """
+    if len(paths) > 1:
+        raise UserError("several runs are reported together: say where to with --output FILE.html")
+    return paths[0] / NAME
+
+
+def render(content: Content) -> str:
+    """The page as HTML. Every text is escaped, and its policy lets no script run but the one it was made with."""
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment.filters["b64"] = lambda text: base64.b64encode(text.encode()).decode()
+    style, script = (_asset(name) for name in ("page.css", "page.js"))
+    return environment.from_string(_asset("page.html.j2")).render(
+        content=content,
+        heading=HEADINGS[content.kind].format(content.title),
+        glossary=GLOSSARY,
+        version=metadata.version("htpo"),
+        written=time.strftime("%Y-%m-%d %H:%M"),
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files("htpo.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """As a content security policy names a script or style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

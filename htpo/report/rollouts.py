@@ -1,0 +1,107 @@
+"""Sample rollouts for the page's browser, as plain data."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_hex
+
+from htpo.analysis.responses_picture import COLOURS
+from htpo.analysis.token_text import visible
+from htpo.analysis.tokens import TokenTable
+
+TOKENS_SHOWN = 60_000  # on the whole page, to keep it small
+LONGEST = 2000  # tokens of one response
+STOPS = 9  # of the colour scales
+SIGNED = "PuOr_r"  # of w A, which has a sign: purple below 0, orange above
+
+
+def rollouts_for_browser(tables: dict[str, TokenTable]) -> dict[str, Any]:
+    """Responses with their tokens, and the scales and names to show them with.
+
+    Where there are too many tokens for a page, responses are chosen at random (seed fixed), as evenly as can be over
+    runs, updates, and right and wrong answers.
+
+    Args:
+        tables: of every run that kept rollouts, by label.
+    """
+    shown, tokens = [], 0
+    for label, table, number in _in_turn(tables):
+        length = min(int(table.responses.at[number, "tokens"]), LONGEST)
+        if tokens + length > TOKENS_SHOWN:
+            break
+        tokens += length
+        shown.append(_rollout(label, table, number))
+    shown.sort(key=lambda one: (list(tables).index(one["run"]), one["update"] or 0))
+    colours = {"entropy": COLOURS, "pull": SIGNED}
+    return {
+        "rollouts": shown,
+        "kept": sum(len(table.responses) for table in tables.values()),
+        "runs": list(tables),
+        "groups": {label: table.groups for label, table in tables.items()},
+        "groupedInTraining": {label: table.grouped_in_training for label, table in tables.items()},
+        "scales": {
+            name: [to_hex(matplotlib.colormaps[colour](stop / (STOPS - 1))) for stop in range(STOPS)]
+            for name, colour in colours.items()
+        },
+        "highest": {
+            "entropy": max((max(one["entropy"], default=0.0) for one in shown), default=0.0),
+            "pull": _typical_largest([abs(w * one["advantage"]) for one in shown if one["advantage"] is not None
+                                      for w in one["weight"] if w is not None]),
+        },
+    }  # fmt: skip
+
+
+def _typical_largest(pulls: list[float]) -> float:
+    """What all but a hundredth stay below: a few extreme weights would leave all others white."""
+    return float(np.quantile(pulls, 0.99)) if pulls else 0.0
+
+
+def _in_turn(tables: dict[str, TokenTable]) -> Iterator[tuple[str, TokenTable, int]]:
+    """Every response once: one of each run, update and verdict, then the next of each."""
+    random = np.random.default_rng(0)
+    waiting: dict[tuple, list[int]] = defaultdict(list)
+    for label, table in tables.items():
+        order = random.permutation(len(table.responses))
+        responses = table.responses.iloc[order]
+        for number, step, answer in zip(responses.index, responses["step"], responses["answer"]):
+            waiting[label, step, answer].append(int(number))
+    queues = list(waiting.items())
+    while queues:
+        for (label, _, _), numbers in queues:
+            yield label, tables[label], numbers.pop()
+        queues = [(key, numbers) for key, numbers in queues if numbers]
+
+
+def _rollout(label: str, table: TokenTable, number: int) -> dict[str, Any]:
+    response = table.responses.loc[number]
+    first = int(table.responses["tokens"].iloc[:number].sum())
+    length = int(response["tokens"])
+    tokens = table.tokens.iloc[first : first + min(length, LONGEST)]
+    return {
+        "run": label,
+        "update": _number(response["step"], 0),
+        "prompt": response["prompt"],
+        "correct": None if pd.isna(response["correct"]) else bool(response["correct"]),
+        "accuracy": _number(response["group_accuracy"], 3),
+        "advantage": _number(response["advantage"], 4),
+        "length": length,
+        "text": [visible(text) for text in tokens["text"]],
+        "entropy": _numbers(tokens["entropy"], 4),
+        "logProb": _numbers(tokens["log_prob"], 3),
+        "weight": _numbers(tokens["weight"], 3),
+        "group": tokens["group"].tolist(),
+        "high": [int(high) for high in tokens["high"]],
+    }
+
+
+def _numbers(values: pd.Series, digits: int) -> list[float | None]:
+    return [_number(value, digits) for value in values]
+
+
+def _number(value: float, digits: int) -> float | None:
+    return None if math.isnan(value) else round(float(value), digits)

@@ -1,0 +1,187 @@
+"""The numbers of the page as tables of text."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from htpo.evaluate import PassRates, pass_curves
+from htpo.evaluate.intervals import Difference, Interval, mean_interval, paired_difference
+from htpo.evaluate.results import powers_of_two
+from htpo.report.record import RunRecord
+from htpo.report.words import table_rows
+
+PROBLEMS = (
+    *("dataset", "dataset_config", "dataset_split", "dataset_weights", "eval_dataset", "eval_split"),
+    *("train_prompts", "held_out_prompts", "eval_temperature", "eval_top_p", "max_completion_length", "seed"),
+)
+"""Options that decide which held-out problems are measured, and how."""
+IN_TRAINING: dict[str, tuple[str, Callable[[float], str]]] = {
+    "accuracy": ("accuracy of answers", "{:.3f}".format),
+    "reward": ("reward, shaping included", "{:.3f}".format),
+    "entropy": ("entropy, nats per token", "{:.3f}".format),
+    "completions/mean_length": ("answer length, tokens", "{:.1f}".format),
+    "completions/clipped_ratio": ("answers cut off", "{:.1%}".format),
+    "clip/region_fraction": ("tokens at which the clip binds", "{:.2%}".format),
+    "differs_from_ppo": ("tokens whose gradient is not PPO's", "{:.2%}".format),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text in rows; the first column names the row."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    note: str = ""
+    marked: set[int] = field(default_factory=set)  # rows that stand out
+
+
+def held_out_table(run: RunRecord) -> Table | None:
+    """pass@k before, after and the change; None when it was not measured twice."""
+    if run.before is None or run.after is None:
+        return None
+    rows = []
+    for k in powers_of_two(run.after.samples):
+        found = run.held_out_change(k)
+        rates = [interval_text(pass_rate(rates, k)) for rates in (run.before, run.after)]
+        rows.append([f"pass@{k}", *rates, difference_text(found), f"{found.p_value:.4f}"])
+    rows.append(["answer length, tokens", f"{run.before.mean_length:.1f}", f"{run.after.mean_length:.1f}", "", ""])
+    rows.append(["answers cut off", f"{run.before.truncated:.1%}", f"{run.after.truncated:.1%}", "", ""])
+    return Table(
+        f"{run.after.problems} held-out problems x {run.after.samples} answers",
+        ["", "before", "after", "change", "p"],
+        rows,
+        "95 % intervals over problems; change and p-value (sign-flip test) are paired problem by problem.",
+    )
+
+
+def training_table(run: RunRecord) -> Table:
+    """What was logged, over the first and the last tenth of the updates."""
+    rows = []
+    for name, (label, shown) in IN_TRAINING.items():
+        start, end = run.at_start(name), run.at_end(name)
+        if start is not None and end is not None:
+            rows.append([label, shown(start), shown(end)])
+    return Table("In training", ["", "first tenth", "last tenth"], rows, "Means over updates.")
+
+
+def runs_table(runs: Sequence[RunRecord]) -> Table:
+    """Runs side by side."""
+    rows = [["updates", *(str(run.updates[-1]["step"] if run.updates else 0) for run in runs)]]
+    measured = [run.after for run in runs if run.after]
+    for k in powers_of_two(min(rates.samples for rates in measured)) if measured else ():
+        rows.append(
+            [f"pass@{k} after", *(interval_text(pass_rate(r.after, k)) if r.after else "not measured" for r in runs)]
+        )
+    for name, (label, shown) in IN_TRAINING.items():
+        ends = [run.at_end(name) for run in runs]
+        if any(end is not None for end in ends):
+            rows.append([f"{label}, last tenth", *("" if end is None else shown(end) for end in ends)])
+    return Table("Side by side", ["", *(run.label for run in runs)], rows, "95 % intervals over problems.")
+
+
+def differences_table(runs: Sequence[RunRecord]) -> Table:
+    """Every other run minus the first, paired over the held-out problems they share."""
+    first, *others = runs
+    title, columns = f"Differences to {first.label}", ["", "measure", "difference", "p"]
+    rows, apart = [], []
+    for run in others:
+        if not _same_problems(first, run):
+            apart.append(run.label)
+            continue
+        for k in powers_of_two(min(first.after.samples, run.after.samples)):
+            curves = [pass_curves(each.after.samples, each.after.correct)[:, k - 1] for each in (run, first)]
+            found = paired_difference(*curves)
+            rows.append([run.label, f"pass@{k}", difference_text(found), f"{found.p_value:.4f}"])
+    note = "95 % intervals and sign-flip tests, paired over problems; one training run each, so chance of training is "
+    note += "not in them: htpo study compares methods over seeds."
+    if apart:
+        note += f" Not compared, for they were not measured on the same problems: {', '.join(apart)}."
+    return Table(title, columns, rows, note)
+
+
+def objective_table(run: RunRecord) -> Table:
+    """The groups of the objective: what each holds, its rule, and its part in training."""
+    shares = {
+        "token_share": ("share of tokens", "{:.1%}".format),
+        "weight_share": ("share of gradient", "{:.1%}".format),
+        "entropy": ("mean entropy", "{:.3f}".format),
+    }
+    parsed = table_rows(run.table)
+    known = {name: any(run.throughout(f"group/{row[0]}/{name}") is not None for row in parsed) for name in shares}
+    rows = []
+    for group, levels, rule, meaning in parsed:
+        row = [" ".join(filter(None, [group, levels])), rule, meaning]
+        for name, (_, shown) in shares.items():
+            if known[name]:
+                value = run.throughout(f"group/{group}/{name}")
+                row.append("" if value is None else shown(value))
+        rows.append(row)
+    columns = ["tokens", "rule", "in words", *(label for name, (label, _) in shares.items() if known[name])]
+    note = "Shares and entropy (nats per token) are means over all updates. Gradient: sum of |w A|."
+    return Table("", columns, rows, note if any(known.values()) else "")
+
+
+def config_table(runs: Sequence[RunRecord]) -> Table:
+    """Options of every run; those that differ come first and are marked."""
+    names = sorted({name for run in runs for name in run.config} | {"seed"})
+    values = {name: [_as_text(run.config.get(name, "default")) for run in runs] for name in names}
+    different = [name for name in names if len(set(values[name])) > 1]
+    order = different + [name for name in names if name not in different]
+    columns = ["option", *(run.label for run in runs)] if len(runs) > 1 else ["option", "value"]
+    return Table(
+        "Options",
+        columns,
+        [[name, *values[name]] for name in order],
+        "All others have the defaults of these versions (htpo train --options).",
+        marked=set(range(len(different))),
+    )
+
+
+def versions_table(runs: Sequence[RunRecord]) -> Table:
+    """What the runs ran on."""
+    names = dict.fromkeys(name for run in runs for name in run.versions)
+    columns = ["", *(run.label for run in runs)] if len(runs) > 1 else ["", "version"]
+    rows = [[name, *(run.versions.get(name) or "not installed" for run in runs)] for name in names]
+    return Table("Versions", columns, rows)
+
+
+def vocabulary_tables(findings: dict[str, Any], shown: int = 20) -> list[Table]:
+    """The tokens of highest and lowest mean entropy."""
+    ends = {"highest": "Least sure", "lowest": "Most sure"}
+    return [
+        Table(
+            f"{ends[end]}: tokens of {end} mean entropy",
+            ["token", "mean entropy, nats", "times"],
+            [[row["token"], f"{row['mean_entropy']:.3f}", f"{row['count']:,}"] for row in rows[:shown]],
+        )
+        for end, rows in (findings.get("vocabulary") or {}).items()
+    ]
+
+
+def pass_rate(rates: PassRates, k: int) -> Interval:
+    """pass@k with its interval over problems."""
+    return mean_interval(pass_curves(rates.samples, rates.correct)[:, k - 1])
+
+
+def interval_text(found: Interval, form: str = ".3f") -> str:
+    """ "0.512 (0.490 - 0.534)"; without an interval "0.512"."""
+    if found.low is None or found.high is None:
+        return f"{found.mean:{form}}"
+    return f"{found.mean:{form}} ({found.low:{form}} - {found.high:{form}})"
+
+
+def difference_text(found: Difference | Interval) -> str:
+    """ "+0.301 (+0.248 to +0.353)"."""
+    return interval_text(found, "+.3f").replace(" - ", " to ")
+
+
+def _same_problems(first: RunRecord, other: RunRecord) -> bool:
+    if first.after is None or other.after is None or first.after.problems != other.after.problems:
+        return False
+    return all(first.config.get(name) == other.config.get(name) for name in PROBLEMS)
+
+
+def _as_text(value: Any) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,116 @@
+"""Every warning is raised where it should be, says the numbers, and stays silent otherwise."""
+
+from dataclasses import replace
+
+import pytest
+
+from htpo.evaluate import PassRates
+from htpo.report.concerns import CHECKS, concerns
+from htpo.report.record import RunRecord
+from htpo.runs import RunDirectory
+
+FINE = {
+    "loss": -0.1,
+    "grad_norm": 0.5,
+    "accuracy": 0.5,
+    "entropy": 0.6,
+    "completions/mean_length": 200.0,
+    "completions/clipped_ratio": 0.01,
+    "clip/region_fraction": 0.002,
+    "sampling/groups_drawn": 50.0,
+    "sampling/groups_too_easy": 5.0,
+    "sampling/groups_too_hard": 10.0,
+    "sampling/filled_share": 1.0,
+    "verifier/timeout_share": 0.0,
+    "verifier/crash_share": 0.0,
+    "verifier/unparsable_share": 0.02,
+    "frac_reward_zero_std": 0.3,
+}
+
+
+def rates(*correct):
+    return PassRates(8, tuple(correct), 20.0, 0.0, {}, ())
+
+
+def record(start=None, end=None, *, always=None, updates=40, **fields):
+    """A run whose metrics go from FINE | start to FINE | end in the middle."""
+    halves = [FINE | (always or {}) | (half or {}) for half in (start, end)]
+    metrics = [{"step": n, **halves[n > updates // 2]} for n in range(1, updates + 1)]
+    values = {
+        "label": "run",
+        "directory": RunDirectory("runs/x"),
+        "config": {"max_completion_length": 512},
+        "versions": {},
+        "plan": {},
+        "objective": {},
+        "updates": metrics,
+        "summary": {"seconds": 1.0},
+        "before": rates(*[1, 2] * 20),
+        "after": rates(*[5, 6] * 20),
+    }
+    return RunRecord(**(values | fields))
+
+
+def test_a_good_run_raises_nothing_and_names_every_check():
+    found, passed = concerns(record())
+    assert found == {}
+    assert passed == list(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "words"),
+    [
+        ("came to its end", record(summary=None), "40 updates are recorded"),
+        (
+            "loss and gradient are numbers",
+            record(end={"grad_norm": None}),
+            "the first of them update 21",
+        ),
+        ("something was learnt", record(after=rates(*[1, 2] * 19, 2, 1)), "Nothing measurable was learnt"),
+        ("something was learnt", record(after=rates(*[0, 1] * 20)), "changed by -0.125"),
+        ("still solves what it used to", record(after=rates(*[8, 0] * 20)), "pass@8 changed by -0.500"),
+        ("entropy did not collapse", record({"entropy": 0.8}, {"entropy": 0.2}), "fell to 25% of its start"),
+        ("entropy did not explode", record({"entropy": 0.2}, {"entropy": 0.6}), "grew to 3.0 times"),
+        ("length did not explode", record(end={"completions/mean_length": 900.0}), "From 200 tokens to 900 tokens"),
+        ("few responses are cut off", record(end={"completions/clipped_ratio": 0.4}), "limit of 512 tokens"),
+        (
+            "problems are neither too easy nor too hard",
+            record(always={"sampling/groups_too_easy": 30.0}),
+            "Most problems are too easy",
+        ),
+        (
+            "problems are neither too easy nor too hard",
+            record(always={"sampling/groups_too_hard": 45.0}),
+            "90% always wrong",
+        ),
+        (
+            "problems are neither too easy nor too hard",
+            record(always={"sampling/groups_drawn": None, "frac_reward_zero_std": 0.8}),
+            "80% of the prompts got the same reward",
+        ),
+        ("batches were filled", record(always={"sampling/filled_share": 0.7}), "On average 70% of a batch"),
+        ("the verifier worked", record(always={"verifier/timeout_share": 0.05}), "5.0% of the responses took too long"),
+        ("the verifier worked", record(always={"verifier/crash_share": 0.02}), "2.0% made it fail"),
+        ("answers could be read", record(end={"verifier/unparsable_share": 0.5}), "In 50% of the responses no answer"),
+        ("the clip binds for few tokens", record(end={"clip/region_fraction": 0.4}), "binds for 40% of the tokens"),
+    ],
+)
+def test_each_concern_is_raised_alone_and_says_the_numbers(name, run, words):
+    found, passed = concerns(run)
+    assert name in found
+    assert words in f"{found[name].title} {found[name].evidence}"
+    assert found[name].advice
+    assert name not in passed
+    held_out = {"something was learnt", "still solves what it used to"}  # these two come together
+    assert set(found) == {name} or set(found) <= held_out
+
+
+def test_a_run_of_which_nothing_is_known_yet_is_unfinished_and_nothing_else():
+    found, _ = concerns(record(updates=0, summary=None, before=None, after=None))
+    assert list(found) == ["came to its end"]
+
+
+def test_metrics_that_were_not_logged_raise_nothing():
+    metrics = [{"step": n, "accuracy": 0.5} for n in range(1, 9)]
+    found, _ = concerns(replace(record(), updates=metrics))
+    assert found == {}
