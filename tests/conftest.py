@@ -1,8 +1,12 @@
 """Fixtures shared by all tests."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Before anything imports torch or the hub's client: a test process has one core, and no test may reach for a hub.
+os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 from tests.engines.tiny import save_tiny_model
 

@@ -36,6 +36,13 @@ class Drawing:
     figure: Figure
     rows: Sequence[dict[str, Any]]  # all with the keys of the first
 
+    def save(self, folder: Path) -> Path:
+        """Save it in a folder, as `save_figure` does; returns the path of the picture."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.name}.png"
+        save_figure(self.figure, path, list(self.rows[0]), self.rows)
+        return path
+
 
 class LeftOut(Exception):
     """A figure cannot be drawn from what is there; the message says why."""

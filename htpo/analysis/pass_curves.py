@@ -1,14 +1,17 @@
-"""pass@k against k, before and after training, with bands."""
+"""pass@k against k with bands: before and after training, and of evaluations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from htpo.analysis.bootstrap import DRAWS, LEVEL
 from htpo.analysis.drawing import SERIES_STYLES, Drawing, LeftOut, caption, legend_beside, panels
 from htpo.analysis.sources import Series
 from htpo.evaluate import PassRates, pass_at_k
+from htpo.evaluate.intervals import mean_intervals
+from htpo.evaluate.results import TaskSamples, powers_of_two
 
 GREY = "#777777"
 WHEN = ("before", "after")
@@ -23,7 +26,7 @@ def draw_pass_at_k(series: Sequence[Series], title: str) -> Drawing:
     samples = min(rates.samples for runs in measured.values() for rates in runs)
     if samples < 2:
         raise LeftOut("problems were answered once: pass@k needs --eval_samples of 2 and more")
-    ks = sorted({2**power for power in range(samples.bit_length())} | {samples})
+    ks = powers_of_two(samples)
     curves = [(one, "after", *style) for one, style in zip(shown, SERIES_STYLES * len(shown))]
     if measured[shown[0].label, "before"]:
         curves.insert(0, (shown[0], "before", GREY, ":"))
@@ -40,16 +43,46 @@ def draw_pass_at_k(series: Sequence[Series], title: str) -> Drawing:
             {"series": one.label, "when": when, "k": k, "pass_at_k": m, "low": lo, "high": hi, **counted}
             for k, m, lo, hi in zip(ks, mean.tolist(), low.tolist(), high.tolist())
         ]
-    axes.set(xlabel="k, answers per problem", ylabel="pass@k, share of problems solved", ylim=(0, 1.02))
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(ks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    _label_axes(axes, ks)
     legend_beside(figure, axes)
     seeds = max(len(measured[one.label, "after"]) for one in shown)
     over = "seeds and their problems" if seeds > 1 else "problems"
     n = f"n = {rows[-1]['problems']} held-out problems x {samples} answers" + (f", {seeds} seeds" if seeds > 1 else "")
     caption(figure, f"Unbiased pass@k; {n}. Bands: 95 % bootstrap intervals over {over}.")
+    return Drawing("pass-at-k", figure, rows)
+
+
+def draw_evaluations(evaluations: Mapping[str, Mapping[str, TaskSamples]], title: str) -> Drawing:
+    """Mean pass@k over the problems of every task, a panel each, and a curve for every evaluation that has it.
+
+    Args:
+        evaluations: label -> task -> its judged samples.
+    """
+    tasks = list(dict.fromkeys(task for found in evaluations.values() for task in found))
+    samples = max(found.samples for each in evaluations.values() for found in each.values())
+    if samples < 2:
+        raise LeftOut("problems were answered once: pass@k needs --samples of 2 and more")
+    figure, grid = panels(len(tasks), 3, title, height=3.3)
+    rows = []
+    for axes, task in zip(grid, tasks):
+        for (label, found), (colour, line) in zip(evaluations.items(), SERIES_STYLES * len(evaluations)):
+            if task not in found:
+                continue
+            ks = powers_of_two(found[task].samples)
+            mean, low, high = mean_intervals(found[task].pass_curves[:, np.array(ks) - 1])
+            axes.plot(ks, mean, line, color=colour, label=label, marker="o", markersize=4)
+            axes.fill_between(ks, low, high, color=colour, alpha=0.15, linewidth=0)
+            counted = {"problems": found[task].problems, "samples": found[task].samples}
+            rows += [
+                {"task": task, "evaluation": label, "k": k, "pass_at_k": m, "low": lo, "high": hi, **counted}
+                for k, m, lo, hi in zip(ks, mean.tolist(), low.tolist(), high.tolist())
+            ]
+        axes.set_title(f"{task} (n = {rows[-1]['problems']} problems)", fontsize="small", parse_math=False)
+        _label_axes(axes, powers_of_two(samples))
+    if len(evaluations) > 1:
+        legend_beside(figure, grid[0])
+    bands = "95 % intervals over problems, by bootstrap; exact where every problem counts 0 or 1"
+    caption(figure, f"Unbiased pass@k. Bands: {bands}.")
     return Drawing("pass-at-k", figure, rows)
 
 
@@ -65,6 +98,14 @@ def pass_band(runs: Sequence[PassRates], ks: Sequence[int]) -> tuple[np.ndarray,
     drawn = within[chosen, np.arange(DRAWS)].mean(0)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return np.mean([table.mean(0) for table in tables], axis=0), low, high
+
+
+def _label_axes(axes: Axes, ks: Sequence[int]) -> None:
+    axes.set(xlabel="k, answers per problem", ylabel="pass@k, share of problems solved", ylim=(0, 1.02))
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator(ks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def _rates(series: Series, when: str) -> list[PassRates]:

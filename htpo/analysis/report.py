@@ -1,26 +1,19 @@
 """`analyze`: everything that can be drawn and said of runs, a study, or texts, written to one folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 
-from htpo.analysis.bootstrap import Bootstrap
-from htpo.analysis.drawing import Drawing, LeftOut, save_figure
-from htpo.analysis.dynamics import draw_dynamics, draw_entropy_by_group, draw_one_group_alone
-from htpo.analysis.examples import choose_examples
+from htpo.analysis.drawing import Drawing, LeftOut
+from htpo.analysis.figures import Figures, TokenAnalysis, comparison_figures, evaluation_figures
 from htpo.analysis.findings import Findings, markdown
-from htpo.analysis.forking_entropy import draw_forking_entropies, forking_entropies
-from htpo.analysis.gradient_sources import draw_gradient_sources, gradient_sources, overall
-from htpo.analysis.logic_share import draw_logic_shares, logic_shares
-from htpo.analysis.logic_words import LogicWords, WordTable
-from htpo.analysis.pass_curves import draw_pass_at_k
+from htpo.analysis.logic_words import LogicWords
 from htpo.analysis.responses_page import responses_page
-from htpo.analysis.responses_picture import draw_responses
 from htpo.analysis.sources import Series, Source
 from htpo.analysis.tokens import TokenTable, read_runs
-from htpo.analysis.vocabulary import draw_word_clouds, token_vocabulary
 from htpo.errors import UserError
+from htpo.evaluate.directory import folder_name
 from htpo.runs import write_atomically, write_json, writing
 
 PICTURE_SUFFIXES = (".png", ".svg", ".csv")
@@ -71,7 +64,7 @@ def analyze_runs(source: Source, folder: Path, logic_words: LogicWords, min_coun
             several = task if len(source.tasks) > 1 else ""
             place = folder / several
             title = task or ", ".join(one.label for one in series)
-            _compare(report, place, several, series, source.reference, title)
+            _draw_all(report, place, comparison_figures(series, source.reference, title), several)
             for one in series:
                 own = place / one.label.replace("/", "-") if len(series) > 1 else place
                 label = " / ".join(filter(None, [several, one.label]))
@@ -94,16 +87,31 @@ def analyze_texts(table: TokenTable, title: str, folder: Path, logic_words: Logi
     return report
 
 
-def _compare(
-    report: Report, folder: Path, label: str, series: Sequence[Series], reference: str | None, title: str
-) -> None:
-    for name, draw in {
-        "training-dynamics": partial(draw_dynamics, series, f"{title}: training dynamics"),
-        "entropy-by-group": partial(draw_entropy_by_group, series, f"{title}: entropy by group"),
-        "one-group-alone": partial(draw_one_group_alone, series, reference, f"{title}: one group's objective alone"),
-        "pass-at-k": partial(draw_pass_at_k, series, f"{title}: held-out pass@k"),
-    }.items():
-        _write(report, folder, name, draw, label)
+def analyze_evaluations(
+    source: Source, scored: Mapping[str, TokenTable], folder: Path, logic_words: LogicWords, min_count: int, scorer: str
+) -> Report:
+    """Analyse evaluations: pass@k of all on one axis, and the tokens of samples that were scored.
+
+    Args:
+        scored: token tables by task; with several tasks each has a folder for its tokens.
+        scorer: what scored them, for titles.
+
+    Raises:
+        UserError: an evaluation is not finished, or the folder cannot be written.
+    """
+    report = Report(folder)
+    samples = {label: directory.samples() for label, directory in source.evaluations.items()}
+    title = ", ".join(samples)
+    with writing(folder):
+        _draw_all(report, folder, evaluation_figures(samples, title), "")
+        for task, table in scored.items():
+            place = folder / folder_name(task) if len(scored) > 1 else folder
+            _analyze_tokens(report, place, table, task, f"{title}, {task} {scorer}", logic_words, min_count)
+        if not scored:
+            why = "samples have no entropies: say which --model scores them"
+            report.left_out.append(LeftOutFigure("tokens", "", why))
+        _finish(report, title)
+    return report
 
 
 def _tokens_of(
@@ -120,64 +128,29 @@ def _tokens_of(
 def _analyze_tokens(
     report: Report, folder: Path, table: TokenTable, label: str, title: str, logic_words: LogicWords, min_count: int
 ) -> None:
-    bootstrap = Bootstrap(table.responses)
-    found: Findings = {
-        "responses": len(table.responses),
-        "tokens": len(table.tokens),
-        "intervals": bootstrap.described,
-        "groups": table.groups,
-    }
-    report.findings[label] = found
-
-    def clouds() -> Drawing:
-        vocabulary = token_vocabulary(table, min_count)
-        found["vocabulary"] = {end: getattr(vocabulary, end).to_dict("records") for end in ("highest", "lowest")}
-        return draw_word_clouds(vocabulary, f"{title}: tokens of highest and lowest mean entropy")
-
-    def logic() -> Drawing:
-        found["logic_words"] = logic_shares(table, WordTable(table, logic_words), bootstrap)
-        return draw_logic_shares(found["logic_words"], bootstrap, f"{title}: logic words by token entropy")
-
-    def forking() -> Drawing:
-        found["forking_entropy"] = forking_entropies(table, bootstrap)
-        return draw_forking_entropies(found["forking_entropy"], bootstrap, f"{title}: entropy of high-entropy tokens")
-
-    def sources() -> Drawing:
-        shares = gradient_sources(table)
-        found["gradient_sources"] = overall(shares)
-        return draw_gradient_sources(shares, table, f"{title}: where the gradient comes from")
-
-    def responses() -> Drawing:
-        examples = choose_examples(table)
-        heading = f"{title}: responses, token by token"
-        page = responses_page(examples, table.groups, table.grouped_in_training, heading)
-        folder.mkdir(parents=True, exist_ok=True)
+    tokens = TokenAnalysis(table, title, logic_words, min_count)
+    report.findings[label] = tokens.findings
+    _draw_all(report, folder, tokens.figures, label)
+    with suppress(LeftOut):  # for the reason that is given for the picture
+        page = responses_page(tokens.examples, table.groups, table.grouped_in_training, tokens.heading)
         write_atomically(folder / PAGE, page)
         report.written.append(folder / PAGE)
-        return draw_responses(examples, table.groups, heading)
 
-    for name, draw in {
-        "word-clouds": clouds,
-        "logic-words": logic,
-        "forking-entropy": forking,
-        "gradient-sources": sources,
-        "responses": responses,
-    }.items():
+
+def _draw_all(report: Report, folder: Path, figures: Figures, label: str) -> None:
+    for name, draw in figures.items():
         _write(report, folder, name, draw, label)
 
 
 def _write(report: Report, folder: Path, name: str, draw: Callable[[], Drawing], label: str) -> None:
-    path = folder / f"{name}.png"
     try:
         drawing = draw()
     except LeftOut as reason:
         report.left_out.append(LeftOutFigure(name, label, str(reason)))
         for suffix in PICTURE_SUFFIXES:
-            path.with_suffix(suffix).unlink(missing_ok=True)  # of an earlier analysis
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)  # of an earlier analysis
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    save_figure(drawing.figure, path, list(drawing.rows[0]), drawing.rows)
-    report.written.append(path)
+    report.written.append(drawing.save(folder))
 
 
 def _finish(report: Report, title: str) -> None:

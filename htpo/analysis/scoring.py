@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from htpo.errors import UserError
-from htpo.tasks.prompts import tokenize_prompts
+from htpo.tasks.prompts import Prompt, tokenize_prompts
 from htpo.terminal import progress_bar
 
 CHUNK = 512  # positions whose logits exist at once
@@ -38,7 +38,7 @@ def score_texts(rows: Sequence[dict[str, Any]], model: str, temperature: float) 
     scored: dict[str, list] = {name: [] for name in ("token_ids", "tokens", "log_prob", "entropy")}
     with progress_bar("scoring", len(rows), "response") as bar:
         for number, row in enumerate(rows, start=1):
-            (prompt,) = tokenize_prompts([row["prompt"]], tokenizer)
+            prompt = _prompt_ids(row["prompt"], tokenizer)
             response = tokenizer(text=row["response"], add_special_tokens=False)["input_ids"]
             if not prompt:
                 if tokenizer.bos_token_id is None:
@@ -84,6 +84,13 @@ def score_tokens(
         entropies.append(-(logits.exp() * logits).nansum(-1))
     nothing = torch.zeros(0)
     return (torch.cat(log_probs).cpu(), torch.cat(entropies).cpu()) if log_probs else (nothing, nothing)
+
+
+def _prompt_ids(prompt: Prompt, tokenizer: Any) -> list[int]:
+    """As in sampling, and a text that went through a chat template before does not get a second first token."""
+    if tokenizer.bos_token and isinstance(prompt, str) and prompt.startswith(tokenizer.bos_token):
+        return tokenizer(text=prompt, add_special_tokens=False)["input_ids"]
+    return tokenize_prompts([prompt], tokenizer)[0]
 
 
 def _as_text(messages: list[dict[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""What `htpo analyze` is given: run directories, a study, or a file of texts."""
+"""What `htpo analyze` is given: run directories, a study, evaluations, or a file of texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ import yaml
 
 from htpo.analysis.texts import SUFFIXES
 from htpo.errors import UserError
+from htpo.evaluate import EvaluationDirectory
 from htpo.runs import RunDirectory
 
 
@@ -27,28 +28,31 @@ class Series:
 
 @dataclass(frozen=True)
 class Source:
-    """Series by task ("" where there are no tasks), or a file of texts."""
+    """Series by task ("" where there are no tasks), or evaluations by label, or a file of texts."""
 
     path: Path
     tasks: dict[str, list[Series]] = field(default_factory=dict)
+    evaluations: dict[str, EvaluationDirectory] = field(default_factory=dict)
     texts: Path | None = None
     reference: str | None = None  # the method that a study compares the others with
 
 
 def find_source(paths: Sequence[Path]) -> Source:
-    """Tell runs, a study and a file of texts apart.
+    """Tell runs, a study, evaluations and a file of texts apart.
 
     Raises:
-        UserError: a path is none of them, or several are not all runs.
+        UserError: a path is none of them, or several are not all runs or all evaluations.
     """
     kinds = [_kind(path) for path in paths]
-    if len(paths) > 1 and set(kinds) != {"run"}:
-        odd = next(path for path, kind in zip(paths, kinds) if kind != "run")
-        raise UserError(f"{odd} is a {kinds[paths.index(odd)]}: several inputs must all be run directories")
+    if len(paths) > 1 and set(kinds) not in ({"run"}, {"evaluation"}):
+        listed = ", ".join(f"{path} ({kind})" for path, kind in zip(paths, kinds))
+        raise UserError(f"several inputs must all be runs, or all evaluations, and these are not: {listed}")
     if kinds[0] == "texts":
         return Source(paths[0], texts=paths[0])
     if kinds[0] == "study":
         return _study(paths[0])
+    if kinds[0] == "evaluation":
+        return Source(paths[0], evaluations={n: EvaluationDirectory(path) for n, path in zip(_labels(paths), paths)})
     runs = [RunDirectory(path) for path in paths]
     return Source(paths[0], {"": [Series(label, (run,)) for label, run in zip(_labels(paths), runs)]})
 
@@ -56,15 +60,19 @@ def find_source(paths: Sequence[Path]) -> Source:
 def _kind(path: Path) -> str:
     if path.is_file() and path.suffix in SUFFIXES:
         return "texts"
+    if (path / "tasks.json").is_file():
+        return "evaluation"
     if (path / "config.yaml").is_file():
         return "run"
     if (path / "study.yaml").is_file():
         return "study"
     if not path.exists():
-        raise UserError(f"{path} does not exist: give a run directory, a study directory, or a .jsonl or .parquet file")
+        raise UserError(
+            f"{path} does not exist: give the directory of a run, study or evaluation, or a .jsonl or .parquet file"
+        )
     raise UserError(
-        f"{path} is no run (no config.yaml), no study (no study.yaml) and no file of texts (.jsonl, .parquet): "
-        "give what `htpo train` or `htpo study` wrote, or texts"
+        f"{path} is no run (no config.yaml), no study (no study.yaml), no evaluation (no tasks.json) and no file of "
+        "texts (.jsonl, .parquet): give what `htpo train`, `htpo study` or `htpo eval` wrote, or texts"
     )
 
 

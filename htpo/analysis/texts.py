@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from htpo.errors import UserError
+from htpo.evaluate import EvaluationDirectory
 
 SUFFIXES = (".jsonl", ".parquet")
 TRUE, FALSE = (True, 1), (False, 0)
@@ -27,6 +28,29 @@ def read_texts(path: Path) -> list[dict[str, Any]]:
     rows = [_row(f"{path}, row {number}", row) for number, row in enumerate(_read(path), start=1)]
     if not rows:
         raise UserError(f"{path} holds no rows: give it lines with prompt and response")
+    _add_accuracies(rows)
+    return rows
+
+
+def read_samples(evaluation: EvaluationDirectory, task: str) -> list[dict[str, Any]]:
+    """The samples of an evaluation as such rows, but for empty responses, which have no tokens.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    config = evaluation.run.config
+    chat = config.get("backend") == "server" and config.get("chat") is not False
+    stored = [row for rows in evaluation.store(task).rows() for row in rows]
+    rows = [
+        {"prompt": json.loads(row["prompt"]) if chat else row["prompt"], "group_accuracy": None}
+        | {name: row[name] for name in ("response", "correct")}
+        for row in stored
+    ]
+    _add_accuracies(rows)
+    return [row for row in rows if row["response"]]
+
+
+def _add_accuracies(rows: list[dict[str, Any]]) -> None:
     by_prompt = defaultdict(list)
     for row in rows:
         by_prompt[json.dumps(row["prompt"])].append(row)
@@ -36,7 +60,6 @@ def read_texts(path: Path) -> list[dict[str, Any]]:
             accuracy = sum(verdicts) / len(verdicts)
             for row in same:
                 row["group_accuracy"] = accuracy if row["group_accuracy"] is None else row["group_accuracy"]
-    return rows
 
 
 def _read(path: Path) -> list[Any]:

@@ -31,27 +31,34 @@ def train(
     context: typer.Context,
     options: Annotated[bool, typer.Option("--options", help="List every option and exit.")] = False,
 ) -> None:
-    """Train a policy. Without arguments: HTPO on built-in puzzles, two minutes on a laptop.
+    """Train a policy; without arguments on built-in puzzles.
 
-    RECIPE is a YAML file of options or the name of a built-in one: quickstart (the default), own_data (the default with
-    a --dataset of your own), qwen3_8b_dapo_math, qwen3_lora_24gb. Flags override what it says:
+    Without arguments: HTPO on number paths, two minutes on a laptop.
+
+    RECIPE is a YAML file of options or the name of a built-in one: quickstart
+    (the default), own_data (the default with a --dataset of your own),
+    qwen3_8b_dapo_math, qwen3_lora_24gb. Flags override what it says:
     [bold]htpo train my.yaml --learning_rate 1e-6[/].
 
     [bold]What to train[/]
       --model_name_or_path  Hugging Face id or folder
-      --dataset             .jsonl, .json or .parquet file, Hugging Face id, a benchmark or puzzles by name
-                            ([bold]htpo data list[/]), reasoning_gym:NAME; several of them are mixed
-      --prompt_column, --answer_column, --verifier math | code | package.module:function
+      --dataset             .jsonl, .json or .parquet file, Hugging Face id,
+                            benchmark or puzzles by name ([bold]htpo data list[/]),
+                            reasoning_gym:NAME; several of them are mixed
+      --prompt_column, --answer_column
+      --verifier            math, code or package.module:function
 
     [bold]How[/]
-      --objective           htpo (default), dapo, grpo, dr_grpo, gspo, sapo, cispo, bapo, entropy_mask,
-                            clip_cov, kl_cov, ppo, reinforce
+      --objective           htpo (default), dapo, grpo, dr_grpo, gspo, sapo,
+                            cispo, bapo, entropy_mask, clip_cov, kl_cov, ppo,
+                            reinforce
       --variant release, --clip_high 0.3, ...   options of the objective
       --prompts_per_generation, --num_generations, --updates_per_generation
       --learning_rate, --max_steps, --max_completion_length
 
     [bold]Where[/]
-      --output_dir          run directory (default: runs/<recipe>-<time>)
+      --output_dir          run directory (default: runs/<recipe>-<time>); it
+                            ends up with report.html, to be opened
       --resume              go on from its last complete checkpoint
 
     Several processes: [bold]torchrun --standalone --nproc_per_node 2 -m htpo train[/]
@@ -71,10 +78,14 @@ def study(
     parallel: Annotated[int | None, typer.Option("--parallel", help="Runs at once; default: one per core.")] = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Redo tables and figures; train nothing.")] = False,
 ) -> None:
-    """Compare methods: train methods x tasks x seeds from one recipe, and report with intervals and paired tests.
+    """Compare methods over tasks and seeds, with paired tests.
 
-    FILE names `methods` and `tasks` (each `name: {option: value}`, the options of `htpo train`) and `seeds`, and may
-    name a `recipe`, `options` of all runs, the `reference` method and how many runs go in `parallel`.
+    Trains methods x tasks x seeds from one recipe and reports differences with
+    intervals and p-values, as tables, figures and a page.
+
+    FILE names `methods` and `tasks` (each `name: {option: value}`, the options of
+    `htpo train`) and `seeds`, and may name a `recipe`, `options` of all runs, the
+    `reference` method and how many runs go in `parallel`.
     """
     from htpo.cli.study import run_study
 
@@ -83,7 +94,7 @@ def study(
 
 @app.command()
 def analyze(
-    inputs: Annotated[list[Path], typer.Argument(metavar="RUN_OR_SAMPLES ...")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="RUN_OR_SAMPLES")],
     model: Annotated[str | None, typer.Option("--model", help="Scores texts: Hugging Face id or folder.")] = None,
     temperature: Annotated[float, typer.Option("--temperature", help="Of the distribution --model scores with.")] = 1.0,
     logic_words: Annotated[
@@ -95,21 +106,26 @@ def analyze(
         Path | None, typer.Option("--output_dir", help="Default: RUN/analysis, or FILE-analysis beside the file.")
     ] = None,
 ) -> None:
-    """Show what tokens do: figures, token tables and the method's findings as numbers with intervals.
+    """Show what tokens do, and the method's findings as numbers.
 
-    [bold]htpo analyze RUN[/]                    a run of `htpo train`, from the rollouts it kept
-    [bold]htpo analyze RUN RUN --output_dir D[/] several runs on one axis
-    [bold]htpo analyze STUDY[/]                  a study, seeds together; one group alone from its `only: GROUP`
-    [bold]htpo analyze texts.jsonl --model M[/]  any texts (.jsonl, .parquet with prompt, response, and perhaps correct
-                                       and group_accuracy), scored by any model
+    [bold]htpo analyze RUN[/]            a run of `htpo train`, from its kept rollouts
+    [bold]htpo analyze RUN RUN ...[/]    several runs on one axis
+    [bold]htpo analyze STUDY[/]          a study, seeds together; one group alone from
+                               its methods with `only: GROUP`
+    [bold]htpo analyze EVAL ...[/]       evaluations: pass@k of all on one axis
+    [bold]htpo analyze EVAL --model M[/] the tokens of its samples, too, scored by M
+    [bold]htpo analyze my.jsonl --model M[/]
+                               any texts (.jsonl, .parquet: prompt, response,
+                               and perhaps correct and group_accuracy)
 
     [bold]What comes out[/]
-      training dynamics, entropy by group, pass@k against k, where the gradient comes from
-      words with highest and lowest entropy, logic words by entropy, entropy of wrong and correct responses
-      responses.html: every token with its entropy, group and weight
-      findings.md and findings.json
+      training dynamics, entropy by group, pass@k against k, where the gradient
+      comes from; words of highest and lowest entropy, logic words by entropy,
+      entropy of wrong and correct responses; responses.html: every token with
+      its entropy, group and weight; findings.md and findings.json
 
-    Every figure is written as .png and .svg, with its data as .csv; what cannot be computed is left out with a reason.
+    Every figure is written as .png and .svg, with its data as .csv; what cannot
+    be computed is left out with a reason.
     """
     from htpo.cli.analyze import run_analysis
 
@@ -126,29 +142,33 @@ def evaluate(
     context: typer.Context,
     options: Annotated[bool, typer.Option("--options", help="List every option and exit.")] = False,
 ) -> None:
-    """Measure a model: many samples of every problem, judged, as avg@n, pass@k and maj@k with intervals.
+    """Measure a model by avg@n, pass@k and maj@k with intervals.
 
     [bold]htpo eval MODEL --tasks aime24,aime25,amc23 --samples 32[/]
 
     MODEL is a Hugging Face id, a folder, or a name on a server.
 
     [bold]What[/]
-      --tasks               what [bold]htpo train --dataset[/] takes: benchmarks by name, aime24=my_copy.jsonl, puzzles,
-                            mine.jsonl with --verifier; all problems are asked (or the first --problems N)
+      --tasks        what [bold]htpo train --dataset[/] takes: benchmarks by name,
+                     aime24=my_copy.jsonl, puzzles, mine.jsonl with --verifier;
+                     all problems are asked (or the first --problems N)
       --samples 32 --temperature 1.0 --top_p 0.7 --max_tokens 20480 --seed 0
 
     [bold]By what[/]
-      (default)             transformers, here; --batch_size, --dtype
-      --backend vllm        where it is installed
+      (default)      transformers, here; --batch_size, --dtype
+      --backend vllm where it is installed
       --base_url http://localhost:8000/v1
-                            any server with OpenAI's interface: vLLM, SGLang, llama.cpp, Ollama; --concurrency,
-                            --chat false for base models, --api_key_env NAME
+                     any server with OpenAI's interface: vLLM, SGLang,
+                     llama.cpp, Ollama; --concurrency, --api_key_env NAME,
+                     --chat false for base models
 
     [bold]Of what is stored[/]
-      --rescore DIR         judge its samples with another --verifier, --answer_format, ...; generates nothing
-      --compare A B         paired differences B - A with p-values
+      --rescore DIR  judge its samples with another --verifier,
+                     --answer_format, ...; generates nothing
+      --compare A B  paired differences B - A with p-values
 
-    Every sample is stored with its verdict, as Parquet, in --output_dir (default: runs/eval-MODEL-TIME).
+    Every sample is stored with its verdict, as Parquet, in --output_dir (default:
+    runs/eval-MODEL-TIME).
     """
     from htpo.cli.evaluate import evaluate_from_arguments, list_options
 
@@ -160,22 +180,25 @@ def evaluate(
 
 @app.command()
 def report(
-    inputs: Annotated[list[Path], typer.Argument(metavar="RUN ...")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="RUN")],
     output: Annotated[
         Path | None, typer.Option("--output", help="The page's file. Default: report.html in the run or study.")
     ] = None,
 ) -> None:
-    """Make one page of a run, of several runs or of a study, to be opened in any browser.
+    """Make one HTML page of a run, of several runs, or of a study.
 
-    [bold]htpo report RUN[/]                       a run of `htpo train`, which ends by writing it
-    [bold]htpo report RUN RUN --output page.html[/]  several runs side by side, with paired differences
-    [bold]htpo report STUDY[/]                     a study of `htpo study`, which ends by writing it
+    [bold]htpo report RUN[/]        a run of `htpo train`, which ends by writing it
+    [bold]htpo report RUN RUN --output page.html[/]
+                          several runs side by side, with paired differences
+    [bold]htpo report STUDY[/]      a study of `htpo study`, which ends by writing it
 
     [bold]What is on it[/]
-      results with intervals, warnings that a colleague would raise, what was run in plain words, the objective in
-      force, figures to enlarge, rollouts token by token with filters, settings and versions
+      results with intervals, warnings that a colleague would raise, what was
+      run in plain words, the objective in force, figures to enlarge, rollouts
+      token by token with filters, settings and versions
 
-    The page is a single file, needs no network, and shows what the model wrote as text only.
+    The page is a single file, needs no network, and shows what the model wrote as
+    text only.
     """
     from htpo.cli.report import run_report
 
@@ -185,7 +208,7 @@ def report(
 data = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Look at data before training on it: what the model will see, how answers are judged, what is wrong.",
+    help="Look at data before training on it.",
 )
 app.add_typer(data, name="data")
 FREE = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -201,12 +224,16 @@ def list_data() -> None:
 
 @data.command(context_settings=FREE, options_metavar="SOURCE [--option value ...]")
 def show(context: typer.Context) -> None:
-    """Print rows as the model and the verifier see them, and how a right and a wrong answer are judged.
+    """Print rows as the model and the verifier see them.
+
+    Also how a right and a wrong answer are judged.
 
     SOURCE is what `htpo train --dataset` takes; all its data options work here.
 
-    [bold]--rows[/] 2 --model_name_or_path MODEL (prompts through its chat template)
-    [bold]--verifier[/] math | code | package.module:function, [bold]--prompt_column[/], [bold]--answer_column[/], ...
+      --rows 2
+      --model_name_or_path MODEL   prompts through its chat template
+      --verifier                   math, code or package.module:function
+      --prompt_column, --answer_column, ...
 
     [bold]htpo data show aime24=aime2024.jsonl[/]      a benchmark from a local file
     [bold]htpo data show reasoning_gym:countdown[/]
@@ -218,7 +245,9 @@ def show(context: typer.Context) -> None:
 
 @data.command(context_settings=FREE, options_metavar="SOURCE ... [--against BENCHMARK ...] [--option value ...]")
 def check(context: typer.Context) -> None:
-    """Print the rows that cannot be used and prompts that repeat or are in benchmarks, too (exit code 1: any).
+    """Find rows that cannot be used, repeat, or are in a benchmark.
+
+    The exit code is 1 where there are any.
 
     [bold]htpo data check mine.jsonl --verifier math --against aime24 math500[/]
     """

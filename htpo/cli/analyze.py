@@ -1,16 +1,17 @@
-"""`htpo analyze`: from runs, a study or texts to figures and findings."""
+"""`htpo analyze`: from runs, a study, evaluations or texts to figures and findings."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from htpo.analysis.findings import plain_words
 from htpo.analysis.logic_words import read_logic_words
-from htpo.analysis.report import Report, analyze_runs, analyze_texts
+from htpo.analysis.report import Report, analyze_evaluations, analyze_runs, analyze_texts
 from htpo.analysis.sources import Source, find_source
-from htpo.analysis.texts import read_texts
-from htpo.analysis.tokens import build
+from htpo.analysis.texts import read_samples, read_texts
+from htpo.analysis.tokens import TokenTable, build
 from htpo.errors import UserError
 
 
@@ -36,27 +37,47 @@ def run_analysis(
     folder = output_dir or _default_folder(source, len(inputs))
     if folder.exists() and not folder.is_dir():
         raise UserError(f"output_dir {folder} is a file: choose another --output_dir")
-    if source.texts is None:
+    if source.texts is not None:
+        if model is None:
+            raise UserError(f"{source.texts} holds texts: say which --model scores them (Hugging Face id or folder)")
+        table = _scored(read_texts(source.texts), model, temperature)
+        title = f"{source.texts.name} {_under(model, temperature)}"
+        report = analyze_texts(table, title, folder, words, min_count)
+    elif source.evaluations:
+        scored = {} if model is None else _scored_samples(source, model, temperature)
+        scorer = "" if model is None else _under(model, temperature)
+        report = analyze_evaluations(source, scored, folder, words, min_count, scorer)
+    else:
         if model is not None:
             raise UserError("--model scores texts: leave it out for runs, whose rollouts hold their own scores")
         report = analyze_runs(source, folder, words, min_count)
-    else:
-        if model is None:
-            raise UserError(f"{source.texts} holds texts: say which --model scores them (Hugging Face id or folder)")
-        rows = read_texts(source.texts)
-        from htpo.analysis.scoring import score_texts
-
-        table = build(score_texts(rows, model, temperature), labels={})
-        title = f"{source.texts.name} under {Path(model).name} at temperature {temperature:g}"
-        report = analyze_texts(table, title, folder, words, min_count)
     _print(report)
+
+
+def _under(model: str, temperature: float) -> str:
+    return f"under {Path(model).name} at temperature {temperature:g}"
+
+
+def _scored(rows: list[dict[str, Any]], model: str, temperature: float) -> TokenTable:
+    from htpo.analysis.scoring import score_texts
+
+    return build(score_texts(rows, model, temperature), labels={})
+
+
+def _scored_samples(source: Source, model: str, temperature: float) -> dict[str, TokenTable]:
+    if len(source.evaluations) > 1:
+        raise UserError("--model scores the samples of one evaluation: leave it out, or give one")
+    (evaluation,) = source.evaluations.values()
+    evaluation.samples()  # raises unless it is finished
+    rows = {task: read_samples(evaluation, task) for task in evaluation.tasks}
+    return {task: _scored(each, model, temperature) for task, each in rows.items() if each}
 
 
 def _default_folder(source: Source, inputs: int) -> Path:
     if source.texts is not None:
         return source.texts.parent / f"{source.texts.stem}-analysis"
     if inputs > 1:
-        raise UserError("several runs are analysed together: say where to with --output_dir")
+        raise UserError("several inputs are analysed together: say where to with --output_dir")
     return source.path / "analysis"
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from htpo.analysis.figures import evaluation_figures
 from htpo.cli.options import parse, read_flags, refuse
 from htpo.cli.train import QUIET
 from htpo.errors import UserError
@@ -304,7 +305,13 @@ def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, A
     narrow = [[cell.rstrip(")").replace(" (", "\n").replace(" - ", "-") for cell in row[:5]] for row in rows]
     shares = [[cell.partition(" (")[0] for cell in row[5:]] for row in rows]
     _print_table(console, header, [[*rates, *rest] for rates, rest in zip(narrow, shares)])
-    for name in ("results.md", "results.json", "samples"):
+    names = ["results.md", "results.json", "samples"]
+    if directory.run.config["samples"] > 1:
+        figures = evaluation_figures({directory.path.name: directory.samples()}, directory.run.config["model"])
+        for draw in figures.values():
+            picture = draw().save(directory.path / "figures")
+            names.append(str(picture.relative_to(directory.path)))
+    for name in names:
         console.print(f"{name}: {escape(str(directory.path / name))}", soft_wrap=True, highlight=False)
 
 

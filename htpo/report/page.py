@@ -25,8 +25,9 @@ def write_report(source: Source, path: Path) -> Path:
     Raises:
         UserError: the source holds no runs or its files cannot be read, or the page cannot be written.
     """
-    if source.texts is not None:
-        raise UserError(f"{source.texts} holds texts: a report is made of runs; `htpo analyze` takes texts")
+    if source.texts or source.evaluations:
+        kind = "a file of texts" if source.texts else "an evaluation"
+        raise UserError(f"{source.path} is {kind}: a report is made of runs, `htpo analyze` takes this")
     content = of_runs(source.tasks[""]) if "" in source.tasks else of_study(source, study_results(source.path))
     page = render(content)
     with writing(path):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from htpo.analysis.scoring import score_texts, score_tokens
@@ -44,6 +45,17 @@ def test_chat_messages_go_through_the_template(model):
     (row,) = score_texts([chat], model, 1.0).to_pylist()
     assert row["log_prob"] == pytest.approx(expected.tolist(), abs=1e-5)
     assert row["prompt"] == "user: What is the sum?"
+
+
+def test_a_prompt_that_holds_its_first_token_gets_no_second(tmp_path):
+    folder = save_word_model(tmp_path / "words")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.bos_token = "<eos>"
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<eos> $A", special_tokens=[("<eos>", 0)])
+    tokenizer.save_pretrained(folder)
+    assert AutoTokenizer.from_pretrained(folder)(text=ROW["prompt"])["input_ids"][0] == 0
+    bare, held = score_texts([ROW, ROW | {"prompt": "<eos>" + ROW["prompt"]}], folder, 1.0).to_pylist()
+    assert held["log_prob"] == bare["log_prob"]
 
 
 @pytest.mark.parametrize(

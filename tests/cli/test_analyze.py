@@ -71,7 +71,10 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path, row, message):
         (["nowhere"], "nowhere does not exist"),
         (["."], ". is no run (no config.yaml), no study (no study.yaml)"),
         (["texts.jsonl"], "say which --model scores them"),
-        (["texts.jsonl", "run"], "several inputs must all be run directories"),
+        (
+            ["texts.jsonl", "run"],
+            "several inputs must all be runs, or all evaluations, and these are not: texts.jsonl (texts), run (run)",
+        ),
         (["run", "run2"], "say where to with --output_dir"),
         (["run", "run", "--output_dir", "out"], "a run is given twice"),
         (["run", "--model", "m"], "--model scores texts"),

@@ -32,7 +32,8 @@ def test_a_run_is_begun_with_its_options_and_gone_on_with_by_its_directory(tmp_p
     directory, run = StudyDirectory(tmp_path), Run("t", "htpo 1", 3)
     path = tmp_path / "runs" / "t" / "htpo 1" / "seed-3"
     train = [sys.executable, "-m", "htpo", "train"]
-    begun = [*train, "own_data", "--max_steps=4", "--variant=release", "--seed=3", f"--output_dir={path}"]
+    options = ["--report=false", "--max_steps=4", "--variant=release", "--seed=3", f"--output_dir={path}"]
+    begun = [*train, "own_data", *options]
     assert train_command(study, run, directory) == begun
     directory.run(run).create({"seed": 3})
     assert train_command(study, run, directory) == [*train, "--resume", f"--output_dir={path}"]
