@@ -58,7 +58,7 @@ def panels(count: int, columns: int, title: str, height: float = 3.3, **shared: 
     columns = min(count, columns)
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(max(6.5, 4.0 * columns), height * rows + 0.9), layout="constrained")
-    figure.suptitle(title, fontsize="medium", parse_math=False)
+    figure.suptitle(title, fontsize="medium", x=0.01, ha="left", parse_math=False)
     grid = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
     for spare in grid[count:]:
         spare.remove()

@@ -66,7 +66,7 @@ def draw_word_clouds(vocabulary: Vocabulary, title: str) -> Drawing:
     """Word clouds of both ends: size by rank, colour by mean entropy."""
     ends = {"highest": vocabulary.highest, "lowest": vocabulary.lowest}
     figure, grid = panels(2, 2, title, height=3.4)
-    figure.set_size_inches(13, 5.2)
+    figure.set_size_inches(13, 5.5)
     rows = []
     for axes, (end, tokens) in zip(grid, ends.items(), strict=True):
         scale = Normalize(tokens["mean_entropy"].min(), max(tokens["mean_entropy"].max(), 1e-9))

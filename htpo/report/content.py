@@ -73,6 +73,7 @@ class Content:
     concerns: list[tuple[Concern, list[tuple[str, str]]]]  # with the runs it was found in, and their numbers
     passed: list[str]  # checks that found nothing in any run
     plan: Table | None
+    examples: Table | None
     objectives: list[Objective]
     parts: list[Part]
     findings: list[str]
@@ -111,6 +112,7 @@ def of_runs(series: Sequence[Series]) -> Content:
         cards=_cards(runs[0]) if len(runs) == 1 else [],
         **_concerns(runs),
         plan=_plan(runs),
+        examples=tables.example_table(runs[0]),
         objectives=_objectives(runs),
         parts=[part],
         findings=plain_words(findings) if findings else [],
@@ -151,6 +153,7 @@ def of_study(source: Source, results: dict[str, Any]) -> Content:
         cards=[],
         **_concerns(runs),
         plan=None,
+        examples=tables.example_table(runs[0]),
         objectives=_objectives(runs),
         parts=parts,
         findings=[],

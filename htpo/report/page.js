@@ -100,10 +100,6 @@ const choices = (select, values, all) => {
   for (const value of values) select.add(new Option(value, value));
   select.options[0].textContent = all;
 };
-choices(filters.run, data.runs, "all runs");
-filters.run.closest("label").hidden = data.runs.length < 2;
-choices(filters.update, [...new Set(data.rollouts.map((one) => one.update))].filter((step) => step !== null).sort((a, b) => a - b), "all updates");
-choices(filters.group, [...new Set(data.runs.flatMap((run) => Object.values(data.groups[run])))], "all groups");
 
 const plainText = (one) => one.text.join("").replaceAll("␣", " ").replaceAll("↵", "\n").toLowerCase();
 const fits = (one) => {
@@ -197,7 +193,11 @@ const showRollouts = () => {
   byId("least").textContent = name === "entropy" ? "sure, 0" : `pushed down, ${(-highest).toFixed(2)}`;
   byId("most").textContent = name === "entropy" ? `${highest.toFixed(2)} nats, unsure` : `${highest.toFixed(2)}, pushed up`;
 };
-if (data.rollouts.length) {
+if (data.rollouts.length) { // else there are no filters
+  choices(filters.run, data.runs, "all runs");
+  filters.run.closest("label").hidden = data.runs.length < 2;
+  choices(filters.update, [...new Set(data.rollouts.map((one) => one.update))].filter((step) => step !== null).sort((a, b) => a - b), "all updates");
+  choices(filters.group, [...new Set(data.runs.flatMap((run) => Object.values(data.groups[run])))], "all groups");
   for (const filter of Object.values(filters)) {
     filter.addEventListener(filter === filters.text ? "input" : "change", () => { page = 0; showRollouts(); });
   }

@@ -15,6 +15,7 @@ PROBLEMS = (
     *("train_prompts", "held_out_prompts", "eval_temperature", "eval_top_p", "max_completion_length", "seed"),
 )
 """Options that decide which held-out problems are measured, and how."""
+LONGEST_EXAMPLE = 600  # characters of a prompt or answer
 IN_TRAINING: dict[str, tuple[str, Callable[[float], str]]] = {
     "accuracy": ("accuracy of answers", "{:.3f}".format),
     "reward": ("reward, shaping included", "{:.3f}".format),
@@ -54,6 +55,27 @@ def held_out_table(run: RunRecord) -> Table | None:
         rows,
         "95 % intervals over problems; change and p-value (sign-flip test) are paired problem by problem.",
     )
+
+
+def example_table(run: RunRecord) -> Table | None:
+    """A right and a wrong answer to a held-out problem; None when nothing was measured."""
+    rates = run.after or run.before
+    if rates is None or not rates.examples:
+        return None
+    rows = [
+        ["right" if one["correct"] else "wrong", shortened(one["prompt"]), shortened(one["response"])]
+        for one in rates.examples
+    ]
+    when = "after" if run.after else "before"
+    return Table(f"Answers {when} training, for example", ["", "problem", "answer"], rows)
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and end with what is left out between them."""
+    if len(text) <= LONGEST_EXAMPLE:
+        return text
+    kept = LONGEST_EXAMPLE // 2
+    return f"{text[:kept]}\n[... {len(text) - 2 * kept:,} characters ...]\n{text[-kept:]}"
 
 
 def training_table(run: RunRecord) -> Table:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from safetensors.torch import load_file
 
+from htpo.cli.train import _report
 from htpo.objectives import OBJECTIVES
 from htpo.runs import RunDirectory
 from tests.cli.command import OWN_DATA, SMALL, command, htpo, one_thread, sums, write_problems
@@ -64,6 +66,19 @@ def test_the_run_directory_is_complete(quickstart):
     assert run.latest_complete_checkpoint().name == "checkpoint-4"
     assert run.read_json("summary.json")["updates"] == 4
     assert set(run.read_json("evaluation_after.json")) >= {"samples", "correct", "examples"}
+
+
+def test_it_ends_by_writing_a_report(quickstart):
+    run, printed = quickstart
+    assert f"report: {run.path / 'report.html'}" in printed
+    page = (run.path / "report.html").read_text()
+    assert "Objective in force: htpo" in page
+    assert "Answers after training, for example" in page
+
+
+def test_a_report_that_cannot_be_written_fails_no_run(tmp_path, capsys):
+    _report(tmp_path / "gone", Console(width=500))
+    assert f"htpo report {tmp_path / 'gone'}" in capsys.readouterr().out
 
 
 def test_every_update_logs_the_metrics_the_field_asks_for(quickstart):

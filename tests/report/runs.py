@@ -1,7 +1,10 @@
 """Finished runs for reports, with real words as tokens and, where asked for, hostile text."""
 
+import json
+
 import pyarrow.parquet as pq
 
+from htpo.study.tables import MEASURES
 from tests.analysis.finished_run import write_run
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
@@ -32,3 +35,36 @@ def make_hostile(run):
         run.write_rollouts(step, rows)
     run.write_json("plan.json", {**PLAN, "policy": HOSTILE})
     return run
+
+
+def write_study_results(path):
+    """What `htpo study` would have written."""
+    rate = {"mean": 0.5, "low": 0.4, "high": 0.6, "seeds": 2}
+    measures = dict.fromkeys(MEASURES)
+    difference = {
+        "mean": 0.1,
+        "low": -0.01,
+        "high": 0.21,
+        "seeds": 2,
+        "p_value": 0.06,
+        "holm": 0.06,
+        "effect_size": None,
+    }
+    method = {"seeds": [0, 1], "pass_at_k": {"1": rate}, "measures": measures}
+    results = {
+        "methods": {"dapo": {"sums": {}}, "G2 alone": {"sums": {"only": "hard correct high"}}},
+        "seeds": [0, 1],
+        "recipe": "quickstart",
+        "tasks": {
+            "sums": {
+                "samples": 8,
+                "problems": 24,
+                "k": [1],
+                "before": {"1": rate},
+                "methods": {"dapo": method, "G2 alone": method},
+                "comparisons": [{"method": "G2 alone", "against": "dapo", "k": 1, **difference}],
+            }
+        },
+    }
+    (path / "results.json").write_text(json.dumps(results))
+    return results

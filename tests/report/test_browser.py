@@ -10,7 +10,8 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from htpo.analysis.sources import find_source
 from htpo.report import write_report
-from tests.report.runs import HOSTILE, make_hostile, write_finished
+from tests.analysis.finished_run import write_study
+from tests.report.runs import HOSTILE, make_hostile, write_finished, write_study_results
 
 QUIET = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -44,6 +45,24 @@ def page(browser, report):
     browser.get(report.as_uri())
     yield browser
     assert [entry["message"] for entry in browser.get_log("browser")] == []
+
+
+@pytest.mark.parametrize("kind", ["a run without rollouts", "several runs", "a study"])
+def test_every_kind_of_page_opens_without_a_word_on_the_console(browser, tmp_path, kind):
+    runs = [write_finished(tmp_path / name, objective=name, updates=6) for name in ("htpo", "dapo")]
+    paths = {"a run without rollouts": [runs[0].path], "several runs": [run.path for run in runs]}
+    if kind == "a run without rollouts":
+        shutil.rmtree(runs[0].path / "rollouts")
+    if kind == "a study":
+        paths[kind] = [write_study(tmp_path / "study", {"dapo": None}, seeds=2)]
+        write_study_results(paths[kind][0])
+    browser.get(write_report(find_source(paths[kind]), tmp_path / "out.html").as_uri())
+    assert browser.get_log("browser") == []
+    theme = browser.find_element(By.ID, "theme")
+    theme.click()  # the script has run to its end
+    assert theme.text == "Theme: light"
+    browser.execute_script("localStorage.clear()")
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".rollout")) == (0 if "without" in kind else 10)
 
 
 def choose(page, name, text):

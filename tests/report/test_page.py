@@ -16,9 +16,8 @@ from htpo.evaluate import PassRates
 from htpo.report import default_path, write_report
 from htpo.report.content import of_runs, of_study
 from htpo.report.rollouts import TOKENS_SHOWN, rollouts_for_browser
-from htpo.study.tables import MEASURES
 from tests.analysis.finished_run import write_study
-from tests.report.runs import HOSTILE, PLAN, make_hostile, write_finished
+from tests.report.runs import HOSTILE, PLAN, make_hostile, write_finished, write_study_results
 
 
 class Parsed(HTMLParser):
@@ -171,7 +170,7 @@ def test_options_that_differ_between_runs_come_first(tmp_path):
 
 def test_a_study_shows_its_own_statistics_and_every_task(tmp_path):
     study = write_study(tmp_path / "study", {"dapo": None, "G2 alone": "hard correct high"})
-    results = study_results(study)
+    results = write_study_results(study)
     content = of_study(find_source([study]), results)
     tables = {table.title: table for table in content.parts[0].tables}
     assert tables["Differences between methods"].rows[0][:4] == ["G2 alone - dapo", "2", "1", "+0.100 [-0.010, +0.210]"]
@@ -182,39 +181,6 @@ def test_a_study_shows_its_own_statistics_and_every_task(tmp_path):
         ["G2 alone / seed-0", "G2 alone / seed-1"],
     ]
     assert set(content.rollouts["runs"]) == {run for objective in content.objectives for run in objective.runs}
-
-
-def study_results(path):
-    """What `htpo study` would have written."""
-    rate = {"mean": 0.5, "low": 0.4, "high": 0.6, "seeds": 2}
-    measures = dict.fromkeys(MEASURES)
-    difference = {
-        "mean": 0.1,
-        "low": -0.01,
-        "high": 0.21,
-        "seeds": 2,
-        "p_value": 0.06,
-        "holm": 0.06,
-        "effect_size": None,
-    }
-    method = {"seeds": [0, 1], "pass_at_k": {"1": rate}, "measures": measures}
-    results = {
-        "methods": {"dapo": {"sums": {}}, "G2 alone": {"sums": {"only": "hard correct high"}}},
-        "seeds": [0, 1],
-        "recipe": "quickstart",
-        "tasks": {
-            "sums": {
-                "samples": 8,
-                "problems": 24,
-                "k": [1],
-                "before": {"1": rate},
-                "methods": {"dapo": method, "G2 alone": method},
-                "comparisons": [{"method": "G2 alone", "against": "dapo", "k": 1, **difference}],
-            }
-        },
-    }
-    (path / "results.json").write_text(json.dumps(results))
-    return results
 
 
 def test_a_run_without_rollouts_or_measurement_has_a_page_that_says_so(tmp_path):
