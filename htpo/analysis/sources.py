@@ -52,9 +52,11 @@ def find_source(paths: Sequence[Path]) -> Source:
     if kinds[0] == "study":
         return _study(paths[0])
     if kinds[0] == "evaluation":
-        return Source(paths[0], evaluations={n: EvaluationDirectory(path) for n, path in zip(_labels(paths), paths)})
+        return Source(
+            paths[0], evaluations={n: EvaluationDirectory(path) for n, path in zip(short_labels(paths), paths)}
+        )
     runs = [RunDirectory(path) for path in paths]
-    return Source(paths[0], {"": [Series(label, (run,)) for label, run in zip(_labels(paths), runs)]})
+    return Source(paths[0], {"": [Series(label, (run,)) for label, run in zip(short_labels(paths), runs)]})
 
 
 def _kind(path: Path) -> str:
@@ -108,11 +110,15 @@ def _series(name: str, runs: list[RunDirectory]) -> Series:
     return Series(name, tuple(runs), only)
 
 
-def _labels(paths: Sequence[Path]) -> list[str]:
-    """Folder names, with as many parents as it takes to tell them apart."""
+def short_labels(paths: Sequence[Path]) -> list[str]:
+    """Folder names, with as many parents as it takes to tell them apart.
+
+    Raises:
+        UserError: a folder is given twice.
+    """
     parts = [path.absolute().parts for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         labels = ["/".join(part[-depth:]) for part in parts]
         if len(set(labels)) == len(labels):
             return labels
-    raise UserError(f"a run is given twice: {', '.join(map(str, paths))}")
+    raise UserError(f"one is given twice: {', '.join(map(str, paths))}")

@@ -6,13 +6,17 @@ import math
 import os
 import time
 from dataclasses import asdict, dataclass, field, fields, make_dataclass
+from pathlib import Path
 from typing import Any, get_type_hints
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from transformers.utils.logging import disable_progress_bar
 
 from htpo.analysis.figures import evaluation_figures
+from htpo.analysis.sources import short_labels
 from htpo.cli.options import parse, read_flags, refuse
 from htpo.cli.train import QUIET
 from htpo.errors import UserError
@@ -37,6 +41,11 @@ OF_BACKEND = {
     "vllm": LOCAL,
     "server": {"base_url", "concurrency", "retries", "request_timeout", "api_key_env", "extra_body"},
 }
+WORTH_A_WORD = (
+    ("truncated", 0.1, "were cut off and count as wrong: raise --max_tokens"),
+    ("unparsable", 0.2, "hold no answer that could be read: see what the prompt asks for with htpo data show"),
+)
+"""Measures, what is much of them, and what is said then."""
 WHERE_AND_HOW_FAST = {"batch_size", "base_url", "concurrency", "retries", "request_timeout", "api_key_env"}
 """May change when an evaluation goes on; everything else decides what is measured."""
 
@@ -128,6 +137,7 @@ def evaluate_from_arguments(arguments: list[str]) -> int:
     if arguments and not arguments[0].startswith("--"):
         flags["model"], *arguments = arguments
     flags |= read_flags(arguments)
+    disable_progress_bar()  # transformers' own, one for every file
     for library in QUIET:
         logging.getLogger(library).setLevel(logging.ERROR)
     output_dir, compared, rescored = (flags.pop(name, None) for name in ("output_dir", "compare", "rescore"))
@@ -178,6 +188,8 @@ def _evaluate(console: Console, output_dir: str | None, flags: dict[str, Any]) -
         directory.run.check_free(config)
     tokenizer = None
     if options.backend != "server":
+        if (Path(options.model) / "config.yaml").is_file():
+            raise UserError(f"{options.model} is a run: its model is {Path(options.model) / 'model'}")
         tokenizer = load_tokenizer(options.model, options.model_revision, options.trust_remote_code)
     tasks = _load(options, data, _conversational(options, tokenizer))
     if resume:
@@ -284,7 +296,7 @@ def _print_plan(
     problems = sum(len(task.rows) for task in tasks)
     done = f", {directory.stored()} of them stored before" if resume else ""
     lines = [
-        f"{problems} problems x {options.samples} samples = {problems * options.samples} responses{done}, at "
+        f"{problems} problems x {options.samples} samples = {problems * options.samples:,} responses{done}, at "
         f"temperature {options.temperature:g}, top-p {options.top_p:g}, at most {options.max_tokens} tokens each",
         f"{options.model} by {options.backend}, into {directory.path}",
     ]
@@ -300,11 +312,19 @@ def _how_to_go_on(directory: EvaluationDirectory) -> str:
 
 
 def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, Any]) -> None:
-    header, rows = table_of(directory.write_results(notes))
+    results = directory.write_results(notes)
+    header, rows = table_of(results)
     # To fit a terminal, intervals stand below their means, and those of shares and lengths in results.md alone.
-    narrow = [[cell.rstrip(")").replace(" (", "\n").replace(" - ", "-") for cell in row[:5]] for row in rows]
+    narrow = [[cell.rstrip(")").replace(" (", "\n").replace(" - ", "-") for cell in row[2:5]] for row in rows]
     shares = [[cell.partition(" (")[0] for cell in row[5:]] for row in rows]
-    _print_table(console, header, [[*rates, *rest] for rates, rest in zip(narrow, shares)])
+    tasks = [f"{row[0]}\nn = {row[1]}" for row in rows]
+    header = [name.replace(" ", "\n") for name in (header[0], *header[2:])]
+    _print_table(console, header, [[task, *rates, *rest] for task, rates, rest in zip(tasks, narrow, shares)])
+    for name, found in results.items():
+        for share, most, what in WORTH_A_WORD:
+            if found[share]["mean"] > most:
+                said = f"{found[share]['mean']:.0%} of the responses to {name} {what}"
+                console.print(f"[yellow]Note:[/] {escape(said)}", highlight=False, soft_wrap=True)
     names = ["results.md", "results.json", "samples"]
     if directory.run.config["samples"] > 1:
         figures = evaluation_figures({directory.path.name: directory.samples()}, directory.run.config["model"])
@@ -316,7 +336,9 @@ def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, A
 
 
 def _print_table(console: Console, header: list[str], rows: list[list[str]]) -> None:
-    table = Table(*header)
+    table = Table(*header, box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)
@@ -356,20 +378,20 @@ def _compare(console: Console, compared: Any, output_dir: str | None, flags: dic
     for name in {row["task"]: None for row in rows}:
         if first.tasks[name]["digest"] != second.tasks[name]["digest"]:
             console.print(f"[yellow]Note:[/] prompts or gold answers of {escape(name)} differ between the two")
-    header = ["task", "measure", str(first.path), str(second.path), "difference", "p", "p (Holm)"]
+    header = ["task", "measure", *short_labels([first.path, second.path]), "difference", "p", "p (Holm)"]
     cells = [
         [
             row["task"],
             row["measure"],
             f"{row['first']:.3f}",
             f"{row['second']:.3f}",
-            f"{row['mean']:+.3f}" + ("" if row["low"] is None else f" ({row['low']:+.3f} - {row['high']:+.3f})"),
+            f"{row['mean']:+.3f}" + ("" if row["low"] is None else f" ({row['low']:+.3f} to {row['high']:+.3f})"),
             f"{row['p_value']:.4f}",
             f"{row['holm']:.4f}",
         ]
         for row in rows
     ]
-    _print_table(console, header, cells)
+    _print_table(console, header, [[cell.replace(" (", "\n(") for cell in row] for row in cells])
     if output_dir is not None:
         directory = EvaluationDirectory(str(output_dir)).path
         with writing(directory):

@@ -76,7 +76,7 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path, row, message):
             "several inputs must all be runs, or all evaluations, and these are not: texts.jsonl (texts), run (run)",
         ),
         (["run", "run2"], "say where to with --output_dir"),
-        (["run", "run", "--output_dir", "out"], "a run is given twice"),
+        (["run", "run", "--output_dir", "out"], "one is given twice"),
         (["run", "--model", "m"], "--model scores texts"),
         (["run", "--output_dir", "texts.jsonl"], "output_dir texts.jsonl is a file"),
         (["texts.jsonl", "--model", "m", "--temperature", "0"], "--temperature is 0.0"),

@@ -9,6 +9,8 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
+from htpo.cli.evaluate import evaluate_from_arguments
+from htpo.errors import UserError
 from tests.cli.command import command, htpo, one_thread, sums, write_problems
 from tests.evaluate.servers import Misbehaviour, Server, chat_answer, running
 
@@ -51,13 +53,17 @@ def test_a_local_model_is_measured_on_the_real_benchmarks(tmp_path, tiny_model, 
     found = results(run)["tasks"]
     assert list(found) == list(FILES)
     for name, task in found.items():
-        assert f"│ {name}" in done.stdout
+        assert re.search(rf"^ {name} +0\.000 ", done.stdout, re.MULTILINE)
         assert (task["problems"], task["samples"]) == (6, 2)
         rows = rows_of(run, name)
         assert len(rows) == 12
         assert all("put your final answer within \\boxed{}" in row["prompt"] for row in rows)
         assert task["truncated"]["mean"] == pytest.approx(sum(not row["finished"] for row in rows) / 12)
         assert task["mean_length"]["mean"] == pytest.approx(sum(row["tokens"] for row in rows) / 12)
+        cut = f"{task['truncated']['mean']:.0%} of the responses to {name} were cut off"
+        assert (cut in done.stdout) == (task["truncated"]["mean"] > 0.1)
+    assert any(task["truncated"]["mean"] > 0.1 for task in found.values())
+    assert (run / "figures" / "pass-at-k.svg").is_file()
     assert (run / "results.md").read_text().startswith("# ")
     assert (run / "config.yaml").is_file()
     assert (run / "versions.json").is_file()
@@ -169,6 +175,12 @@ def test_the_api_key_is_sent_but_never_stored_or_shown(tmp_path, monkeypatch):
     assert {headers["Authorization"] for headers in server.headers} == {"Bearer sk-very-secret"}
     assert "sk-very-secret" not in done.stdout + done.stderr
     assert not [file for file in run.rglob("*") if file.is_file() and b"sk-very-secret" in file.read_bytes()]
+
+
+def test_a_run_in_place_of_a_model_is_told_where_its_model_is(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 0")
+    with pytest.raises(UserError, match=f"{tmp_path} is a run: its model is {tmp_path}/model"):
+        evaluate_from_arguments([str(tmp_path), "--tasks", "number_path"])
 
 
 @pytest.mark.parametrize(
