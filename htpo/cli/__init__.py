@@ -170,11 +170,13 @@ def evaluate(
     Every sample is stored with its verdict, as Parquet, in --output_dir (default:
     runs/eval-MODEL-TIME).
     """
-    from htpo.cli.evaluate import evaluate_from_arguments, list_options
-
     if options:
+        from htpo.cli.evaluate_options import list_options
+
         list_options()
     else:
+        from htpo.cli.evaluate import evaluate_from_arguments
+
         raise typer.Exit(evaluate_from_arguments(context.args))
 
 

@@ -2,12 +2,10 @@
 
 import json
 import logging
-import math
 import os
 import time
-from dataclasses import asdict, dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,10 +15,11 @@ from transformers.utils.logging import disable_progress_bar
 
 from htpo.analysis.figures import evaluation_figures
 from htpo.analysis.sources import short_labels
-from htpo.cli.options import parse, read_flags, refuse
+from htpo.cli.evaluate_options import JUDGING, WHERE_AND_HOW_FAST, EvalOptions, all_options, parse_evaluation
+from htpo.cli.options import read_flags
 from htpo.cli.train import QUIET
 from htpo.errors import UserError
-from htpo.evaluate import EvaluationDirectory, SamplingOptions, collect, compare, judge_again
+from htpo.evaluate import EvaluationDirectory, collect, compare, judge_again
 from htpo.evaluate.directory import check_names
 from htpo.evaluate.local_models import TransformersGenerator, VLLMGenerator, load_tokenizer
 from htpo.evaluate.results import as_markdown, table_of
@@ -33,102 +32,11 @@ from htpo.tasks.task import Problems
 
 INTERRUPTED = 130  # exit code, as shells have it after Ctrl-C
 RESCORED_FROM = "rescored_from"
-PUZZLES = 128  # made of a family without --problems
-OF_TRAINING = {"dataset", "dataset_weights", "dataset_split", "eval_dataset", "train_prompts", "held_out_prompts"}
-LOCAL = {"batch_size", "model_revision", "dtype", "trust_remote_code"}
-OF_BACKEND = {
-    "transformers": LOCAL,
-    "vllm": LOCAL,
-    "server": {"base_url", "concurrency", "retries", "request_timeout", "api_key_env", "extra_body"},
-}
 WORTH_A_WORD = (
     ("truncated", 0.1, "were cut off and count as wrong: raise --max_tokens"),
     ("unparsable", 0.2, "hold no answer that could be read: see what the prompt asks for with htpo data show"),
 )
 """Measures, what is much of them, and what is said then."""
-WHERE_AND_HOW_FAST = {"batch_size", "base_url", "concurrency", "retries", "request_timeout", "api_key_env"}
-"""May change when an evaluation goes on; everything else decides what is measured."""
-
-
-@dataclass
-class EvalOptions:
-    """What is measured, and by what."""
-
-    model: str = field(metadata={"help": "Hugging Face id or folder; with --base_url the model's name on the server."})
-    tasks: list[str] = field(
-        metadata={"help": "Sources as `htpo train --dataset` takes them, by commas or spaces; all problems are asked."}
-    )
-    samples: int = field(default=32, metadata={"help": "Responses to every problem: n of avg@n, pass@n and maj@n."})
-    temperature: float = field(default=1.0, metadata={"help": "Sampling temperature; 0 is greedy."})
-    top_p: float = field(default=0.7, metadata={"help": "Nucleus; 1 cuts nothing off."})
-    max_tokens: int = field(default=20480, metadata={"help": "Longest response; what is cut there counts as wrong."})
-    seed: int = field(default=0, metadata={"help": "Of the sampling, and of generated puzzles."})
-    problems: int | None = field(
-        default=None, metadata={"help": "At most so many problems of each task, the first ones. Puzzles: 128."}
-    )
-    chat: bool | None = field(
-        default=None,
-        metadata={"help": "Put problems as chat messages. Default: yes on a server, else if there is a template."},
-    )
-    backend: str | None = field(
-        default=None, metadata={"help": "transformers (default), vllm, or server (default with --base_url)."}
-    )
-    batch_size: int | None = field(
-        default=None, metadata={"help": "Responses generated at once. Default: 64; vllm: 1024, then they are stored."}
-    )
-    model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of a Hugging Face id."})
-    dtype: str = field(default="auto", metadata={"help": "Of the weights: auto (as stored), bfloat16, float32, ..."})
-    trust_remote_code: bool = field(default=False, metadata={"help": "Run code from the model's repository."})
-    base_url: str | None = field(
-        default=None, metadata={"help": "Server with OpenAI's interface, as in http://localhost:8000/v1."}
-    )
-    concurrency: int = field(default=16, metadata={"help": "Requests to the server at a time."})
-    retries: int = field(default=8, metadata={"help": "Further tries of a request, after growing waits."})
-    request_timeout: float = field(default=3600.0, metadata={"help": "Seconds for one try."})
-    api_key_env: str | None = field(
-        default=None, metadata={"help": "Environment variable with the server's API key, which is never stored."}
-    )
-    extra_body: str | None = field(
-        default=None, metadata={"help": "JSON object with further fields of every request, as in '{\"top_k\": -1}'."}
-    )
-
-    def __post_init__(self) -> None:
-        self.tasks = [name for each in self.tasks for name in each.split(",") if name]
-        self.backend = self.backend or ("server" if self.base_url else "transformers")
-        if self.backend not in OF_BACKEND:
-            raise UserError(f"backend {self.backend!r} is unknown: choose one of {', '.join(OF_BACKEND)}")
-        if self.backend == "server" and not self.base_url:
-            raise UserError("--backend server needs its address: --base_url http://localhost:8000/v1")
-        for name, least in {"samples": 1, "problems": 1, "batch_size": 1, "concurrency": 1, "retries": 0}.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UserError(f"{name}={value} must be at least {least}")
-        if not 0 < self.request_timeout < math.inf:
-            raise UserError(f"request_timeout={self.request_timeout} must be a number of seconds above 0")
-        _ = self.sampling  # checks its own values
-        default = {each.name: each.default for each in fields(self)}
-        for name in set().union(*OF_BACKEND.values()) - OF_BACKEND[self.backend]:
-            if getattr(self, name) != default[name]:
-                owners = ", ".join(backend for backend, names in OF_BACKEND.items() if name in names)
-                raise UserError(f"--{name} has no effect on backend {self.backend}: it belongs to {owners}")
-
-    @property
-    def sampling(self) -> SamplingOptions:
-        """How responses are drawn."""
-        return SamplingOptions(self.temperature, self.top_p, self.max_tokens, self.seed)
-
-
-JudgingOptions = make_dataclass(
-    "JudgingOptions",
-    [
-        (each.name, get_type_hints(DataOptions)[each.name], field(default=each.default, metadata=each.metadata))
-        for each in fields(DataOptions)
-        if each.name not in OF_TRAINING
-    ],
-)
-"""The options of the data that do not speak of training."""
-JUDGING = {each.name for each in fields(JudgingOptions)} - {"prompt_template"}
-"""What may change when stored responses are judged again."""
 
 
 def evaluate_from_arguments(arguments: list[str]) -> int:
@@ -149,29 +57,6 @@ def evaluate_from_arguments(arguments: list[str]) -> int:
     return _evaluate(console, output_dir, flags)
 
 
-def list_options() -> None:
-    """Print every option with its default."""
-    print(_parser().format_help())
-
-
-def _parser() -> Any:
-    from transformers import HfArgumentParser
-
-    parser = HfArgumentParser((EvalOptions, JudgingOptions), prog="htpo eval", allow_abbrev=False)
-    parser.error = refuse
-    return parser
-
-
-def _parsed(values: dict[str, Any]) -> tuple[EvalOptions, DataOptions]:
-    if "model" not in values:
-        raise UserError("no model: htpo eval MODEL --tasks ..., a Hugging Face id, a folder, or a name on a server")
-    if "tasks" not in values:
-        raise UserError("no tasks: give --tasks, as in --tasks aime24,aime25 (`htpo data list` shows all names)")
-    options, judging = parse(_parser(), values, "htpo eval --options")
-    problems = options.problems or PUZZLES
-    return options, DataOptions(dataset=options.tasks, held_out_prompts=problems, **asdict(judging))
-
-
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
@@ -180,10 +65,10 @@ def _evaluate(console: Console, output_dir: str | None, flags: dict[str, Any]) -
     if resume and output_dir is None:
         raise UserError("--resume needs --output_dir: the evaluation to go on with")
     stored = EvaluationDirectory(str(output_dir)).run.config if resume else {}
-    options, data = _parsed(stored | flags)
+    options, data = parse_evaluation(stored | flags)
     name = options.model.rstrip("/").rsplit("/", 1)[-1]
     directory = EvaluationDirectory(str(output_dir or f"runs/eval-{name}-{time.strftime('%Y%m%d-%H%M%S')}"))
-    config = _config(options, data)
+    config = all_options(options, data)
     if not resume:
         directory.run.check_free(config)
     tokenizer = None
@@ -283,11 +168,6 @@ def _json_object(text: str | None) -> dict[str, Any]:
     return content
 
 
-def _config(options: EvalOptions, data: DataOptions) -> dict[str, Any]:
-    """All options, defaults included."""
-    return asdict(options) | {each.name: getattr(data, each.name) for each in fields(JudgingOptions)}
-
-
 def _print_plan(
     console: Console, options: EvalOptions, tasks: list[Problems], directory: EvaluationDirectory, resume: bool
 ) -> None:
@@ -352,13 +232,13 @@ def _judge_again(console: Console, old: EvaluationDirectory, output_dir: str | N
     for name in flags:
         if name not in JUDGING | {"tasks"}:
             raise UserError(f"--{name} has no effect on --rescore, which generates nothing: leave it out")
-    options, data = _parsed({n: v for n, v in old.run.config.items() if n != RESCORED_FROM} | flags)
+    options, data = parse_evaluation({n: v for n, v in old.run.config.items() if n != RESCORED_FROM} | flags)
     tasks = _load(options, data, conversational=False, bare=True)
     if [task.name for task in tasks] != list(old.tasks):
         raise UserError(f"the tasks must be those of {old.path}: {', '.join(old.tasks)}")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     new = EvaluationDirectory(str(output_dir or f"{str(old.path).rstrip('/')}-rescored-{stamp}"))
-    new.begin(_config(options, data) | {RESCORED_FROM: str(old.path)}, tasks)
+    new.begin(all_options(options, data) | {RESCORED_FROM: str(old.path)}, tasks)
     with writing(new.path):
         for task in tasks:
             judge_again(task, old.store(task.name), new.store(task.name), progress=task.name)

@@ -20,10 +20,15 @@ def save_tiny_model(path, chat_template: str | None = None) -> str:
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
     )
     fast.chat_template = chat_template
+    return save_tiny_qwen(path, fast)
+
+
+def save_tiny_qwen(path, tokenizer: PreTrainedTokenizerFast, **config) -> str:
+    """Write a random Qwen3 for a tokenizer, and that, to a folder; the same weights every time."""
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(
         Qwen3Config(
-            vocab_size=len(vocabulary),
+            vocab_size=len(tokenizer),
             hidden_size=32,
             num_hidden_layers=2,
             num_attention_heads=2,
@@ -31,14 +36,15 @@ def save_tiny_model(path, chat_template: str | None = None) -> str:
             head_dim=16,
             intermediate_size=64,
             tie_word_embeddings=True,
-            pad_token_id=0,
-            eos_token_id=1,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
             bos_token_id=None,
             initializer_range=0.3,
+            **config,
         )
     )
     model.save_pretrained(path)
-    fast.save_pretrained(path)
+    tokenizer.save_pretrained(path)
     return str(path)
 
 
