@@ -87,7 +87,7 @@ const SHADES = {
 const groupOf = (rollout, i) => data.groups[rollout.run][`G${rollout.group[i]}`] ?? "";
 const told = (rollout, i) => [
   `token ${i + 1}: ${rollout.text[i]}`,
-  `entropy ${rollout.entropy[i].toFixed(3)} nats`,
+  rollout.entropy[i] === null ? "entropy is not a number" : `entropy ${rollout.entropy[i].toFixed(3)} nats`,
   rollout.logProb[i] === null ? "" : `probability ${Math.exp(rollout.logProb[i]).toPrecision(3)}`,
   groupOf(rollout, i) + (groupOf(rollout, i) && !data.groupedInTraining[rollout.run] ? " (HTPO's groups, not used here)" : ""),
   rollout.weight[i] === null ? "" : `weight ${rollout.weight[i]}${rollout.weight[i] === 0 ? " (not learnt from)" : ""}`,

@@ -49,7 +49,7 @@ def rollouts_for_browser(tables: dict[str, TokenTable]) -> dict[str, Any]:
             for name, colour in colours.items()
         },
         "highest": {
-            "entropy": max((max(one["entropy"], default=0.0) for one in shown), default=0.0),
+            "entropy": max((value for one in shown for value in one["entropy"] if value is not None), default=0.0),
             "pull": _typical_largest([abs(w * one["advantage"]) for one in shown if one["advantage"] is not None
                                       for w in one["weight"] if w is not None]),
         },
@@ -104,4 +104,4 @@ def _numbers(values: pd.Series, digits: int) -> list[float | None]:
 
 
 def _number(value: float, digits: int) -> float | None:
-    return None if math.isnan(value) else round(float(value), digits)
+    return round(float(value), digits) if math.isfinite(value) else None  # JSON has no others

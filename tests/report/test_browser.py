@@ -1,7 +1,9 @@
 """The page in a real browser: headless Chromium. Skipped without it (Debian: chromium, chromium-driver)."""
 
+import math
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 from selenium import webdriver
 from selenium.webdriver import ActionChains, Keys
@@ -213,6 +215,20 @@ def test_hostile_text_shows_as_text_and_runs_nothing(browser, tmp_path):
     token = browser.find_element(By.CSS_SELECTOR, ".token b")
     assert "<img src=x onerror='window.hacked = 2'>" in token.get_property("textContent")
     assert "{{ 7 * 7 }}" in browser.find_element(By.ID, "run").text
+    assert browser.get_log("browser") == []
+
+
+def test_numbers_that_are_none_break_nothing(browser, tmp_path):
+    run = write_finished(tmp_path / "broken", updates=1)
+    (file,) = (run.path / "rollouts").glob("*.parquet")
+    rows = pq.read_table(file).to_pydict()
+    rows.pop("step")
+    for name, value in (("entropy", math.nan), ("log_prob", -math.inf), ("weight", math.inf)):
+        rows[name] = [[value, *values[1:]] for values in rows[name]]
+    run.write_rollouts(1, rows)
+    browser.get(write_report(find_source([run.path]), tmp_path / "out.html").as_uri())
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".rollout")) == 10
+    assert "entropy is not a number" in browser.find_element(By.CSS_SELECTOR, ".token").get_attribute("aria-label")
     assert browser.get_log("browser") == []
 
 
