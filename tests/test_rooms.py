@@ -16,7 +16,7 @@ BELOW = {
     "analysis": {"runs", "evaluate", "tasks"},
     "engines": {"objectives", "evaluate", "analysis", "tasks", "runs"},
     "study": {"runs", "evaluate", "analysis"},
-    "report": {"study", "analysis", "evaluate", "runs"},
+    "report": {"study", "analysis", "evaluate", "tasks", "runs"},
     "cli": {"report", "study", "analysis", "engines", "evaluate", "objectives", "tasks", "runs"},
 }
 FOREIGN = {

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from htpo.errors import UserError
-from htpo.tasks.prompts import Prompt, tokenize_prompts
+from htpo.tasks.prompts import Prompt, readable, tokenize_prompts
 from htpo.terminal import progress_bar
 
 CHUNK = 512  # positions whose logits exist at once
@@ -54,7 +54,7 @@ def score_texts(rows: Sequence[dict[str, Any]], model: str, temperature: float) 
             scored["entropy"].append(entropy.tolist())
             bar.update(1)
     known = {
-        "prompt": [row["prompt"] if isinstance(row["prompt"], str) else _as_text(row["prompt"]) for row in rows],
+        "prompt": [readable(row["prompt"]) for row in rows],
         "response": [row["response"] for row in rows],
         "correct": pa.array([row["correct"] for row in rows], pa.bool_()),
         "group_accuracy": pa.array([row["group_accuracy"] for row in rows], pa.float64()),
@@ -91,7 +91,3 @@ def _prompt_ids(prompt: Prompt, tokenizer: Any) -> list[int]:
     if tokenizer.bos_token and isinstance(prompt, str) and prompt.startswith(tokenizer.bos_token):
         return tokenizer(text=prompt, add_special_tokens=False)["input_ids"]
     return tokenize_prompts([prompt], tokenizer)[0]
-
-
-def _as_text(messages: list[dict[str, str]]) -> str:
-    return "\n".join(f"{message['role']}: {message['content']}" for message in messages)

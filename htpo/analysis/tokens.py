@@ -1,6 +1,5 @@
 """`TokenTable`: one row per token of many responses, what every token analysis starts from."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +111,7 @@ def _responses(rollouts: pa.Table, lengths: np.ndarray) -> pd.DataFrame:
 
     responses = pd.DataFrame(
         {
-            "prompt": [_prompt_text(prompt) for prompt in rollouts["prompt"].to_pylist()],
+            "prompt": rollouts["prompt"].to_pylist(),
             "response": rollouts["response"].to_pylist(),
             **{name: column(name) for name in ("step", "run", "correct", "group_accuracy", "advantage")},
             "tokens": lengths,
@@ -160,11 +159,3 @@ def _partition(responses: pd.DataFrame, ids: np.ndarray, high: np.ndarray) -> np
 
 def _flat(column: pa.ChunkedArray) -> np.ndarray:
     return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(float)
-
-
-def _prompt_text(prompt: Any) -> str:
-    if isinstance(prompt, str):
-        return prompt
-    if isinstance(prompt, list) and all(isinstance(message, dict) for message in prompt):
-        return "\n".join(f"{message.get('role')}: {message.get('content')}" for message in prompt)
-    return json.dumps(prompt)

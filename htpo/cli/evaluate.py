@@ -142,7 +142,7 @@ def _generator(options: EvalOptions, tokenizer: Any) -> Any:
             retries=options.retries,
             request_timeout=options.request_timeout,
             api_key=key,
-            extra_body=_json_object(options.extra_body),
+            extra_body=_json_object("extra_body", options.extra_body),
         )
         generator.check()
         return generator
@@ -155,16 +155,17 @@ def _generator(options: EvalOptions, tokenizer: Any) -> Any:
         revision=options.model_revision,
         dtype=options.dtype,
         trust_remote_code=options.trust_remote_code,
+        template_options=_json_object("chat_template_kwargs", options.chat_template_kwargs),
     )
 
 
-def _json_object(text: str | None) -> dict[str, Any]:
+def _json_object(name: str, text: str | None) -> dict[str, Any]:
     try:
         content = json.loads(text) if text else {}
     except ValueError as error:
-        raise UserError(f"extra_body {text!r} is not JSON: {error}") from None
+        raise UserError(f"{name} {text!r} is not JSON: {error}") from None
     if not isinstance(content, dict):
-        raise UserError(f"extra_body {text!r} must be a JSON object")
+        raise UserError(f"{name} {text!r} must be a JSON object")
     return content
 
 

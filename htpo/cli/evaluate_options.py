@@ -11,7 +11,7 @@ from htpo.tasks.data_options import DataOptions
 
 PUZZLES = 128  # made of a family without --problems
 OF_TRAINING = {"dataset", "dataset_weights", "dataset_split", "eval_dataset", "train_prompts", "held_out_prompts"}
-LOCAL = {"batch_size", "model_revision", "dtype", "trust_remote_code"}
+LOCAL = {"batch_size", "model_revision", "dtype", "trust_remote_code", "chat_template_kwargs"}
 OF_BACKEND = {
     "transformers": LOCAL,
     "vllm": LOCAL,
@@ -50,6 +50,10 @@ class EvalOptions:
     model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of a Hugging Face id."})
     dtype: str = field(default="auto", metadata={"help": "Of the weights: auto (as stored), bfloat16, float32, ..."})
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code from the model's repository."})
+    chat_template_kwargs: str | None = field(
+        default=None,
+        metadata={"help": "JSON object with options of the chat template, as in '{\"enable_thinking\": false}'."},
+    )
     base_url: str | None = field(
         default=None, metadata={"help": "Server with OpenAI's interface, as in http://localhost:8000/v1."}
     )

@@ -1,6 +1,6 @@
 """Generation in this process: with transformers, or with vLLM where it is installed."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import torch
@@ -30,11 +30,11 @@ def load_tokenizer(model: str, revision: str | None = None, trust_remote_code: b
     return tokenizer
 
 
-def as_sent(prompt: Prompt, tokenizer: Any) -> str:
+def as_sent(prompt: Prompt, tokenizer: Any, template_options: Mapping[str, Any] | None) -> str:
     """A prompt as the model sees it: chat messages through the tokenizer's template."""
     if isinstance(prompt, str):
         return prompt
-    return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+    return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False, **(template_options or {}))
 
 
 class TransformersGenerator:
@@ -57,8 +57,10 @@ class TransformersGenerator:
         revision: str | None = None,
         dtype: str = "auto",
         trust_remote_code: bool = False,
+        template_options: Mapping[str, Any] | None = None,
     ):
         self.tokenizer, self.sampling, self.batch_size = tokenizer, sampling, batch_size
+        self.template_options = template_options
         try:
             loaded = AutoModelForCausalLM.from_pretrained(
                 model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code
@@ -76,7 +78,7 @@ class TransformersGenerator:
 
     def generate(self, task: str, requests: Sequence[Request], done: Set[tuple[int, int]]) -> Iterator[list[Response]]:
         """A list per batch; a batch of which nothing is wanted any more is not generated."""
-        prompts = tokenize_prompts([request.prompt for request in requests], self.tokenizer)
+        prompts = tokenize_prompts([request.prompt for request in requests], self.tokenizer, self.template_options)
         for batch in batches_by_length([len(ids) for ids in prompts], self.batch_size):
             asked = [requests[position] for position in batch]
             if all((request.problem, request.sample) in done for request in asked):
@@ -94,7 +96,7 @@ class TransformersGenerator:
             yield [
                 Response(
                     request,
-                    as_sent(request.prompt, self.tokenizer),
+                    as_sent(request.prompt, self.tokenizer, self.template_options),
                     text,
                     len(ids),
                     bool(ids) and ids[-1] in self.settings.eos_token_id,
@@ -121,12 +123,14 @@ class VLLMGenerator:
         revision: str | None = None,
         dtype: str = "auto",
         trust_remote_code: bool = False,
+        template_options: Mapping[str, Any] | None = None,
     ):
         try:
             import vllm
         except ImportError as error:
             raise UserError('--backend vllm needs vLLM: pip install "htpo[vllm]", or leave the option out') from error
         self.tokenizer, self.sampling, self.batch_size = tokenizer, sampling, batch_size
+        self.template_options = template_options
         self._vllm = vllm
         self._engine = vllm.LLM(model=model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
 
@@ -135,7 +139,7 @@ class VLLMGenerator:
         wanted = [request for request in requests if (request.problem, request.sample) not in done]
         for start in range(0, len(wanted), self.batch_size):
             asked = wanted[start : start + self.batch_size]
-            prompts = tokenize_prompts([request.prompt for request in asked], self.tokenizer)
+            prompts = tokenize_prompts([request.prompt for request in asked], self.tokenizer, self.template_options)
             outputs = self._engine.generate(
                 [{"prompt_token_ids": list(ids)} for ids in prompts],
                 [self._parameters(task, request) for request in asked],
@@ -144,7 +148,7 @@ class VLLMGenerator:
             yield [
                 Response(
                     request,
-                    as_sent(request.prompt, self.tokenizer),
+                    as_sent(request.prompt, self.tokenizer, self.template_options),
                     output.outputs[0].text,
                     len(output.outputs[0].token_ids),
                     output.outputs[0].finish_reason == "stop",

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -80,11 +81,12 @@ def evaluate_task(
     temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
+    template_options: Mapping[str, Any] | None = None,
     progress: str | None = None,
 ) -> PassRates:
     """Sample `samples` answers to each problem (column `prompt`, and what the verifier reads) and judge them.
 
-    The caller's random state is left as it was. `progress` is the title of a progress bar; None shows none.
+    The caller's random state is left as it was. See `sample_responses` for the arguments.
     """
     responses = sample_responses(
         model,
@@ -95,6 +97,7 @@ def evaluate_task(
         temperature=temperature,
         top_p=top_p,
         seed=seed,
+        template_options=template_options,
         progress=progress,
     )
     flat = [ids for group in responses for ids in group]

@@ -1,6 +1,6 @@
 """Sampling responses with transformers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,6 +78,7 @@ def sample_responses(
     top_p: float = 1.0,
     seed: int = 0,
     batch_size: int = 256,
+    template_options: Mapping[str, Any] | None = None,
     progress: str | None = None,
 ) -> list[list[list[int]]]:
     """Token ids of `samples` responses to each prompt, up to and including the end-of-sequence token.
@@ -87,10 +88,12 @@ def sample_responses(
     Args:
         prompts: text or chat messages.
         batch_size: responses generated at once, at most; those to prompts of about the same length go together.
+        template_options: of the tokenizer's chat template.
         progress: title of a progress bar; None shows none.
     """
     settings = sampling_settings(model, tokenizer, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p)
-    jobs = [(index, ids) for index, ids in enumerate(tokenize_prompts(prompts, tokenizer)) for _ in range(samples)]
+    tokenized = tokenize_prompts(prompts, tokenizer, template_options)
+    jobs = [(index, ids) for index, ids in enumerate(tokenized) for _ in range(samples)]
     responses: list[list[list[int]]] = [[] for _ in prompts]
     with (
         seeded(model, seed),

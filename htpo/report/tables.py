@@ -9,6 +9,7 @@ from htpo.evaluate.intervals import Difference, Interval, mean_interval, paired_
 from htpo.evaluate.results import powers_of_two
 from htpo.report.record import RunRecord
 from htpo.report.words import table_rows
+from htpo.tasks.prompts import readable
 
 PROBLEMS = (
     *("dataset", "dataset_config", "dataset_split", "dataset_weights", "eval_dataset", "eval_split"),
@@ -63,7 +64,7 @@ def example_table(run: RunRecord) -> Table | None:
     if rates is None or not rates.examples:
         return None
     rows = [
-        ["right" if one["correct"] else "wrong", shortened(one["prompt"]), shortened(one["response"])]
+        ["right" if one["correct"] else "wrong", shortened(readable(one["prompt"])), shortened(one["response"])]
         for one in rates.examples
     ]
     when = "after" if run.after else "before"
@@ -148,7 +149,7 @@ def objective_table(run: RunRecord) -> Table:
 def config_table(runs: Sequence[RunRecord]) -> Table:
     """Options of every run; those that differ come first and are marked."""
     names = sorted({name for run in runs for name in run.config} | {"seed"})
-    values = {name: [_as_text(run.config.get(name, "default")) for run in runs] for name in names}
+    values = {name: [_readable(run.config.get(name, "default")) for run in runs] for name in names}
     different = [name for name in names if len(set(values[name])) > 1]
     order = different + [name for name in names if name not in different]
     columns = ["option", *(run.label for run in runs)] if len(runs) > 1 else ["option", "value"]
@@ -205,5 +206,5 @@ def _same_problems(first: RunRecord, other: RunRecord) -> bool:
     return all(first.config.get(name) == other.config.get(name) for name in PROBLEMS)
 
 
-def _as_text(value: Any) -> str:
+def _readable(value: Any) -> str:
     return "none" if value is None else str(value)

@@ -1,6 +1,6 @@
 """Prompts as the model sees them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from htpo.errors import UserError
@@ -13,8 +13,20 @@ def as_chat(text: str) -> Prompt:
     return [{"role": "user", "content": text}]
 
 
-def tokenize_prompts(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
+def readable(prompt: Prompt) -> str:
+    """A prompt to be read by people: chat messages one after another, each after its role."""
+    if isinstance(prompt, str):
+        return prompt
+    return "\n".join(f"{message.get('role')}: {message.get('content')}" for message in prompt)
+
+
+def tokenize_prompts(
+    prompts: Sequence[Prompt], tokenizer: Any, template_options: Mapping[str, Any] | None = None
+) -> list[list[int]]:
     """Token ids of every prompt, as the trainer makes them: chat messages through the tokenizer's template.
+
+    Args:
+        template_options: of that template, as in {"enable_thinking": False}.
 
     Raises:
         UserError: chat messages meet a tokenizer without template.
@@ -23,7 +35,5 @@ def tokenize_prompts(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int
         return tokenizer(text=list(prompts))["input_ids"] if prompts else []
     if not getattr(tokenizer, "chat_template", None):
         raise UserError("the prompts are chat messages, but the tokenizer has no chat template: use text prompts")
-    messages = list(prompts)
-    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)[
-        "input_ids"
-    ]
+    as_ids = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
+    return tokenizer.apply_chat_template(list(prompts), **as_ids, **(template_options or {}))["input_ids"]

@@ -1,7 +1,7 @@
 """From options to a task: sources are found, read, checked, divided and mixed."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -231,8 +231,13 @@ def _as_dataset(rows: Sequence[Example], template: str, conversational: bool) ->
     return Dataset.from_list([{"prompt": prompt_of(example), **example.fields, "row": example.row} for example in rows])
 
 
-def check_prompt_lengths(task: Task, tokenizer: Any, max_prompt_length: int) -> None:
+def check_prompt_lengths(
+    task: Task, tokenizer: Any, max_prompt_length: int, template_options: Mapping[str, Any] | None = None
+) -> None:
     """Refuse prompts of more than `max_prompt_length` tokens, counted as the model will see them.
+
+    Args:
+        template_options: of the tokenizer's chat template.
 
     Raises:
         UserError: with their number, the longest and its row; or when chat prompts meet a tokenizer without template.
@@ -242,7 +247,7 @@ def check_prompt_lengths(task: Task, tokenizer: Any, max_prompt_length: int) -> 
             continue
         lengths: list[int] = []
         for start in range(0, len(rows), 1000):
-            lengths += map(len, tokenize_prompts(rows[start : start + 1000]["prompt"], tokenizer))
+            lengths += map(len, tokenize_prompts(rows[start : start + 1000]["prompt"], tokenizer, template_options))
         too_long = sum(length > max_prompt_length for length in lengths)
         if too_long:
             index = max(range(len(lengths)), key=lengths.__getitem__)

@@ -199,6 +199,10 @@ def test_a_run_in_place_of_a_model_is_told_where_its_model_is(tmp_path):
         (["m", "--tasks", "number_path", "--concurrency", "3"], "--concurrency has no effect on backend transformers"),
         (["m", "--tasks", "number_path", "--base_url", "localhost"], "must start with http:// or https://"),
         (["m", "--tasks", "number_path", "--base_url", "http://127.0.0.1:1/v1"], "no server answers at"),
+        (
+            ["m", "--tasks", "number_path", "--base_url", "http://a/v1", "--chat_template_kwargs", "{}"],
+            "--chat_template_kwargs has no effect on backend server",
+        ),
         (["m", "--tasks", "number_path", "--dataset_weights", "1"], "unknown option 'dataset_weights'"),
         (["m", "--tasks", "number_path,number_path", "--base_url", "http://a/v1"], "two tasks are called"),
         (["m", "--tasks", "number_path", "--base_url", "http://a/v1", "--extra_body", "[1]"], "must be a JSON object"),

@@ -7,7 +7,9 @@ from trl import GRPOTrainer
 
 from htpo.engines.trl import contract
 from htpo.engines.trl.config import cut_update
+from htpo.engines.trl.plan import verdict
 from htpo.errors import UserError
+from htpo.evaluate import PassRates
 from tests.engines.tiny import config, trainer
 
 
@@ -98,3 +100,16 @@ def test_correctness_can_come_from_another_reward_function(tiny_model, tmp_path)
 
 def length(completions, **kwargs):
     return [float(len(completion)) for completion in completions]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ([2], [2], "pass@1 changed by +0.000 on a single problem, which says nothing"),
+        ([2, 3], [2, 3], "no measurable change of pass@1 (+0.000, standard error 0.000)"),
+        ([1, 2, 3] * 4, [3, 4, 6] * 4, "pass@1 rose by 0.292"),
+        ([3, 4, 6] * 4, [1, 2, 3] * 4, "pass@1 FELL by 0.292"),
+    ],
+)
+def test_the_verdict_says_what_the_problems_tell(before, after, said):
+    assert said in verdict(*(PassRates(8, tuple(each), 20.0, 0.0, {}, ()) for each in (before, after)))

@@ -17,6 +17,7 @@ from htpo.evaluate.generation import Request, Response
 from htpo.evaluate.local_models import TransformersGenerator, VLLMGenerator, load_tokenizer
 from htpo.evaluate.samples import SampleStore
 from htpo.tasks.task import Problems, Verdict
+from tests.engines.tiny import save_tiny_model
 
 SAMPLES = 6
 
@@ -213,6 +214,15 @@ def test_temperature_zero_is_greedy(tiny_model):
     greedy = TransformersGenerator(tiny_model, load_tokenizer(tiny_model), options)
     came = next(greedy.generate("sums", [Request(1, sample, "1+1=") for sample in (1, 2, 3)], set()))
     assert len({response.text for response in came}) == 1
+
+
+def test_a_chat_template_gets_its_options_and_is_stored_as_it_was_sent(tmp_path):
+    path = save_tiny_model(tmp_path, "{{ mark }}{% for m in messages %}{{ m.content }}{% endfor %}")
+    requests = [Request(1, 1, [{"role": "user", "content": "1+1="}])]
+    marked = next(generator(path, template_options={"mark": "7"}).generate("sums", requests, set()))
+    text = next(generator(path).generate("sums", [Request(1, 1, "71+1=")], set()))
+    assert marked[0].sent == text[0].sent == "71+1="
+    assert marked[0].text == text[0].text
 
 
 def test_prompts_of_like_length_go_together_the_longest_first(tiny_model):

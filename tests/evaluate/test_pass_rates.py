@@ -85,6 +85,19 @@ def test_responses_end_with_the_first_end_of_sequence(policy):
     assert all(len(ids) == 40 for ids in groups[0] if ids not in ends)
 
 
+def test_a_chat_template_gets_its_options(tmp_path):
+    path = save_tiny_model(tmp_path, "{{ mark }}{% for m in messages %}{{ m.content }}{% endfor %}")
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+    chat = [[{"role": "user", "content": "1+1="}]]
+    given = {"samples": 4, "max_new_tokens": 8}
+    marked = sample_responses(model, tokenizer, chat, template_options={"mark": "7"}, **given)
+    assert marked == sample_responses(model, tokenizer, ["71+1="], **given)
+    assert marked != sample_responses(model, tokenizer, chat, **given)
+    problems = Dataset.from_dict({"prompt": chat})
+    found = evaluate_task(model, tokenizer, problems, LengthVerifier(), template_options={"mark": "7"}, **given)
+    assert found.mean_length == sum(map(len, marked[0])) / 4
+
+
 class LengthVerifier:
     """Right when the response has an even number of characters; fails on empty ones."""
 

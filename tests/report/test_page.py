@@ -192,6 +192,17 @@ def test_a_run_without_rollouts_or_measurement_has_a_page_that_says_so(tmp_path)
     assert "no run has measured held-out problems" in text
 
 
+def test_examples_of_a_chat_are_read_as_text_and_long_ones_shortened(tmp_path):
+    run = write_finished(tmp_path / "chat")
+    rates = run.read_json("evaluation_after.json")
+    prompt = [{"role": "system", "content": "Be <b>brief</b>."}, {"role": "user", "content": "1+1="}]
+    rates["examples"] = [{"prompt": prompt, "response": "x" * 5000 + "2", "correct": True}]
+    run.write_json("evaluation_after.json", rates)
+    (row,) = of_runs(find_source([run.path]).tasks[""]).examples.rows
+    assert row[:2] == ["right", "system: Be <b>brief</b>.\nuser: 1+1="]
+    assert row[2] == "x" * 300 + "\n[... 4,401 characters ...]\n" + "x" * 299 + "2"
+
+
 def test_an_interrupted_run_is_said_to_be_one(tmp_path):
     run = write_finished(tmp_path / "cut")
     (run.path / "summary.json").unlink()

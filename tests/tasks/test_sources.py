@@ -367,11 +367,11 @@ class WordTokenizer:
     def __call__(self, text):
         return {"input_ids": [prompt.split() for prompt in text]}
 
-    def apply_chat_template(self, chats, add_generation_prompt, tokenize, return_dict):
+    def apply_chat_template(self, chats, add_generation_prompt, tokenize, return_dict, turn="<assistant>"):
         assert add_generation_prompt
         assert tokenize
         assert return_dict
-        texts = [" ".join(f"<{m['role']}> {m['content']} </>" for m in chat) + " <assistant>" for chat in chats]
+        texts = [" ".join(f"<{m['role']}> {m['content']} </>" for m in chat) + f" {turn}" for chat in chats]
         return self(texts)
 
 
@@ -404,6 +404,9 @@ def test_held_out_prompts_are_measured_too():
 def test_chats_are_counted_with_their_template_and_the_turn_to_answer():
     chat = [{"role": "user", "content": "a b c"}]
     check_prompt_lengths(task_of([chat]), WordTokenizer("template"), 6)
+    check_prompt_lengths(task_of([chat]), WordTokenizer("template"), 7, {"turn": "<assistant> <think>"})
+    with pytest.raises(UserError, match="the longest has 7"):
+        check_prompt_lengths(task_of([chat]), WordTokenizer("template"), 6, {"turn": "<assistant> <think>"})
     with pytest.raises(UserError, match="the longest has 6"):
         check_prompt_lengths(task_of([chat]), WordTokenizer("template"), 5)
 

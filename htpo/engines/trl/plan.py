@@ -1,5 +1,6 @@
 """What the main job says before it starts and after it ends, in the field's words."""
 
+import math
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.table import Table
 from htpo.engines.trl.config import HTPOConfig
 from htpo.evaluate import PassRates
 from htpo.objectives import TableObjective
+from htpo.tasks.prompts import readable
 
 
 def batch_words(config: HTPOConfig) -> str:
@@ -57,6 +59,8 @@ def print_plan(console: Console, plan: dict[str, str], objective: TableObjective
 def verdict(before: PassRates, after: PassRates) -> str:
     """Whether held-out pass@1 changed by more than its standard error explains (paired over problems)."""
     change, error = after.change_from(before)
+    if math.isnan(error):
+        return f"pass@1 changed by {change:+.3f} on a single problem, which says nothing"
     if abs(change) <= 2 * error:
         return f"no measurable change of pass@1 ({change:+.3f}, standard error {error:.3f}): the policy learnt nothing"
     return f"pass@1 {'rose' if change > 0 else 'FELL'} by {abs(change):.3f} (standard error {error:.3f})"
@@ -76,7 +80,7 @@ def print_summary(console: Console, summary: dict[str, Any], before: PassRates |
         for example in after.examples:
             mark = "[green]right[/]" if example["correct"] else "[red]wrong[/]"
             console.print(
-                f"  {mark}: {escape(str(example['prompt'])[-200:])}[bold]{escape(example['response'][-300:])}[/]"
+                f"  {mark}: {escape(readable(example['prompt'])[-200:])}[bold]{escape(example['response'][-300:])}[/]"
             )
     console.print(f"{summary['updates']} updates in {summary['seconds']:.0f} s")
     for name in ("figure", "model", "run"):

@@ -126,7 +126,7 @@ class Job:
                 "lower prompts_per_generation or give more data"
             )
         if recipe.max_prompt_length is not None:
-            check_prompt_lengths(task, tokenizer, recipe.max_prompt_length)
+            check_prompt_lengths(task, tokenizer, recipe.max_prompt_length, self.config.chat_template_kwargs)
         return task
 
     def _warn_if_single(self) -> None:
@@ -212,6 +212,7 @@ class Job:
             temperature=recipe.eval_temperature,
             top_p=recipe.eval_top_p,
             seed=self.config.seed + trainer.accelerator.process_index,
+            template_options=self.config.chat_template_kwargs,
             progress=f"held-out, {when}" if trainer.accelerator.is_main_process else None,
         )
 
