@@ -28,3 +28,13 @@ def run_report(inputs: list[Path], output: Path | None, console: Console | None 
             raise UserError(f"output {path} is a folder: give a file, as in {path / 'report.html'}")
         write_report(find_source(inputs), path)
     console.print(f"report: {escape(str(path))}", soft_wrap=True, highlight=False)
+
+
+def report_at_the_end(path: Path, console: Console) -> None:
+    """Write the page of a run or study that has come to its end; whatever fails here is only said."""
+    try:
+        run_report([path], None, console)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        again = f"Once that is mended: htpo report {path}"
+        console.print(f"[yellow]No report:[/] {escape(reason)}. {escape(again)}", soft_wrap=True, highlight=False)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from htpo.cli.options import read_flags
-from htpo.cli.report import run_report
+from htpo.cli.report import report_at_the_end
 from htpo.cli.train import find_yaml, fold_objective_options, parse_train, read_recipe
 from htpo.errors import UserError
 from htpo.study import (
@@ -100,4 +100,4 @@ def _report(console: Console, study: Study, directory: StudyDirectory, title: st
         console.print(f"[yellow]Not finished:[/] {len(results['missing'])} of {len(list(study.runs()))} runs")
     for name in ("results.md", "results.json", "figures"):
         console.print(f"{name}: {escape(str(directory.path / name))}", soft_wrap=True, highlight=False)
-    run_report([directory.path], None, console)
+    report_at_the_end(directory.path, console)

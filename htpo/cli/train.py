@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.markup import escape
 
 from htpo.cli.options import is_true, parse, read_flags, refuse
 from htpo.errors import UserError
@@ -43,23 +42,10 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     resolved = {key: value for key, value in values.items() if key != "resume"}
     summary = Job(recipe_options, config, model, resolved, console).run()
     if recipe_options.report and config.process_index == 0:
-        _report(Path(config.output_dir), console)
+        from htpo.cli.report import report_at_the_end
+
+        report_at_the_end(Path(config.output_dir), console)
     return summary
-
-
-def _report(run: Path, console: Console) -> None:
-    """Write the run's page; the run has come to its end, so that whatever fails here is only said."""
-    from htpo.cli.report import run_report
-
-    try:
-        run_report([run], None, console)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        console.print(
-            f"[yellow]No report:[/] {escape(reason)}. Once that is mended: htpo report {escape(str(run))}",
-            highlight=False,
-            soft_wrap=True,
-        )
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:

@@ -190,8 +190,8 @@ const showRollouts = () => {
   if (!found.length) byId("list").append(make("p", "soft", "No rollout fits these filters."));
   const name = filters.shading.value, highest = data.highest[name];
   byId("scale").style.background = `linear-gradient(to right, ${data.scales[name].join(", ")})`;
-  byId("least").textContent = name === "entropy" ? "sure, 0" : `pushed down, ${(-highest).toFixed(2)}`;
-  byId("most").textContent = name === "entropy" ? `${highest.toFixed(2)} nats, unsure` : `${highest.toFixed(2)}, pushed up`;
+  byId("least").textContent = name === "entropy" ? "sure, 0" : `pushed down, ${(-highest).toFixed(2)} or less`;
+  byId("most").textContent = name === "entropy" ? `${highest.toFixed(2)} nats or more, unsure` : `${highest.toFixed(2)} or more, pushed up`;
 };
 if (data.rollouts.length) { // else there are no filters
   choices(filters.run, data.runs, "all runs");

@@ -49,16 +49,16 @@ def rollouts_for_browser(tables: dict[str, TokenTable]) -> dict[str, Any]:
             for name, colour in colours.items()
         },
         "highest": {
-            "entropy": max((value for one in shown for value in one["entropy"] if value is not None), default=0.0),
+            "entropy": _typical_largest([h for one in shown for h in one["entropy"] if h is not None]),
             "pull": _typical_largest([abs(w * one["advantage"]) for one in shown if one["advantage"] is not None
                                       for w in one["weight"] if w is not None]),
         },
     }  # fmt: skip
 
 
-def _typical_largest(pulls: list[float]) -> float:
-    """What all but a hundredth stay below: a few extreme weights would leave all others white."""
-    return float(np.quantile(pulls, 0.99)) if pulls else 0.0
+def _typical_largest(values: list[float]) -> float:
+    """What all but a hundredth stay below: a few extreme values would leave all others in one shade."""
+    return float(np.quantile(values, 0.99)) if values else 0.0
 
 
 def _in_turn(tables: dict[str, TokenTable]) -> Iterator[tuple[str, TokenTable, int]]:

@@ -131,7 +131,7 @@ class RunDirectory:
         """
         files = self._rollouts()
         if not files:
-            raise UserError(f"{self.path} has no rollouts: train with --rollout_every above 0")
+            raise UserError(f"{self.path} has no rollouts: --rollout_every was 0, or no prompt had a signal")
         return pa.concat_tables([pq.read_table(file) for file in files], promote_options="default")
 
     def truncate_rollouts(self, step: int) -> None:

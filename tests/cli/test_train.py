@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
-from htpo.cli.train import _report
+from htpo.cli.report import report_at_the_end
 from htpo.objectives import OBJECTIVES
 from htpo.runs import RunDirectory
 from tests.cli.command import OWN_DATA, SMALL, command, htpo, one_thread, sums, write_problems
@@ -77,7 +77,7 @@ def test_it_ends_by_writing_a_report(quickstart):
 
 
 def test_a_report_that_cannot_be_written_fails_no_run(tmp_path, capsys):
-    _report(tmp_path / "gone", Console(width=500))
+    report_at_the_end(tmp_path / "gone", Console(width=500))
     assert f"htpo report {tmp_path / 'gone'}" in capsys.readouterr().out
 
 

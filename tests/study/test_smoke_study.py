@@ -28,6 +28,8 @@ def test_it_runs_in_under_three_minutes_and_says_what_came_out(smoke):
     assert "htpo (2 seeds): pass@1 0." in printed
     assert "pass@8, htpo - dapo: " in printed
     assert str(directory.path / "results.md") in printed
+    assert f"report: {directory.path / 'report.html'}" in printed
+    assert "Study study" in (directory.path / "report.html").read_text()
 
 
 def test_all_runs_are_done_and_the_report_is_complete(smoke):
