@@ -83,6 +83,11 @@ def _evaluate(console: Console, output_dir: str | None, flags: dict[str, Any]) -
     if not resume:
         directory.begin(config, tasks)
     _print_plan(console, options, tasks, directory, resume)
+    if isinstance(generator, TransformersGenerator):
+        for task in tasks:
+            beyond = generator.beyond_context(task.rows["prompt"][:])
+            if beyond:
+                console.print(f"[yellow]Note:[/] {escape(f'{task.name}: {beyond}')}", highlight=False, soft_wrap=True)
     missing = 0
     try:
         with writing(directory.path):

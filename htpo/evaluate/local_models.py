@@ -76,6 +76,17 @@ class TransformersGenerator:
             top_p=sampling.top_p,
         )
 
+    def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
+        """What is to be said where prompt and response may be longer than the model was made for; else None."""
+        made_for = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        longest = max(map(len, tokenize_prompts(prompts, self.tokenizer, self.template_options)))
+        if made_for is None or longest + self.sampling.max_tokens <= made_for:
+            return None
+        return (
+            f"prompts of up to {longest} tokens and --max_tokens {self.sampling.max_tokens} go beyond the {made_for} "
+            "that the model was made for; what it writes there may be nonsense"
+        )
+
     def generate(self, task: str, requests: Sequence[Request], done: Set[tuple[int, int]]) -> Iterator[list[Response]]:
         """A list per batch; a batch of which nothing is wanted any more is not generated."""
         prompts = tokenize_prompts([request.prompt for request in requests], self.tokenizer, self.template_options)

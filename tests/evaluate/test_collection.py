@@ -225,6 +225,13 @@ def test_a_chat_template_gets_its_options_and_is_stored_as_it_was_sent(tmp_path)
     assert marked[0].text == text[0].text
 
 
+def test_responses_beyond_the_model_s_context_are_said(tiny_model):
+    made = generator(tiny_model)  # at most 8 tokens each
+    made.model.config.max_position_embeddings = 13
+    assert made.beyond_context(["1+1=", "11+1="]) is None
+    assert "prompts of up to 6 tokens and --max_tokens 8 go beyond the 13" in made.beyond_context(["1+1=", "11+11="])
+
+
 def test_prompts_of_like_length_go_together_the_longest_first(tiny_model):
     requests = [Request(n, 1, "1" * length) for n, length in enumerate((3, 9, 4, 8, 5, 7), start=1)]
     lists = list(generator(tiny_model, batch_size=2).generate("sums", requests, set()))
