@@ -150,7 +150,7 @@ const rolloutNode = (rollout) => {
   if (rollout.correct !== null) header.append(make("b", rollout.correct ? "right" : "wrong", rollout.correct ? "✓ right" : "✗ wrong"), " · ");
   header.append(facts.join(" · "));
   prompt.tabIndex = 0;
-  prompt.setAttribute("role", "region");
+  prompt.setAttribute("role", "group");
   prompt.setAttribute("aria-label", "prompt");
   tokens.setAttribute("role", "group");
   tokens.setAttribute("aria-label", "response, token by token");
