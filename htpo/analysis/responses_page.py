@@ -1,13 +1,12 @@
 """Responses as a standalone page: every token shaded by its entropy and marked with its group and weight."""
 
 import math
-from importlib import resources
 
 import matplotlib
-from jinja2 import Environment
 from matplotlib.colors import to_hex
 
 from htpo.analysis.examples import Example
+from htpo.analysis.pages import render_page
 from htpo.analysis.responses_picture import COLOURS, entropy_scale, shade, weight_text
 from htpo.analysis.token_text import visible
 
@@ -16,8 +15,6 @@ STOPS = 9  # of the scale's gradient
 
 def responses_page(examples: list[Example], groups: dict[str, str], grouped_in_training: bool, title: str) -> str:
     """The page as HTML. All text of prompts and responses is escaped; nothing is loaded from elsewhere."""
-    template = resources.files("htpo.analysis").joinpath("responses.html.j2").read_text(encoding="utf-8")
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
     scale = entropy_scale(examples)
     shown = [
         {"example": example, "tokens": [_token(token, scale) for token in example.tokens.itertuples()]}
@@ -25,7 +22,10 @@ def responses_page(examples: list[Example], groups: dict[str, str], grouped_in_t
     ]
     used = sorted({int(number) for example in examples for number in example.tokens["group"] if number > 0})
     colours = matplotlib.colormaps[COLOURS]
-    return page.render(
+    return render_page(
+        "htpo.analysis",
+        "responses.html.j2",
+        "responses.js",
         title=title,
         shown=shown,
         groups=[groups.get(f"G{number}", f"G{number}") for number in used],

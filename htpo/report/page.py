@@ -1,14 +1,12 @@
 """The page: one HTML file that needs no network and runs no code but its own."""
 
 import base64
-import hashlib
 import time
 from collections.abc import Sequence
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
+from htpo.analysis.pages import policy_hash, read_asset, render_page
 from htpo.analysis.sources import Source
 from htpo.errors import UserError
 from htpo.report.content import Content, of_runs, of_study, study_results
@@ -49,26 +47,17 @@ def default_path(paths: Sequence[Path]) -> Path:
 
 def render(content: Content) -> str:
     """The page as HTML. Every text is escaped, and its policy lets no script run but the one it was made with."""
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters["b64"] = lambda text: base64.b64encode(text.encode()).decode()
-    style, script = (_asset(name) for name in ("page.css", "page.js"))
-    return environment.from_string(_asset("page.html.j2")).render(
+    style = read_asset("htpo.report", "page.css")
+    return render_page(
+        "htpo.report",
+        "page.html.j2",
+        "page.js",
+        filters={"b64": lambda text: base64.b64encode(text.encode()).decode()},
         content=content,
         heading=HEADINGS[content.kind].format(content.title),
         glossary=GLOSSARY,
         version=metadata.version("htpo"),
         written=time.strftime("%Y-%m-%d %H:%M"),
         style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=policy_hash(style),
     )
-
-
-def _asset(name: str) -> str:
-    return resources.files("htpo.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """As a content security policy names a script or style."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

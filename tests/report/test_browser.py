@@ -11,6 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from htpo.analysis.sources import find_source
+from htpo.cli.analyze import run_analysis
 from htpo.report import write_report
 from tests.analysis.finished_run import write_study
 from tests.report.runs import HOSTILE, make_hostile, write_finished, write_study_results
@@ -238,5 +239,22 @@ def test_what_is_injected_all_the_same_is_not_run(browser, tmp_path):
     inject = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 2</script>"
     report.write_text(report.read_text().replace("<main>", f"<main>{inject}"))
     browser.get(report.as_uri())
+    assert browser.execute_script("return window.hacked") is None
+    assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
+
+
+def test_the_page_of_responses_is_as_safe_and_follows_the_keyboard(browser, tmp_path):
+    run = make_hostile(write_finished(tmp_path / "hostile", updates=6))
+    run_analysis([run.path], None, 1.0, None, 5, None)
+    page = run.path / "analysis" / "responses.html"
+    browser.get(page.as_uri())
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return window.hacked") is None
+    assert browser.find_element(By.CSS_SELECTOR, ".token b").get_property("textContent").startswith("</script>")
+    browser.execute_script("document.querySelector('.token').focus()")
+    ActionChains(browser).send_keys(Keys.ARROW_RIGHT).perform()
+    assert browser.find_element(By.ID, "said").text.startswith("token 2: ")
+    page.write_text(page.read_text().replace("<main>", "<main><script>window.hacked = 1</script>"))
+    browser.get(page.as_uri())
     assert browser.execute_script("return window.hacked") is None
     assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
