@@ -29,6 +29,7 @@ CURVES = {
     "clip/region_fraction": "share of tokens that the clip binds",
 }
 SMOOTHED_SHARE = 0.05  # curves are running means over this share of the updates
+MOST_POINTS = 300  # of a drawn curve, which is smooth where there are more updates; the data has all
 SPREAD = "mean over seeds, band: their range"
 Curve = tuple[list[int], np.ndarray]  # updates, and (seeds, updates) values with NaN where not known
 
@@ -144,7 +145,8 @@ def _plot(axes: Axes, curve: Curve, colour: str, line: str, label: str, linewidt
     smooth = np.array([_running_mean(run, width) for run in values])
     known = ~np.isnan(smooth).all(0)
     if known.any():
-        steps, smooth = np.array(steps)[known], smooth[:, known]
+        every = math.ceil(known.sum() / MOST_POINTS)
+        steps, smooth = (kept[..., ::-every][..., ::-1] for kept in (np.array(steps)[known], smooth[:, known]))
         axes.plot(
             steps, np.nanmean(smooth, 0), line, color=colour, label=label, linewidth=linewidth,
             marker="." if len(steps) < 3 else None,

@@ -47,6 +47,9 @@ EXPLAINED = {
 """In the order of the page."""
 
 
+MOST_DATA = 400_000  # characters of a figure's CSV
+
+
 @dataclass(frozen=True)
 class PageFigure:
     """A figure as the page holds it."""
@@ -55,7 +58,7 @@ class PageFigure:
     heading: str
     explanation: str
     svg: str
-    csv: str
+    csv: str | None  # None: too much for the page
 
 
 def page_figures(figures: Figures) -> Iterator[PageFigure | tuple[str, str]]:
@@ -69,4 +72,4 @@ def page_figures(figures: Figures) -> Iterator[PageFigure | tuple[str, str]]:
             yield heading, str(reason)
             continue
         data = as_csv(list(drawing.rows[0]), drawing.rows)
-        yield PageFigure(name, heading, explanation, as_svg(drawing.figure), data)
+        yield PageFigure(name, heading, explanation, as_svg(drawing.figure), data if len(data) <= MOST_DATA else None)

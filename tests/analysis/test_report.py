@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.image import imread
 
+from htpo.analysis.dynamics import MOST_POINTS
 from htpo.analysis.examples import choose_examples
+from htpo.analysis.figures import comparison_figures
 from htpo.analysis.logic_words import read_logic_words
 from htpo.analysis.report import analyze_runs
 from htpo.analysis.responses_page import responses_page
@@ -168,3 +170,12 @@ def test_text_on_a_shaded_token_has_the_contrast_that_wcag_asks_for(entropy):
 
     darker, lighter = sorted(map(luminance, shade(entropy, lambda value: value)))
     assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def test_a_long_curve_is_drawn_with_fewer_points_and_its_data_has_all(tmp_path):
+    run = write_run(tmp_path / "long", updates=1000, every=1000)
+    drawing = comparison_figures(find_source([run.path]).tasks[""], None, "long")["training-dynamics"]()
+    (line,) = drawing.figure.axes[0].lines
+    assert 200 < len(line.get_xdata()) <= MOST_POINTS
+    assert line.get_xdata()[-1] == 1000
+    assert len([row for row in drawing.rows if row["quantity"] == "accuracy"]) == 1000

@@ -15,6 +15,7 @@ from htpo.errors import UserError
 from htpo.evaluate import PassRates
 from htpo.report import default_path, write_report
 from htpo.report.content import of_runs, of_study
+from htpo.report.page import render
 from htpo.report.rollouts import TOKENS_SHOWN, rollouts_for_browser
 from tests.analysis.finished_run import write_study
 from tests.report.runs import HOSTILE, PLAN, make_hostile, write_finished, write_study_results
@@ -225,3 +226,10 @@ def test_several_runs_need_a_file_of_their_own(tmp_path):
     with pytest.raises(UserError, match="--output"):
         default_path([tmp_path / "a", tmp_path / "b"])
     assert default_path([tmp_path]) == tmp_path / "report.html"
+
+
+def test_data_too_large_for_the_page_is_left_to_analyze(run, monkeypatch):
+    monkeypatch.setattr("htpo.report.figures.MOST_DATA", 100)
+    content = of_runs(find_source([run.path]).tasks[""])
+    assert {figure.csv for part in content.parts for figure in part.figures} == {None}
+    assert "training-dynamics.csv of htpo analyze" in render(content)
