@@ -15,6 +15,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 # Okabe & Ito's palette, told apart by colour-blind readers.
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
@@ -24,6 +25,7 @@ GROUP_COLOURS = (SKY, BLUE, ORANGE, VERMILION)  # solid in a table's first half 
 SERIES_STYLES = [
     (colour, line) for line, colour in product(("-", "--", "-.", ":"), (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY))
 ]
+GREY = "#777777"  # of what others are compared with
 CAPTION_WIDTH = 14  # characters to an inch
 LEGEND_WIDTH = 2.2  # inches
 
@@ -90,6 +92,14 @@ def drawable(character: str, font: str) -> bool:
 def in_font(text: str, font: str) -> str:
     """The text with a box for every character that the font cannot draw."""
     return "".join(character if drawable(character, font) else "□" for character in text)
+
+
+def scale_by_k(axes: Axes, ks: Sequence[int]) -> None:
+    """A logarithmic axis of answers per problem with a tick at every k."""
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator(ks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def tidy(axes: Axes) -> None:

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from htpo.analysis.drawing import (
     BLACK,
+    GREY,
     SERIES_STYLES,
     VERMILION,
     Drawing,
@@ -101,7 +102,7 @@ def draw_one_group_alone(series: Sequence[Series], reference: str | None, title:
     width = 1
     for axes, one in zip(grid, sorted(alone, key=_first_group), strict=True):
         if base:
-            _plot(axes, read_curve(base, "entropy"), "#777777", "--", base.counted)
+            _plot(axes, read_curve(base, "entropy"), GREY, "--", base.counted)
         curve = read_curve(one, "entropy")
         if curve is not None:
             width = _plot(axes, curve, VERMILION, "-", "one group alone" + one.counted.removeprefix(one.label))

@@ -1,6 +1,6 @@
 """Every figure by name, drawn when it is asked for: of series beside each other, and of one series' tokens."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 
 from htpo.analysis.bootstrap import Bootstrap
@@ -12,12 +12,11 @@ from htpo.analysis.forking_entropy import draw_forking_entropies, forking_entrop
 from htpo.analysis.gradient_sources import draw_gradient_sources, gradient_sources, overall
 from htpo.analysis.logic_share import draw_logic_shares, logic_shares
 from htpo.analysis.logic_words import LogicWords, WordTable
-from htpo.analysis.pass_curves import draw_evaluations, draw_pass_at_k
+from htpo.analysis.pass_curves import draw_pass_at_k
 from htpo.analysis.responses_picture import draw_responses
 from htpo.analysis.sources import Series
 from htpo.analysis.tokens import TokenTable
 from htpo.analysis.vocabulary import draw_word_clouds, token_vocabulary
-from htpo.evaluate.results import TaskSamples
 
 Figures = dict[str, Callable[[], Drawing]]
 """What draws each figure; it raises `LeftOut` where that cannot be."""
@@ -35,15 +34,6 @@ def comparison_figures(series: Sequence[Series], reference: str | None, title: s
         "one-group-alone": partial(draw_one_group_alone, series, reference, f"{title}: one group's objective alone"),
         "pass-at-k": partial(draw_pass_at_k, series, f"{title}: held-out pass@k"),
     }
-
-
-def evaluation_figures(evaluations: Mapping[str, Mapping[str, TaskSamples]], title: str) -> Figures:
-    """Of one evaluation, or of several on one axis.
-
-    Args:
-        evaluations: label -> task -> its judged samples.
-    """
-    return {"pass-at-k": partial(draw_evaluations, evaluations, f"{title}: pass@k")}
 
 
 class TokenAnalysis:

@@ -16,11 +16,12 @@ def render_page(
 
     Args:
         room: the package that holds the files.
+        script: what the page runs, after what all pages with tokens run.
         filters: further filters of the template.
     """
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.filters |= filters or {}
-    code = read_asset(room, script)
+    code = read_asset("htpo.analysis", "tokens.js") + read_asset(room, script)
     page = environment.from_string(read_asset(room, template))
     return page.render(script=code, script_hash=policy_hash(code), **values)
 

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from htpo.analysis.bootstrap import DRAWS, LEVEL
-from htpo.analysis.drawing import SERIES_STYLES, Drawing, LeftOut, caption, legend_beside, panels
+from htpo.analysis.drawing import GREY, SERIES_STYLES, Drawing, LeftOut, caption, legend_beside, panels, scale_by_k
 from htpo.analysis.sources import Series
 from htpo.evaluate import PassRates, pass_at_k
 from htpo.evaluate.intervals import mean_intervals
 from htpo.evaluate.results import TaskSamples, powers_of_two
 
-GREY = "#777777"
 WHEN = ("before", "after")
+Evaluations = Mapping[str, Mapping[str, TaskSamples]]
+"""Label -> task -> its judged samples."""
 
 
 def draw_pass_at_k(series: Sequence[Series], title: str) -> Drawing:
@@ -52,12 +52,8 @@ def draw_pass_at_k(series: Sequence[Series], title: str) -> Drawing:
     return Drawing("pass-at-k", figure, rows)
 
 
-def draw_evaluations(evaluations: Mapping[str, Mapping[str, TaskSamples]], title: str) -> Drawing:
-    """Mean pass@k over the problems of every task, a panel each, and a curve for every evaluation that has it.
-
-    Args:
-        evaluations: label -> task -> its judged samples.
-    """
+def draw_evaluations(evaluations: Evaluations, title: str) -> Drawing:
+    """Mean pass@k over the problems of every task, a panel each, and a curve for every evaluation that has it."""
     tasks = list(dict.fromkeys(task for found in evaluations.values() for task in found))
     samples = max(found.samples for each in evaluations.values() for found in each.values())
     if samples < 2:
@@ -102,10 +98,7 @@ def pass_band(runs: Sequence[PassRates], ks: Sequence[int]) -> tuple[np.ndarray,
 
 def _label_axes(axes: Axes, ks: Sequence[int]) -> None:
     axes.set(xlabel="k, answers per problem", ylabel="pass@k, share of problems solved", ylim=(0, 1.02))
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(ks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    scale_by_k(axes, ks)
 
 
 def _rates(series: Series, when: str) -> list[PassRates]:

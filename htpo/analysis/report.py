@@ -1,14 +1,16 @@
-"""`analyze`: everything that can be drawn and said of runs, a study, or texts, written to one folder."""
+"""`analyze`: everything that can be drawn and said of runs, a study, evaluations, or texts, written to one folder."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from htpo.analysis.drawing import Drawing, LeftOut
-from htpo.analysis.figures import Figures, TokenAnalysis, comparison_figures, evaluation_figures
+from htpo.analysis.figures import Figures, TokenAnalysis, comparison_figures
 from htpo.analysis.findings import Findings, markdown
 from htpo.analysis.logic_words import LogicWords
+from htpo.analysis.pass_curves import Evaluations, draw_evaluations
 from htpo.analysis.responses_page import responses_page
 from htpo.analysis.sources import Series, Source
 from htpo.analysis.tokens import TokenTable, read_runs
@@ -88,7 +90,12 @@ def analyze_texts(table: TokenTable, title: str, folder: Path, logic_words: Logi
 
 
 def analyze_evaluations(
-    source: Source, scored: Mapping[str, TokenTable], folder: Path, logic_words: LogicWords, min_count: int, scorer: str
+    evaluations: Evaluations,
+    scored: Mapping[str, TokenTable],
+    folder: Path,
+    logic_words: LogicWords,
+    min_count: int,
+    scorer: str,
 ) -> Report:
     """Analyse evaluations: pass@k of all on one axis, and the tokens of samples that were scored.
 
@@ -97,13 +104,12 @@ def analyze_evaluations(
         scorer: what scored them, for titles.
 
     Raises:
-        UserError: an evaluation is not finished, or the folder cannot be written.
+        UserError: the folder cannot be written.
     """
     report = Report(folder)
-    samples = {label: directory.samples() for label, directory in source.evaluations.items()}
-    title = ", ".join(samples)
+    title = ", ".join(evaluations)
     with writing(folder):
-        _draw_all(report, folder, evaluation_figures(samples, title), "")
+        _write(report, folder, "pass-at-k", partial(draw_evaluations, evaluations, f"{title}: pass@k"), "")
         for task, table in scored.items():
             place = folder / folder_name(task) if len(scored) > 1 else folder
             _analyze_tokens(report, place, table, task, f"{title}, {task} {scorer}", logic_words, min_count)

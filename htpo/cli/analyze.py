@@ -44,9 +44,10 @@ def run_analysis(
         title = f"{source.texts.name} {_under(model, temperature)}"
         report = analyze_texts(table, title, folder, words, min_count)
     elif source.evaluations:
+        samples = {label: evaluation.samples() for label, evaluation in source.evaluations.items()}
         scored = {} if model is None else _scored_samples(source, model, temperature)
         scorer = "" if model is None else _under(model, temperature)
-        report = analyze_evaluations(source, scored, folder, words, min_count, scorer)
+        report = analyze_evaluations(samples, scored, folder, words, min_count, scorer)
     else:
         if model is not None:
             raise UserError("--model scores texts: leave it out for runs, whose rollouts hold their own scores")
@@ -68,7 +69,6 @@ def _scored_samples(source: Source, model: str, temperature: float) -> dict[str,
     if len(source.evaluations) > 1:
         raise UserError("--model scores the samples of one evaluation: leave it out, or give one")
     (evaluation,) = source.evaluations.values()
-    evaluation.samples()  # raises unless it is finished
     rows = {task: read_samples(evaluation, task) for task in evaluation.tasks}
     return {task: _scored(each, model, temperature) for task, each in rows.items() if each}
 

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
-from htpo.analysis.figures import evaluation_figures
+from htpo.analysis.drawing import LeftOut
+from htpo.analysis.pass_curves import draw_evaluations
 from htpo.analysis.sources import short_labels
 from htpo.cli.evaluate_options import JUDGING, WHERE_AND_HOW_FAST, EvalOptions, all_options, parse_evaluation
 from htpo.cli.options import read_flags
@@ -198,7 +200,8 @@ def _how_to_go_on(directory: EvaluationDirectory) -> str:
 
 
 def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, Any]) -> None:
-    results = directory.write_results(notes)
+    samples = directory.samples()
+    results = directory.write_results(samples, notes)
     header, rows = table_of(results)
     # To fit a terminal, intervals stand below their means, and those of shares and lengths in results.md alone.
     narrow = [[cell.rstrip(")").replace(" (", "\n").replace(" - ", "-") for cell in row[2:5]] for row in rows]
@@ -212,11 +215,9 @@ def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, A
                 said = f"{found[share]['mean']:.0%} of the responses to {name} {what}"
                 console.print(f"[yellow]Note:[/] {escape(said)}", highlight=False, soft_wrap=True)
     names = ["results.md", "results.json", "samples"]
-    if directory.run.config["samples"] > 1:
-        figures = evaluation_figures({directory.path.name: directory.samples()}, directory.run.config["model"])
-        for draw in figures.values():
-            picture = draw().save(directory.path / "figures")
-            names.append(str(picture.relative_to(directory.path)))
+    with suppress(LeftOut):  # one sample per problem has no curve
+        drawing = draw_evaluations({directory.path.name: samples}, f"{directory.run.config['model']}: pass@k")
+        names.append(str(drawing.save(directory.path / "figures").relative_to(directory.path)))
     for name in names:
         console.print(f"{name}: {escape(str(directory.path / name))}", soft_wrap=True, highlight=False)
 

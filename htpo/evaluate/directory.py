@@ -92,13 +92,14 @@ class EvaluationDirectory:
                 )
         return {name: TaskSamples.from_table(table) for name, table in tables.items()}
 
-    def write_results(self, notes: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Write `results.json` and `results.md` from the samples; the measures by task.
+    def write_results(self, samples: dict[str, TaskSamples], notes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Write `results.json` and `results.md`; the measures by task.
 
         Args:
+            samples: by task.
             notes: further entries of `results.json`.
         """
-        results = {name: measures(found) for name, found in self.samples().items()}
+        results = {name: measures(found) for name, found in samples.items()}
         self.run.write_json("results.json", {"tasks": results, **notes})
         described = "".join(f"- {task['description']}\n" for task in self.tasks.values())
         text = f"# {self.run.config['model']}\n\n{as_markdown(*table_of(results))}{LEGEND}\n{described}"

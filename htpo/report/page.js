@@ -1,4 +1,3 @@
-"use strict";
 const byId = (id) => document.getElementById(id);
 const make = (tag, name = "", text = "") => {
   const node = document.createElement(tag);
@@ -158,22 +157,7 @@ const rolloutNode = (rollout) => {
     tokens.append(tokenNode(rollout, i));
     if (text.includes("↵")) tokens.append(document.createElement("br"));
   });
-  const show = (event) => {
-    const token = event.target.closest(".token");
-    if (token) said.textContent = token.getAttribute("aria-label");
-  };
-  tokens.addEventListener("mouseover", show);
-  tokens.addEventListener("focusin", show);
-  tokens.addEventListener("keydown", (event) => {
-    const all = [...tokens.querySelectorAll(".token")], here = all.indexOf(document.activeElement);
-    const to = { ArrowRight: here + 1, ArrowLeft: here - 1, ArrowDown: here + 10, ArrowUp: here - 10, Home: 0, End: all.length - 1 }[event.key];
-    if (to === undefined || here < 0) return;
-    event.preventDefault();
-    const next = all[Math.max(0, Math.min(all.length - 1, to))];
-    all[here].tabIndex = -1;
-    next.tabIndex = 0;
-    next.focus();
-  });
+  followTokens(tokens, said);
   node.append(header, prompt, tokens);
   return node;
 };

@@ -149,7 +149,7 @@ def objective_table(run: RunRecord) -> Table:
 def config_table(runs: Sequence[RunRecord]) -> Table:
     """Options of every run; those that differ come first and are marked."""
     names = sorted({name for run in runs for name in run.config} | {"seed"})
-    values = {name: [_readable(run.config.get(name, "default")) for run in runs] for name in names}
+    values = {name: [_option_text(run.config.get(name, "default")) for run in runs] for name in names}
     different = [name for name in names if len(set(values[name])) > 1]
     order = different + [name for name in names if name not in different]
     columns = ["option", *(run.label for run in runs)] if len(runs) > 1 else ["option", "value"]
@@ -206,5 +206,5 @@ def _same_problems(first: RunRecord, other: RunRecord) -> bool:
     return all(first.config.get(name) == other.config.get(name) for name in PROBLEMS)
 
 
-def _readable(value: Any) -> str:
+def _option_text(value: Any) -> str:
     return "none" if value is None else str(value)

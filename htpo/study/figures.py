@@ -1,21 +1,17 @@
 """The figures of a study, each as PNG and SVG with its data as CSV beside it."""
 
 import math
-from itertools import cycle, islice, product
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator
 
-from htpo.analysis.drawing import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, save_figure, tidy
+from htpo.analysis.drawing import BLACK, BLUE, GREY, SERIES_STYLES, save_figure, scale_by_k, tidy
 from htpo.study.tables import SIGNIFICANT
 
-STYLES = [
-    (colour, line) for line, colour in product(["-", "--", "-.", ":"], (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY))
-]
-GREY = "#777777"
 CURVE_LABELS = {
     "accuracy": "accuracy of sampled responses",
     "entropy": "entropy, nats per token",
@@ -80,7 +76,7 @@ def _pass_at_k(task: str, found: dict[str, Any]) -> tuple[Figure, list[dict[str,
         low, high = ([_or_nan(e[end]) for e in estimates] for end in ("low", "high"))
         axes.fill_between(found["k"], low, high, color=colour, alpha=0.12, linewidth=0)
     axes.set(xlabel="k, answers per problem", ylabel="pass@k, share of problems solved", ylim=(0, 1))
-    _scale_by_k(axes, found["k"])
+    scale_by_k(axes, found["k"])
     _legend(figure, axes)
     named = {"before training": found["before"]}
     named |= {method: result["pass_at_k"] for method, result in found["methods"].items()}
@@ -112,7 +108,7 @@ def _differences(task: str, found: dict[str, Any]) -> tuple[Figure, list[dict[st
         axes.set_title(f"{method} - {other} ({_count(rows[0]['seeds'])})", fontsize="medium")
         axes.set(xlabel="k, answers per problem", ylabel="difference of pass@k")
         axes.yaxis.get_label().set_visible(axes.get_subplotspec().is_first_col())
-        _scale_by_k(axes, found["k"])
+        scale_by_k(axes, found["k"])
     return figure, found["comparisons"]
 
 
@@ -137,13 +133,6 @@ def _legend(figure: Figure, axes: Axes) -> None:
     )
 
 
-def _scale_by_k(axes: Axes, ks: list[int]) -> None:
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(ks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-
-
 def _measured(found: dict[str, Any]) -> str:
     return f"{found['problems']} held-out problems per seed x {found['samples']} samples"
 
@@ -154,7 +143,7 @@ def _update_label(found: dict[str, Any]) -> str:
 
 
 def _styles(found: dict[str, Any]) -> list[tuple[str, str]]:
-    return list(islice(cycle(STYLES), len(found["methods"])))
+    return list(islice(cycle(SERIES_STYLES), len(found["methods"])))
 
 
 def _method_label(method: str, result: dict[str, Any]) -> str:

@@ -7,10 +7,11 @@ import numpy as np
 
 from htpo.errors import UserError
 from htpo.evaluate import PassRates
+from htpo.evaluate.results import powers_of_two
 from htpo.study.definition import Run, Study
 from htpo.study.directory import StudyDirectory
 from htpo.study.measures import CURVES, Measures, read_measures
-from htpo.study.statistics import compare, estimate, holm, pass_rates, powers_of_two, running_mean
+from htpo.study.statistics import compare, estimate, holm, pass_rates, running_mean
 
 AT_THE_END = [*CURVES]
 PER_RUN = ["minutes", "prompts_drawn", "differs_from_dapo"]

@@ -47,11 +47,6 @@ def pass_rates(correct: Sequence[int], samples: int, k: int) -> NDArray[np.float
     return np.array([pass_at_k(samples, count, k) for count in range(samples + 1)])[counts]
 
 
-def powers_of_two(samples: int) -> list[int]:
-    """1, 2, 4, ... up to `samples`, which is always the last."""
-    return sorted({*(2**i for i in range(samples.bit_length())), samples})
-
-
 def estimate(rates: Rates) -> Estimate:
     r"""The mean over seeds and an interval for what other seeds and other problems would give; within [0, 1].
 

@@ -40,5 +40,5 @@ def write_evaluation(
                 row |= {"finished": True, "correct": correct, "score": None, "extracted": str(int(correct))}
                 rows.append(row | {"failure": None})
         evaluation.store(name).append(rows)
-    evaluation.write_results({})
+    evaluation.write_results(evaluation.samples(), {})
     return evaluation

@@ -18,7 +18,8 @@ from tests.analysis.word_model import save_word_model
 
 def analyze(*evaluations, folder, scored=None):
     source = find_source([evaluation.path for evaluation in evaluations])
-    return analyze_evaluations(source, scored or {}, folder, read_logic_words(), 5, "")
+    samples = {label: evaluation.samples() for label, evaluation in source.evaluations.items()}
+    return analyze_evaluations(samples, scored or {}, folder, read_logic_words(), 5, "")
 
 
 def curves(folder):

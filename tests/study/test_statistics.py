@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from htpo.study.statistics import compare, estimate, holm, pass_rates, powers_of_two, running_mean
+from htpo.evaluate.results import powers_of_two
+from htpo.study.statistics import compare, estimate, holm, pass_rates, running_mean
 
 
 def seeds_of(*rows):
