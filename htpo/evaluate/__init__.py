@@ -3,10 +3,12 @@
 from htpo.evaluate.collection import collect, judge_again
 from htpo.evaluate.comparison import compare
 from htpo.evaluate.directory import EvaluationDirectory
+from htpo.evaluate.end_tokens import end_tokens
 from htpo.evaluate.estimators import majority_at_k, pass_at_k, pass_curves
 from htpo.evaluate.generation import SamplingOptions
+from htpo.evaluate.local_models import load_tokenizer
 from htpo.evaluate.pass_rates import PassRates, evaluate_task
-from htpo.evaluate.sampling import end_tokens, sample_responses
+from htpo.evaluate.sampling import sample_responses
 
 __all__ = [
     "EvaluationDirectory",
@@ -17,6 +19,7 @@ __all__ = [
     "end_tokens",
     "evaluate_task",
     "judge_again",
+    "load_tokenizer",
     "majority_at_k",
     "pass_at_k",
     "pass_curves",

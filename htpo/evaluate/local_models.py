@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from htpo.errors import UserError
+from htpo.evaluate.end_tokens import published_end_tokens
 from htpo.evaluate.generation import Request, Response, SamplingOptions, derived_seed
 from htpo.evaluate.sampling import batches_by_length, sample_batch, sampling_settings, seeded
 from htpo.tasks.prompts import Prompt, tokenize_prompts
@@ -26,7 +27,8 @@ def load_tokenizer(model: str, revision: str | None = None, trust_remote_code: b
             "name on a server with --base_url"
         ) from error
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+        ends = published_end_tokens(model, tokenizer, revision=revision, trust_remote_code=trust_remote_code)
+        tokenizer.pad_token_id = ends[0] if tokenizer.eos_token_id is None else tokenizer.eos_token_id
     return tokenizer
 
 

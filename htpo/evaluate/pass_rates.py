@@ -10,8 +10,9 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedModel
 
+from htpo.evaluate.end_tokens import end_tokens
 from htpo.evaluate.estimators import pass_at_k
-from htpo.evaluate.sampling import end_tokens, sample_responses
+from htpo.evaluate.sampling import sample_responses
 from htpo.tasks.task import Verifier, judge_finished
 
 EXAMPLES = 2

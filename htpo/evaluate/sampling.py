@@ -7,17 +7,12 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
+from htpo.evaluate.end_tokens import end_tokens
 from htpo.tasks.prompts import Prompt, tokenize_prompts
 from htpo.terminal import progress_bar
 
 UNCHANGED = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "typical_p": 1.0, "min_p": 0.0}
 """What is left out here, `generate` takes from the model's generation_config.json, which often holds such a setting."""
-
-
-def end_tokens(model: PreTrainedModel, tokenizer: Any) -> list[int]:
-    """Ids of the tokens that end a response."""
-    ids = model.generation_config.eos_token_id or tokenizer.eos_token_id
-    return ids if isinstance(ids, list) else [ids]
 
 
 def sampling_settings(

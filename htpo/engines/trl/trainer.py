@@ -17,6 +17,7 @@ from htpo.engines.trl.dynamic_sampling import Filling, assemble
 from htpo.engines.trl.sampler import EpochSeededRepeatSampler
 from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_update
 from htpo.errors import UserError
+from htpo.evaluate import end_tokens
 from htpo.objectives import Outcome, TokenBatch, add_sums, group_relative_advantage, summarize
 from htpo.objectives.axes import Cuts
 from htpo.objectives.rules import LOG_RATIO_LIMIT
@@ -75,11 +76,25 @@ class HTPOTrainer(GRPOTrainer):
         finally:
             args.reward_weights = given_weights
         self.epsilon_low = self.epsilon_high = math.inf  # the objective clips
+        self._end_responses_alike()
         self._correctness_column = self._find_correctness_column()
         if args.dynamic_sampling and not hasattr(self.train_dataset, "__len__"):
             raise UserError(
                 "dynamic sampling draws prompts by index: use a map-style dataset or dynamic_sampling=False"
             )
+
+    def _end_responses_alike(self) -> None:
+        """Responses end at the same tokens in sampling, in TRL's counts, in held-out measurement and in the saved model.
+
+        The host overwrites the model config's end token by the tokenizer's; the generation config keeps them all.
+        """
+        model = self.accelerator.unwrap_model(self.model)
+        self.eos_token_ids = end_tokens(model, self._tokenizer)
+        model.generation_config.eos_token_id = self.eos_token_ids
+        if self.use_vllm:
+            self.vllm_generation.generation_kwargs["stop_token_ids"] = self.eos_token_ids
+        else:
+            self.generation_config.eos_token_id = self.generation_kwargs["eos_token_id"] = self.eos_token_ids
 
     def _find_correctness_column(self) -> int:
         name = self.args.correctness_reward

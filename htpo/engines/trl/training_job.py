@@ -9,7 +9,7 @@ from accelerate.utils import DistributedType, broadcast_object_list, gather_obje
 from datasets import Dataset
 from rich.console import Console
 from rich.markup import escape
-from transformers import AutoTokenizer, PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
@@ -24,7 +24,7 @@ from htpo.engines.trl.recorder import CheckpointMarker, MetricsWriter, RolloutWr
 from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.engines.trl.verifier_reward import PartialCredit, VerifierReward
 from htpo.errors import UserError
-from htpo.evaluate import PassRates, end_tokens, evaluate_task
+from htpo.evaluate import PassRates, evaluate_task, load_tokenizer
 from htpo.objectives import TableObjective
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.tasks import Task, check_prompt_lengths, load_task
@@ -99,21 +99,8 @@ class Job:
         return " + ".join(self.recipe.dataset)
 
     def _tokenizer(self):
-        name = self._policy()
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                name,
-                revision=self.model.model_revision,
-                trust_remote_code=self.config.trust_remote_code,
-                padding_side="left",
-            )
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"cannot load a model from {name!r}: {reason} Give a folder or a Hugging Face id"
-            ) from error
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
+        tokenizer = load_tokenizer(self._policy(), self.model.model_revision, self.config.trust_remote_code)
+        tokenizer.padding_side = "left"
         return tokenizer
 
     def _task(self, tokenizer) -> Task:
@@ -166,7 +153,7 @@ class Job:
             )
         except (OSError, ValueError, ImportError) as error:
             raise UserError(f"cannot set up training of {self._policy()}: {' '.join(str(error).split())}") from error
-        reward.ends = {*end_tokens(trainer.model, tokenizer)}
+        reward.ends = {*trainer.eos_token_ids}
         for host_display in (ProgressCallback, PrinterCallback):
             trainer.remove_callback(host_display)
         return trainer
