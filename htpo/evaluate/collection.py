@@ -116,6 +116,7 @@ def _judge_and_store(
             [row["response"] for row in responses],
             [rows[row["problem"]] for row in responses],
             [row["finished"] for row in responses],
+            sent=[row["prompt"] for row in responses],
         )
     except BaseException:
         store.append([row | UNJUDGED for row in responses])

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 BOXED = re.compile(r"\\boxed\s*\{")
 BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
-ANSWER_LINE = re.compile(r"[ \t*_#>]*(?:the )?(?:final )?answer[ \t]*[*_]*[ \t]*:[ \t*_]*(.*)", re.IGNORECASE)
+# Possessive (`*+`), for it reads what a model wrote: to give back what was taken would cost quadratic time.
+ANSWER_LINE = re.compile(r"^[ \t*_#>]*+(?:the )?+(?:final )?+answer[ \t*_]*+:[ \t*_]*+(.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ def last_boxed(response: str) -> str | None:
 def last_answer_line(response: str) -> str | None:
     r"""What follows `Answer:` on the last line that starts with it, or None when no line does.
 
-    Case and Markdown (`**Answer:** 5`) do not matter; a box around the whole of it (`Answer: $\boxed{5}$`) is opened.
+    Case and Markdown (`**Answer:** 5`) do not matter; a box in it (`Answer: $\boxed{5}$`) is opened.
     """
     for line in reversed(response.splitlines()):
         if found := ANSWER_LINE.match(line):
             answer = found.group(1).strip().rstrip("*_").strip()
-            return last_boxed(answer) if BOXED.match(answer.lstrip("$ ")) else answer
+            return last_boxed(answer) if BOXED.search(answer) else answer
     return None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from htpo.errors import UserError
 from htpo.tasks.answer_formats import ANSWER_FORMATS
 from htpo.tasks.math_worker import whole_answer
+from htpo.tasks.reasoning_text import answer_part
 from htpo.tasks.task import Verdict
 from htpo.tasks.worker_pool import Outcome, WorkerPool, usable_cores
 
@@ -89,7 +90,7 @@ class MathVerifier:
             UserError: when a row has no gold answer, or the worker processes cannot start.
         """
         golds = [self._gold(row) for row in rows]
-        answers = self._final_answers(responses)
+        answers = self._final_answers(responses, rows)
         pairs = {(gold, answer.value) for gold, answer in zip(golds, answers, strict=True) if answer.failure is None}
         judged = self._judge_pairs(sorted(pairs))
         verdicts = []
@@ -134,7 +135,9 @@ class MathVerifier:
             raise UserError(f"a row has no gold answer in column {self.answer_column!r} (it has {sorted(row)})")
         return str(gold)
 
-    def _final_answers(self, responses: Sequence[str]) -> list[Outcome]:
+    def _final_answers(self, responses: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Outcome]:
+        # Reasoning that never ends leaves nothing, in which no format finds an answer.
+        responses = [answer_part(response, row) or "" for response, row in zip(responses, rows, strict=True)]
         if self.answer_pattern is None:
             final_answer = ANSWER_FORMATS[self.answer_format].final_answer
             return [bounded_answer(final_answer(response)) for response in responses]

@@ -33,12 +33,22 @@ class Verifier(Protocol):
 
 
 def judge_finished(
-    verifier: Verifier, responses: Sequence[str], rows: Sequence[dict[str, Any]], finished: Sequence[bool]
+    verifier: Verifier,
+    responses: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+    finished: Sequence[bool],
+    sent: Sequence[str] | None = None,
 ) -> list[Verdict]:
     """Verdicts on responses of which some were cut at the length limit.
 
     Those are wrong and not shown to the verifier: whatever stands last in them may be an intermediate value.
+
+    Args:
+        sent: the prompts as the model got them, through its chat template; the verifier sees them in column `sent` and
+            so knows whether a response begins inside reasoning.
     """
+    if sent is not None:
+        rows = [{**row, "sent": text} for row, text in zip(rows, sent, strict=True)]
     whole = [index for index, ended in enumerate(finished) if ended]
     judged = verifier.judge([responses[i] for i in whole], [rows[i] for i in whole])
     verdicts = [Verdict(False, failure="truncated")] * len(responses)
