@@ -17,15 +17,16 @@ from transformers.utils.logging import disable_progress_bar
 from htpo.analysis.drawing import LeftOut
 from htpo.analysis.pass_curves import draw_evaluations
 from htpo.analysis.sources import short_labels
-from htpo.cli.evaluate_options import JUDGING, WHERE_AND_HOW_FAST, EvalOptions, all_options, parse_evaluation
+from htpo.cli.evaluate_options import JUDGING, OF_ENGINE, WHERE_AND_HOW_FAST, EvalOptions, all_options, parse_evaluation
 from htpo.cli.options import read_flags
 from htpo.cli.train import QUIET
 from htpo.errors import UserError
 from htpo.evaluate import EvaluationDirectory, collect, compare, judge_again
 from htpo.evaluate.directory import check_names
-from htpo.evaluate.local_models import TransformersGenerator, VLLMGenerator, load_tokenizer
-from htpo.evaluate.results import as_markdown, table_of
+from htpo.evaluate.local_models import TransformersGenerator, load_tokenizer
+from htpo.evaluate.results import as_markdown, stability_table, table_of
 from htpo.evaluate.server import ServerGenerator
+from htpo.evaluate.vllm_engine import VLLMGenerator, check_engine_options
 from htpo.runs import write_atomically, write_json, writing
 from htpo.study.statistics import holm
 from htpo.tasks.data_options import DataOptions
@@ -74,6 +75,8 @@ def _evaluate(console: Console, output_dir: str | None, flags: dict[str, Any]) -
     if not resume:
         directory.run.check_free(config)
     tokenizer = None
+    if options.backend == "vllm":
+        check_engine_options(_json_object("vllm_options", options.vllm_options))
     if options.backend != "server":
         if (Path(options.model) / "config.yaml").is_file():
             raise UserError(f"{options.model} is a run: its model is {Path(options.model) / 'model'}")
@@ -81,11 +84,11 @@ def _evaluate(console: Console, output_dir: str | None, flags: dict[str, Any]) -
     tasks = _load(options, data, _conversational(options, tokenizer))
     if resume:
         directory.check_resumable(config | {name: stored.get(name) for name in WHERE_AND_HOW_FAST}, tasks)
-    generator = _generator(options, tokenizer)
+    generator = _generator(console, options, tokenizer)
     if not resume:
         directory.begin(config, tasks)
     _print_plan(console, options, tasks, directory, resume)
-    if isinstance(generator, TransformersGenerator):
+    if not isinstance(generator, ServerGenerator):
         for task in tasks:
             beyond = generator.beyond_context(task.rows["prompt"][:])
             if beyond:
@@ -135,7 +138,7 @@ def _conversational(options: EvalOptions, tokenizer: Any) -> bool:
     return has_template if options.chat is None else options.chat
 
 
-def _generator(options: EvalOptions, tokenizer: Any) -> Any:
+def _generator(console: Console, options: EvalOptions, tokenizer: Any) -> Any:
     if options.backend == "server":
         key = os.environ.get(options.api_key_env) if options.api_key_env else None
         if options.api_key_env and not key:
@@ -153,7 +156,10 @@ def _generator(options: EvalOptions, tokenizer: Any) -> Any:
         )
         generator.check()
         return generator
-    kind = VLLMGenerator if options.backend == "vllm" else TransformersGenerator
+    kind, engine = TransformersGenerator, {}
+    if options.backend == "vllm":
+        console.print("Starting vLLM (VLLM_LOGGING_LEVEL=INFO shows its log)", highlight=False)
+        kind, engine = VLLMGenerator, {"engine_options": _engine_options(options)}
     return kind(
         options.model,
         tokenizer,
@@ -163,7 +169,14 @@ def _generator(options: EvalOptions, tokenizer: Any) -> Any:
         dtype=options.dtype,
         trust_remote_code=options.trust_remote_code,
         template_options=_json_object("chat_template_kwargs", options.chat_template_kwargs),
+        **engine,
     )
+
+
+def _engine_options(options: EvalOptions) -> dict[str, Any]:
+    named = {name: getattr(options, name) for name in OF_ENGINE - {"vllm_options"}}
+    given = {name: value for name, value in named.items() if value is not None}
+    return given | _json_object("vllm_options", options.vllm_options)
 
 
 def _json_object(name: str, text: str | None) -> dict[str, Any]:
@@ -202,13 +215,10 @@ def _how_to_go_on(directory: EvaluationDirectory) -> str:
 def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, Any]) -> None:
     samples = directory.samples()
     results = directory.write_results(samples, notes)
-    header, rows = table_of(results)
-    # To fit a terminal, intervals stand below their means, and those of shares and lengths in results.md alone.
-    narrow = [[cell.rstrip(")").replace(" (", "\n").replace(" - ", "-") for cell in row[2:5]] for row in rows]
-    shares = [[cell.partition(" (")[0] for cell in row[5:]] for row in rows]
-    tasks = [f"{row[0]}\nn = {row[1]}" for row in rows]
-    header = [name.replace(" ", "\n") for name in (header[0], *header[2:])]
-    _print_table(console, header, [[task, *rates, *rest] for task, rates, rest in zip(tasks, narrow, shares)])
+    _print_measures(console, *table_of(results), intervals=3)
+    stability = stability_table(results)
+    if stability is not None:
+        _print_measures(console, *stability, intervals=len(stability[0]))
     for name, found in results.items():
         for share, most, what in WORTH_A_WORD:
             if found[share]["mean"] > most:
@@ -220,6 +230,15 @@ def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, A
         names.append(str(drawing.save(directory.path / "figures").relative_to(directory.path)))
     for name in names:
         console.print(f"{name}: {escape(str(directory.path / name))}", soft_wrap=True, highlight=False)
+
+
+def _print_measures(console: Console, header: list[str], rows: list[list[str]], intervals: int) -> None:
+    """A table of measures that fits a terminal: intervals stand below the first means, and are left out of the rest."""
+    narrow = [[cell.rstrip(")").replace(" (", "\n").replace(" - ", "-") for cell in row[2:]] for row in rows]
+    cells = [row[:intervals] + [cell.partition("\n")[0] for cell in row[intervals:]] for row in narrow]
+    tasks = [f"{row[0]}\nn = {row[1]}" for row in rows]
+    header = [name.replace(" ", "\n") for name in (header[0], *header[2:])]
+    _print_table(console, header, [[task, *rest] for task, rest in zip(tasks, cells)])
 
 
 def _print_table(console: Console, header: list[str], rows: list[list[str]]) -> None:

@@ -7,17 +7,20 @@ from typing import Any, get_type_hints
 from htpo.cli.options import parse, refuse
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions
+from htpo.evaluate.results import TAUS
 from htpo.tasks.data_options import DataOptions
 
 PUZZLES = 128  # made of a family without --problems
 OF_TRAINING = {"dataset", "dataset_weights", "dataset_split", "eval_dataset", "train_prompts", "held_out_prompts"}
 LOCAL = {"batch_size", "model_revision", "dtype", "trust_remote_code", "chat_template_kwargs"}
+OF_ENGINE = {"tensor_parallel_size", "max_model_len", "gpu_memory_utilization", "vllm_options"}
 OF_BACKEND = {
     "transformers": LOCAL,
-    "vllm": LOCAL,
+    "vllm": LOCAL | OF_ENGINE,
     "server": {"base_url", "concurrency", "retries", "request_timeout", "api_key_env", "extra_body"},
 }
 WHERE_AND_HOW_FAST = {"batch_size", "base_url", "concurrency", "retries", "request_timeout", "api_key_env"}
+WHERE_AND_HOW_FAST |= {"tensor_parallel_size", "gpu_memory_utilization"}
 """May change when an evaluation goes on; everything else decides what is measured."""
 
 
@@ -34,6 +37,10 @@ class EvalOptions:
     top_p: float = field(default=0.7, metadata={"help": "Nucleus; 1 cuts nothing off."})
     max_tokens: int = field(default=20480, metadata={"help": "Longest response; what is cut there counts as wrong."})
     seed: int = field(default=0, metadata={"help": "Of the sampling, and of generated puzzles."})
+    g_pass_tau: list[float] = field(
+        default_factory=lambda: list(TAUS),
+        metadata={"help": "Shares of k answers that G-Pass@k wants right, each in (0, 1], by spaces."},
+    )
     problems: int | None = field(
         default=None, metadata={"help": "At most so many problems of each task, the first ones. Puzzles: 128."}
     )
@@ -53,6 +60,17 @@ class EvalOptions:
     chat_template_kwargs: str | None = field(
         default=None,
         metadata={"help": "JSON object with options of the chat template, as in '{\"enable_thinking\": false}'."},
+    )
+    tensor_parallel_size: int | None = field(default=None, metadata={"help": "vllm: GPUs that share the model."})
+    max_model_len: int | None = field(
+        default=None, metadata={"help": "vllm: longest prompt with its response. Default: what the model was made for."}
+    )
+    gpu_memory_utilization: float | None = field(
+        default=None, metadata={"help": "vllm: share of the memory it may take, of each GPU (on CPUs of the machine)."}
+    )
+    vllm_options: str | None = field(
+        default=None,
+        metadata={"help": "JSON object with further options of vLLM's engine, as in '{\"enforce_eager\": true}'."},
     )
     base_url: str | None = field(
         default=None, metadata={"help": "Server with OpenAI's interface, as in http://localhost:8000/v1."}
@@ -74,12 +92,20 @@ class EvalOptions:
             raise UserError(f"backend {self.backend!r} is unknown: choose one of {', '.join(OF_BACKEND)}")
         if self.backend == "server" and not self.base_url:
             raise UserError("--backend server needs its address: --base_url http://localhost:8000/v1")
-        for name, least in {"samples": 1, "problems": 1, "batch_size": 1, "concurrency": 1, "retries": 0}.items():
+        lowest = dict.fromkeys(("samples", "problems", "batch_size", "concurrency"), 1) | {"retries": 0}
+        for name, least in (lowest | {"tensor_parallel_size": 1, "max_model_len": 2}).items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UserError(f"{name}={value} must be at least {least}")
         if not 0 < self.request_timeout < math.inf:
             raise UserError(f"request_timeout={self.request_timeout} must be a number of seconds above 0")
+        if self.gpu_memory_utilization is not None and not 0 < self.gpu_memory_utilization <= 1:
+            raise UserError(
+                f"gpu_memory_utilization={self.gpu_memory_utilization} must be a share, above 0 and at most 1"
+            )
+        for tau in self.g_pass_tau:
+            if not 0 < tau <= 1:
+                raise UserError(f"g_pass_tau {tau} must be above 0 (one right answer is enough) and at most 1 (all)")
         _ = self.sampling  # checks its own values
         default = {each.name: each.default for each in fields(self)}
         for name in set().union(*OF_BACKEND.values()) - OF_BACKEND[self.backend]:
@@ -102,7 +128,7 @@ JudgingOptions = make_dataclass(
     ],
 )
 """The options of the data that do not speak of training."""
-JUDGING = {each.name for each in fields(JudgingOptions)} - {"prompt_template"}
+JUDGING = {each.name for each in fields(JudgingOptions)} - {"prompt_template"} | {"g_pass_tau"}
 """What may change when stored responses are judged again."""
 
 

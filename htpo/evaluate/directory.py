@@ -13,7 +13,7 @@ from typing import Any
 
 from htpo.errors import UserError
 from htpo.evaluate.collection import digest
-from htpo.evaluate.results import TaskSamples, as_markdown, measures, table_of
+from htpo.evaluate.results import TAUS, TaskSamples, as_markdown, measures, stability_table, table_of
 from htpo.evaluate.samples import SampleStore
 from htpo.runs import RunDirectory, write_atomically, writing
 from htpo.tasks.task import Problems
@@ -22,8 +22,9 @@ TASKS = "tasks.json"
 LEGEND = """
 Means over problems with 95 % intervals for other problems of the same kind: exact where every problem counts 0 or 1,
 else by bootstrap. avg@n is the share of right samples, pass@n of problems with a right one among n, maj@n of problems
-whose most frequent answer is right; "cut off" at the token limit, "no answer" that the verifier could read; "length" is
-the mean in tokens. `results.json` has pass@k for every k; docs/evaluate.md explains all of it.
+whose most frequent answer is right; G-Pass@k tau is the chance that a share tau of k samples is right, mG-Pass@k its
+mean over tau from 0.5 to 1; "cut off" at the token limit, "no answer" that the verifier could read; "length" is the
+mean in tokens. `results.json` has pass@k for every k; docs/evaluate.md explains all of it.
 """
 
 
@@ -99,10 +100,13 @@ class EvaluationDirectory:
             samples: by task.
             notes: further entries of `results.json`.
         """
-        results = {name: measures(found) for name, found in samples.items()}
+        taus = self.run.config.get("g_pass_tau", TAUS)
+        results = {name: measures(found, taus) for name, found in samples.items()}
         self.run.write_json("results.json", {"tasks": results, **notes})
         described = "".join(f"- {task['description']}\n" for task in self.tasks.values())
-        text = f"# {self.run.config['model']}\n\n{as_markdown(*table_of(results))}{LEGEND}\n{described}"
+        stability = stability_table(results)
+        tables = as_markdown(*table_of(results)) + ("\n" + as_markdown(*stability) if stability else "")
+        text = f"# {self.run.config['model']}\n\n{tables}{LEGEND}\n{described}"
         write_atomically(self.path / "results.md", text)
         return results
 

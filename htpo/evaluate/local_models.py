@@ -1,4 +1,4 @@
-"""Generation in this process: with transformers, or with vLLM where it is installed."""
+"""Generation in this process, with transformers; and what every local engine needs."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
@@ -23,7 +23,7 @@ def load_tokenizer(model: str, revision: str | None = None, trust_remote_code: b
         tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"cannot load a model from {model!r}: {_first_line(error)} Give a folder, a Hugging Face id, or a model's "
+            f"cannot load a model from {model!r}: {first_line(error)} Give a folder, a Hugging Face id, or a model's "
             "name on a server with --base_url"
         ) from error
     if tokenizer.pad_token is None:
@@ -68,7 +68,7 @@ class TransformersGenerator:
                 model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code
             )
         except (OSError, ValueError, ImportError) as error:
-            raise UserError(f"cannot load a model from {model!r}: {_first_line(error)}") from error
+            raise UserError(f"cannot load a model from {model!r}: {first_line(error)}") from error
         self.model = loaded.to(torch.accelerator.current_accelerator() or "cpu")
         self.settings = sampling_settings(
             self.model,
@@ -81,13 +81,9 @@ class TransformersGenerator:
     def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
         """What is to be said where prompt and response may be longer than the model was made for; else None."""
         made_for = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        longest = max(map(len, tokenize_prompts(prompts, self.tokenizer, self.template_options)))
-        if made_for is None or longest + self.sampling.max_tokens <= made_for:
-            return None
-        return (
-            f"prompts of up to {longest} tokens and --max_tokens {self.sampling.max_tokens} go beyond the {made_for} "
-            "that the model was made for; what it writes there may be nonsense"
-        )
+        tokenized = tokenize_prompts(prompts, self.tokenizer, self.template_options)
+        said = beyond_length(tokenized, self.sampling.max_tokens, made_for)
+        return said and f"{said} was made for; what it writes there may be nonsense"
 
     def generate(self, task: str, requests: Sequence[Request], done: Set[tuple[int, int]]) -> Iterator[list[Response]]:
         """A list per batch; a batch of which nothing is wanted any more is not generated."""
@@ -119,65 +115,14 @@ class TransformersGenerator:
             ]
 
 
-class VLLMGenerator:
-    """vLLM's offline engine. Every response has a seed of its own; equal prompts share their prefix in its cache.
-
-    Raises:
-        UserError: vLLM is not installed.
-    """
-
-    def __init__(
-        self,
-        model: str,
-        tokenizer: Any,
-        sampling: SamplingOptions,
-        *,
-        batch_size: int = 1024,
-        revision: str | None = None,
-        dtype: str = "auto",
-        trust_remote_code: bool = False,
-        template_options: Mapping[str, Any] | None = None,
-    ):
-        try:
-            import vllm
-        except ImportError as error:
-            raise UserError('--backend vllm needs vLLM: pip install "htpo[vllm]", or leave the option out') from error
-        self.tokenizer, self.sampling, self.batch_size = tokenizer, sampling, batch_size
-        self.template_options = template_options
-        self._vllm = vllm
-        self._engine = vllm.LLM(model=model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
-
-    def generate(self, task: str, requests: Sequence[Request], done: Set[tuple[int, int]]) -> Iterator[list[Response]]:
-        """A list per `batch_size` responses."""
-        wanted = [request for request in requests if (request.problem, request.sample) not in done]
-        for start in range(0, len(wanted), self.batch_size):
-            asked = wanted[start : start + self.batch_size]
-            prompts = tokenize_prompts([request.prompt for request in asked], self.tokenizer, self.template_options)
-            outputs = self._engine.generate(
-                [{"prompt_token_ids": list(ids)} for ids in prompts],
-                [self._parameters(task, request) for request in asked],
-                use_tqdm=False,
-            )
-            yield [
-                Response(
-                    request,
-                    as_sent(request.prompt, self.tokenizer, self.template_options),
-                    output.outputs[0].text,
-                    len(output.outputs[0].token_ids),
-                    output.outputs[0].finish_reason == "stop",
-                )
-                for request, output in zip(asked, outputs, strict=True)
-            ]
-
-    def _parameters(self, task: str, request: Request) -> Any:
-        return self._vllm.SamplingParams(
-            n=1,
-            temperature=self.sampling.temperature,
-            top_p=self.sampling.top_p,
-            max_tokens=self.sampling.max_tokens,
-            seed=derived_seed(self.sampling.seed, task, request.problem, request.sample),
-        )
+def beyond_length(prompts: Sequence[Sequence[int]], max_tokens: int, length: int | None) -> str | None:
+    """The start of what is to be said where the longest prompt and response are longer than `length`; else None."""
+    longest = max(map(len, prompts))
+    if length is None or longest + max_tokens <= length:
+        return None
+    return f"prompts of up to {longest} tokens and --max_tokens {max_tokens} go beyond the {length} that the model"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

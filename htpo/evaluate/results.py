@@ -1,7 +1,7 @@
 """From stored samples to the measures of a task, as plain data and as tables."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -10,8 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from htpo.evaluate.estimators import majority_at_k, pass_curves
+from htpo.evaluate.estimators import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_curves
 from htpo.evaluate.intervals import mean_interval, mean_intervals
+
+TAUS = (0.5, 0.75, 1.0)
+"""Shares of k answers that G-Pass@k wants right, if nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,12 @@ def powers_of_two(samples: int) -> list[int]:
     return sorted({*(2**i for i in range(samples.bit_length())), samples})
 
 
-def measures(found: TaskSamples) -> dict[str, Any]:
-    """Every measure of a task as plain data; `docs/evaluate.md` says what each is."""
+def measures(found: TaskSamples, taus: Sequence[float] = TAUS) -> dict[str, Any]:
+    """Every measure of a task as plain data; `docs/evaluate.md` says what each is.
+
+    Args:
+        taus: of G-Pass@k.
+    """
     means, low, high = mean_intervals(found.pass_curves)
     votes = {k: found.majority(k) for k in powers_of_two(found.samples)}
     lengths = _known_means(found.tokens)
@@ -108,6 +115,14 @@ def measures(found: TaskSamples) -> dict[str, Any]:
             **{name: column.tolist() for name, column in (("mean", means), ("low", low), ("high", high))},
         },
         "maj_at_k": {str(k): asdict(mean_interval(vote)) for k, vote in votes.items() if vote is not None} or None,
+        "g_pass_at_k": {
+            str(k): {str(tau): asdict(mean_interval(g_pass_at_k(found.samples, found.counts, k, tau))) for tau in taus}
+            for k in powers_of_two(found.samples)
+        },
+        "mg_pass_at_k": {
+            str(k): asdict(mean_interval(mean_g_pass_at_k(found.samples, found.counts, k)))
+            for k in powers_of_two(found.samples)
+        },
         "truncated": asdict(mean_interval(1 - found.finished.mean(1))),
         "unparsable": asdict(mean_interval(found.share_failed("unparsable"))),
         "mean_length": None if lengths is None else asdict(mean_interval(lengths)),
@@ -130,6 +145,24 @@ def table_of(results: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[s
         rates = [_in_words(each, "{:.3f}".format) for each in (found["avg"], last, vote)]
         shares = [_in_words(found[name], "{:.1%}".format) for name in ("truncated", "unparsable")]
         rows.append([name, str(found["problems"]), *rates, *shares, _in_words(found["mean_length"], "{:.0f}".format)])
+    return header, rows
+
+
+def stability_table(results: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]] | None:
+    """Header and rows of G-Pass@k for the largest power of two of which the samples are three times as many.
+
+    So many samples its authors ask for (2412.13147). None where that would be k = 1, which is avg.
+    """
+    first = next(iter(results.values()))
+    k = max(2**i for i in range(first["samples"].bit_length()) if 2**i * 3 <= max(first["samples"], 3))
+    if k == 1:
+        return None
+    taus = list(first["g_pass_at_k"][str(k)])
+    header = ["task", "problems", *(f"G-Pass@{k} {tau}" for tau in taus), f"mG-Pass@{k}"]
+    rows = []
+    for name, found in results.items():
+        shown = [*(found["g_pass_at_k"][str(k)][tau] for tau in taus), found["mg_pass_at_k"][str(k)]]
+        rows.append([name, str(found["problems"]), *(_in_words(each, "{:.3f}".format) for each in shown)])
     return header, rows
 
 

@@ -4,7 +4,10 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import time
+from dataclasses import make_dataclass
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -183,6 +186,15 @@ def test_a_run_in_place_of_a_model_is_told_where_its_model_is(tmp_path):
         evaluate_from_arguments([str(tmp_path), "--tasks", "number_path"])
 
 
+def test_an_unknown_engine_option_is_named_before_the_model_is_loaded(tmp_path, monkeypatch):
+    engine = SimpleNamespace(EngineArgs=make_dataclass("EngineArgs", ["model", "enforce_eager"]))
+    monkeypatch.setitem(sys.modules, "vllm", engine)
+    options = ["--tasks", "number_path", "--backend", "vllm", "--vllm_options", "{enforce_eagr: true}"]
+    with pytest.raises(UserError, match="no engine option 'enforce_eagr': did you mean 'enforce_eager'"):
+        evaluate_from_arguments(["/none", *options, "--output_dir", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -197,6 +209,13 @@ def test_a_run_in_place_of_a_model_is_told_where_its_model_is(tmp_path):
         (["m", "--tasks", "number_path", "--backend", "tgi"], "backend 'tgi' is unknown"),
         (["m", "--tasks", "number_path", "--backend", "server"], "needs its address: --base_url"),
         (["m", "--tasks", "number_path", "--concurrency", "3"], "--concurrency has no effect on backend transformers"),
+        (["m", "--tasks", "number_path", "--max_model_len", "9"], "--max_model_len has no effect on backend transfor"),
+        (
+            ["m", "--tasks", "number_path", "--gpu_memory_utilization", "2"],
+            "gpu_memory_utilization=2.0 must be a share",
+        ),
+        (["m", "--tasks", "number_path", "--tensor_parallel_size", "0"], "tensor_parallel_size=0 must be at least 1"),
+        (["m", "--tasks", "number_path", "--g_pass_tau", "0.5", "0"], "g_pass_tau 0.0 must be above 0"),
         (["m", "--tasks", "number_path", "--base_url", "localhost"], "must start with http:// or https://"),
         (["m", "--tasks", "number_path", "--base_url", "http://127.0.0.1:1/v1"], "no server answers at"),
         (

@@ -10,7 +10,7 @@ from htpo.engines.trl import HTPOConfig, HTPOTrainer
 CHARACTERS = "0123456789+-*/=>:. abcdefghijklmnopqrstuvwxyz"
 
 
-def save_tiny_model(path, chat_template: str | None = None) -> str:
+def save_tiny_model(path, chat_template: str | None = None, **config) -> str:
     """Write the model and its tokenizer to a folder, the same weights every time."""
     vocabulary = {"<pad>": 0, "<eos>": 1, "<unk>": 2, **{c: i + 3 for i, c in enumerate(CHARACTERS)}}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -20,7 +20,7 @@ def save_tiny_model(path, chat_template: str | None = None) -> str:
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
     )
     fast.chat_template = chat_template
-    return save_tiny_qwen(path, fast)
+    return save_tiny_qwen(path, fast, **config)
 
 
 def save_tiny_qwen(path, tokenizer: PreTrainedTokenizerFast, **config) -> str:
@@ -28,19 +28,21 @@ def save_tiny_qwen(path, tokenizer: PreTrainedTokenizerFast, **config) -> str:
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(
         Qwen3Config(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            head_dim=16,
-            intermediate_size=64,
-            tie_word_embeddings=True,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=None,
-            initializer_range=0.3,
-            **config,
+            **{
+                "vocab_size": len(tokenizer),
+                "hidden_size": 32,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "num_key_value_heads": 1,
+                "head_dim": 16,
+                "intermediate_size": 64,
+                "tie_word_embeddings": True,
+                "pad_token_id": tokenizer.pad_token_id,
+                "eos_token_id": tokenizer.eos_token_id,
+                "bos_token_id": None,
+                "initializer_range": 0.3,
+                **config,
+            }
         )
     )
     model.save_pretrained(path)

@@ -1,10 +1,7 @@
 """Samples as they are stored: whole, once, judged, the same after a stop, and judged again without a model."""
 
 import os
-import sys
 from itertools import islice
-from types import SimpleNamespace
-from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +11,7 @@ from datasets import Dataset
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect, judge_again
 from htpo.evaluate.generation import Request, Response
-from htpo.evaluate.local_models import TransformersGenerator, VLLMGenerator, load_tokenizer
+from htpo.evaluate.local_models import TransformersGenerator, load_tokenizer
 from htpo.evaluate.samples import SampleStore
 from htpo.tasks.task import Problems, Verdict
 from tests.engines.tiny import save_tiny_model
@@ -236,39 +233,3 @@ def test_prompts_of_like_length_go_together_the_longest_first(tiny_model):
     requests = [Request(n, 1, "1" * length) for n, length in enumerate((3, 9, 4, 8, 5, 7), start=1)]
     lists = list(generator(tiny_model, batch_size=2).generate("sums", requests, set()))
     assert [[len(r.request.prompt) for r in came] for came in lists] == [[9, 8], [7, 5], [4, 3]]
-
-
-class FakeLLM:
-    """Stands for `vllm.LLM`: what of its interface is used, with its names."""
-
-    calls: ClassVar[list] = []
-
-    def __init__(self, *, model, revision, dtype, trust_remote_code):
-        pass
-
-    def generate(self, prompts, sampling_params, *, use_tqdm):
-        self.calls.append((prompts, sampling_params))
-        return [
-            SimpleNamespace(outputs=[SimpleNamespace(text="a", token_ids=[7], finish_reason="stop")]) for _ in prompts
-        ]
-
-
-def test_vllm_is_asked_as_its_interface_wants(tmp_path, tiny_model, monkeypatch):
-    """With a stand-in; the real one was not run."""
-    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(LLM=FakeLLM, SamplingParams=SimpleNamespace))
-    tokenizer = load_tokenizer(tiny_model)
-    made = VLLMGenerator(tiny_model, tokenizer, SamplingOptions(max_tokens=8), batch_size=10)
-    store = SampleStore(tmp_path / "samples")
-    assert collect(problems(), made, store, SAMPLES) == 0
-    assert [len(prompts) for prompts, _ in FakeLLM.calls] == [10, 8]
-    assert FakeLLM.calls[0][0][0] == {"prompt_token_ids": tokenizer("1+1=")["input_ids"]}
-    given = [parameters for _, each in FakeLLM.calls for parameters in each]
-    assert {(p.n, p.temperature, p.top_p, p.max_tokens) for p in given} == {(1, 1.0, 0.7, 8)}
-    assert len({p.seed for p in given}) == 18
-    assert store.measured()["correct"].to_pylist() == [True] * 6 + [False] * 12
-
-
-def test_vllm_that_is_missing_is_said(tiny_model, monkeypatch):
-    monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(UserError, match=r"needs vLLM: pip install"):
-        VLLMGenerator(tiny_model, None, SamplingOptions())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htpo.evaluate import majority_at_k, pass_at_k, pass_curves
+from htpo.evaluate import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_at_k, pass_curves
 
 
 def exact(samples, correct, k):
@@ -53,6 +53,52 @@ def test_all_k_of_a_thousand_problems_with_a_thousand_samples_take_no_time():
 def test_counts_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"must be in 0..4, found -1..5"):
         pass_curves(4, [-1, 5])
+
+
+def enumerated_g_pass(samples, correct, k, tau):
+    """By definition: the share of all sets of k with at least tau k right answers."""
+    sets = list(combinations([i < correct for i in range(samples)], k))
+    return Fraction(sum(sum(chosen) >= tau * k for chosen in sets), len(sets))
+
+
+@pytest.mark.parametrize("k", range(1, 9))
+@pytest.mark.parametrize("tau", ["0.01", "0.25", "0.3", "0.5", "0.55", "0.75", "1.0"])
+def test_g_pass_is_the_share_of_sets_with_enough_right_answers(k, tau):
+    expected = [float(enumerated_g_pass(8, correct, k, Fraction(tau))) for correct in range(9)]
+    assert g_pass_at_k(8, range(9), k, float(tau)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_tau_is_the_decimal_number_that_was_written():
+    assert 0.28 * 25 > 7  # in floating point
+    assert g_pass_at_k(25, [7], 25, 0.28) == 1
+    assert g_pass_at_k(25, [6], 25, 0.28) == 0
+
+
+@pytest.mark.parametrize("k", range(1, 9))
+def test_the_mean_g_pass_is_its_integral_over_the_upper_half(k):
+    steps = [Fraction(1, 2) + Fraction(2 * i + 1, 8 * k) for i in range(2 * k)]  # middles of 2k pieces of (0.5, 1]
+    for correct in range(9):
+        expected = sum(enumerated_g_pass(8, correct, k, tau) for tau in steps) / len(steps)
+        assert mean_g_pass_at_k(8, [correct], k) == pytest.approx(float(expected), abs=1e-12)
+        if k % 2 == 0:  # the paper's sum
+            paper = sum(enumerated_g_pass(8, correct, k, Fraction(i, k)) for i in range(k // 2 + 1, k + 1))
+            assert expected == Fraction(2, k) * paper
+
+
+def test_g_pass_is_exact_where_it_is_certain_and_pass_at_k_at_its_end():
+    for measure in (lambda c, k: g_pass_at_k(10_000, c, k, 0.5), lambda c, k: mean_g_pass_at_k(10_000, c, k)):
+        assert measure([0, 10_000], 512).tolist() == [0, 1]
+        assert measure([0, 10_000], 10_000).tolist() == [0, 1]
+    assert g_pass_at_k(10_000, [17], 1000, 1e-9) == pytest.approx(pass_curves(10_000, [17])[0, 999], rel=1e-9)
+    assert set(g_pass_at_k(64, range(65), 64, 0.75)) == {0.0, 1.0}  # n of n: enough or not, nothing in between
+
+
+@pytest.mark.parametrize(
+    ("k", "tau", "said"), [(4, 0.0, "tau=0.0"), (4, 1.1, "tau=1.1"), (0, 1, "k must"), (5, 1, "k")]
+)
+def test_impossible_g_passes_are_refused(k, tau, said):
+    with pytest.raises(ValueError, match=said):
+        g_pass_at_k(4, [1], k, tau)
 
 
 def enumerated_majority(answers, correct, k):

@@ -6,7 +6,7 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.evaluate import compare
-from htpo.evaluate.results import TaskSamples, as_markdown, measures, table_of
+from htpo.evaluate.results import TaskSamples, as_markdown, measures, stability_table, table_of
 from htpo.evaluate.samples import SampleStore
 
 
@@ -72,6 +72,20 @@ def test_the_table_is_one_row_per_task_in_plain_words(tmp_path):
     assert header[:5] == ["task", "problems", "avg@4", "pass@4", "maj@4"]
     assert rows[0][1:5] == ["2", "0.375 (0.250 - 0.500)", "1.000 (0.158 - 1.000)", "0.500 (0.013 - 0.987)"]
     assert as_markdown(header, rows).splitlines()[2].startswith("| a\\|b | 2 | 0.375")
+
+
+def test_g_pass_is_reported_for_every_tau_and_shown_where_samples_are_three_times_k(tmp_path):
+    rows = [sample(p, n, "1", correct=n <= c) for p, c in ((1, 6), (2, 3), (3, 0)) for n in range(1, 7)]
+    found = measures(stored(tmp_path / "six", rows), [0.5, 1.0])
+    assert list(found["g_pass_at_k"]) == list(found["mg_pass_at_k"]) == ["1", "2", "4", "6"]
+    assert found["g_pass_at_k"]["2"]["0.5"]["mean"] == pytest.approx((1 + 4 / 5 + 0) / 3)
+    assert found["g_pass_at_k"]["2"]["1.0"]["mean"] == pytest.approx((1 + 1 / 5 + 0) / 3)
+    assert found["mg_pass_at_k"]["2"]["mean"] == pytest.approx((1 + 1 / 5 + 0) / 3)
+    header, rows = stability_table({"sums": found})
+    assert header == ["task", "problems", "G-Pass@2 0.5", "G-Pass@2 1.0", "mG-Pass@2"]
+    assert [cell[:5] for cell in rows[0][2:]] == ["0.600", "0.400", "0.400"]
+    assert stability_table({"sums": measures(stored(tmp_path / "four", TWO))}) is None
+    json.dumps(found, allow_nan=False)
 
 
 def evaluation(tmp_path, name, right, samples=2):

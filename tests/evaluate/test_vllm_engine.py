@@ -1,0 +1,96 @@
+"""The vLLM back end: what is asked of the engine, with a stand-in; `test_real_vllm.py` runs the real one."""
+
+import sys
+from dataclasses import make_dataclass
+from types import SimpleNamespace
+
+import pytest
+
+from htpo.errors import UserError
+from htpo.evaluate import SamplingOptions, collect
+from htpo.evaluate.local_models import load_tokenizer
+from htpo.evaluate.samples import SampleStore
+from htpo.evaluate.vllm_engine import VLLMGenerator, check_engine_options
+from tests.evaluate.test_collection import SAMPLES, problems
+
+KNOWN = ("model", "dtype", "max_model_len", "hf_token", "enforce_eager", "quantization", "_internal")
+
+
+class FakeLLM:
+    """Stands for `vllm.LLM`: what of its interface is used, with its names."""
+
+    def __init__(self, *, model, revision, dtype, trust_remote_code, **options):
+        self.options, self.calls = options, []
+        if options.get("gpu_memory_utilization") == 0.99:
+            raise ValueError("Free memory on device is less than desired\nmore")
+        config = SimpleNamespace(max_model_len=options.get("max_model_len", 40))
+        self.llm_engine = SimpleNamespace(model_config=config)
+
+    def generate(self, prompts, sampling_params, *, use_tqdm):
+        self.calls.append((prompts, sampling_params))
+        return [
+            SimpleNamespace(outputs=[SimpleNamespace(text="a", token_ids=[7], finish_reason="stop")]) for _ in prompts
+        ]
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch):
+    arguments = make_dataclass("EngineArgs", KNOWN)
+    stand_in = SimpleNamespace(LLM=FakeLLM, SamplingParams=SimpleNamespace, EngineArgs=arguments)
+    monkeypatch.setitem(sys.modules, "vllm", stand_in)
+
+
+def test_the_engine_is_asked_as_its_interface_wants(tmp_path, tiny_model):
+    tokenizer = load_tokenizer(tiny_model)
+    options = {"max_model_len": 32, "enforce_eager": True}
+    made = VLLMGenerator(tiny_model, tokenizer, SamplingOptions(max_tokens=8), batch_size=10, engine_options=options)
+    assert made._engine.options == options
+    store = SampleStore(tmp_path / "samples")
+    assert collect(problems(), made, store, SAMPLES) == 0
+    calls = made._engine.calls
+    assert [len(prompts) for prompts, _ in calls] == [10, 8]
+    assert calls[0][0][0] == {"prompt_token_ids": tokenizer("1+1=")["input_ids"]}
+    given = [parameters for _, each in calls for parameters in each]
+    assert {(p.n, p.temperature, p.top_p, p.max_tokens) for p in given} == {(1, 1.0, 0.7, 8)}
+    assert len({p.seed for p in given}) == 18
+    assert store.measured()["correct"].to_pylist() == [True] * 6 + [False] * 12
+
+
+def test_responses_beyond_the_engine_s_length_are_said_and_prompts_refused(tiny_model):
+    made = VLLMGenerator(tiny_model, load_tokenizer(tiny_model), SamplingOptions(max_tokens=36))
+    assert made.beyond_context(["1+1="]) is None
+    assert "go beyond the 40 that the model may use here (--max_model_len)" in made.beyond_context(["11+1="])
+    with pytest.raises(UserError, match=r"a prompt has 40 tokens and the engine takes 40 .* raise --max_model_len"):
+        made.beyond_context(["1" * 40])
+
+
+def test_an_engine_that_does_not_start_is_one_line(tiny_model):
+    with pytest.raises(UserError, match=r"vLLM does not start with .*: Free memory on device is less than desired$"):
+        VLLMGenerator(tiny_model, None, SamplingOptions(), engine_options={"gpu_memory_utilization": 0.99})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"enforce_eagr": True}, "no engine option 'enforce_eagr': did you mean 'enforce_eager'?"),
+        ({"enforce_eager": True, "zzz": 1, "yyy": 2}, "no engine option 'zzz', 'yyy'"),
+        ({"_internal": 1}, "no engine option '_internal'"),
+        ({"max_model_len": 8}, "max_model_len has an option of its own, --max_model_len"),
+        ({"model": "m"}, "model has an option of its own, the model"),
+        ({"hf_token": "secret"}, "hf_token would be stored with the evaluation: set the variable HF_TOKEN"),
+    ],
+)
+def test_engine_options_that_are_wrong_are_named_before_anything_is_loaded(given, message):
+    with pytest.raises(UserError) as said:
+        check_engine_options(given)
+    assert message in str(said.value)
+    assert "secret" not in str(said.value)
+    check_engine_options({"quantization": "fp8", "enforce_eager": False})
+
+
+def test_vllm_that_is_missing_is_said(tiny_model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(UserError, match=r"needs vLLM: pip install"):
+        VLLMGenerator(tiny_model, None, SamplingOptions())
+    with pytest.raises(UserError, match=r"needs vLLM: pip install"):
+        check_engine_options({})
