@@ -10,7 +10,7 @@ from htpo.errors import UserError
 from htpo.evaluate.end_tokens import published_end_tokens
 from htpo.evaluate.generation import Request, Response, SamplingOptions, derived_seed
 from htpo.evaluate.sampling import batches_by_length, sample_batch, sampling_settings, seeded
-from htpo.tasks.prompts import Prompt, tokenize_prompts
+from htpo.tasks.prompts import Prompt, as_sent, tokenize_prompts
 
 
 def load_tokenizer(model: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
@@ -30,13 +30,6 @@ def load_tokenizer(model: str, revision: str | None = None, trust_remote_code: b
         ends = published_end_tokens(model, tokenizer, revision=revision, trust_remote_code=trust_remote_code)
         tokenizer.pad_token_id = ends[0] if tokenizer.eos_token_id is None else tokenizer.eos_token_id
     return tokenizer
-
-
-def as_sent(prompt: Prompt, tokenizer: Any, template_options: Mapping[str, Any] | None) -> str:
-    """A prompt as the model sees it: chat messages through the tokenizer's template."""
-    if isinstance(prompt, str):
-        return prompt
-    return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False, **(template_options or {}))
 
 
 class TransformersGenerator:

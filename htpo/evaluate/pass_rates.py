@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from htpo.evaluate.end_tokens import end_tokens
 from htpo.evaluate.estimators import pass_at_k
 from htpo.evaluate.sampling import sample_responses
+from htpo.tasks.prompts import as_sent
 from htpo.tasks.task import Verifier, judge_finished
 
 EXAMPLES = 2
@@ -106,7 +107,8 @@ def evaluate_task(
     texts = tokenizer.batch_decode(flat, skip_special_tokens=True)
     ends = end_tokens(model, tokenizer)
     finished = [bool(ids) and ids[-1] in ends for ids in flat]
-    verdicts = judge_finished(verifier, texts, rows, finished)
+    sent = [as_sent(row["prompt"], tokenizer, template_options) for row in rows]
+    verdicts = judge_finished(verifier, texts, rows, finished, sent)
     judged = [verdict.correct for verdict in verdicts]
     shown = [
         {"prompt": row["prompt"], "response": text, "correct": correct}

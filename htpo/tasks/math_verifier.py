@@ -100,6 +100,23 @@ class MathVerifier:
         self.failures.update(verdict.failure for verdict in verdicts if verdict.failure)
         return verdicts
 
+    def extract(self, responses: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str | None]:
+        """The final answer of each response, as `judge` reads it; None where there is none to be judged."""
+        return [answer.value for answer in self._final_answers(responses, rows)]
+
+    def equivalent(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        """Whether two final answers are the same, for each pair: each would be right if the other were the gold.
+
+        Judged as `judge` does it, in the worker processes and within their bounds; what exceeds them is not equivalent.
+        """
+        long = [max(map(len, pair)) > LONGEST_ANSWER for pair in pairs]
+        distinct = {pair for pair, is_long in zip(pairs, long) if pair[0] != pair[1] and not is_long}
+        judged = self._judge_pairs(sorted(distinct | {(other, one) for one, other in distinct}))
+        return [
+            pair[0] == pair[1] or (not is_long and judged[pair][0] and judged[pair[::-1]][0])
+            for pair, is_long in zip(pairs, long)
+        ]
+
     def check_gold(self, gold: Any) -> str | None:
         """Why this gold answer cannot be used, or None when it can."""
         return self.check_golds([gold])[0]

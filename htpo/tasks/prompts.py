@@ -20,6 +20,13 @@ def readable(prompt: Prompt) -> str:
     return "\n".join(f"{message.get('role')}: {message.get('content')}" for message in prompt)
 
 
+def as_sent(prompt: Prompt, tokenizer: Any, template_options: Mapping[str, Any] | None = None) -> str:
+    """A prompt as the model sees it: chat messages through the tokenizer's template."""
+    if isinstance(prompt, str):
+        return prompt
+    return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False, **(template_options or {}))
+
+
 def tokenize_prompts(
     prompts: Sequence[Prompt], tokenizer: Any, template_options: Mapping[str, Any] | None = None
 ) -> list[list[int]]:

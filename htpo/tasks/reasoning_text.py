@@ -21,13 +21,16 @@ def after_reasoning(response: str, opened: bool = False) -> str | None:
         response: as it was generated.
         opened: whether the prompt has opened the reasoning.
     """
-    before, closed, answer = response.rpartition(CLOSING)
+    _, closed, answer = response.rpartition(CLOSING)
     if OPENING in answer or (opened and not closed):
         return None
     return answer
 
 
 def answer_part(response: str, row: Mapping[str, Any]) -> str | None:
-    """`after_reasoning` for a response to a dataset row: column `sent` holds the prompt as the model got it, through its
-    chat template, where that is known; else column `prompt` is looked at."""
+    """`after_reasoning` for a response to a dataset row.
+
+    Its column `sent` holds the prompt as the model got it, through its chat template, where that is known; else column
+    `prompt` is looked at.
+    """
     return after_reasoning(response, opens_reasoning(row.get("sent", row.get("prompt"))))

@@ -18,16 +18,18 @@ ATTEMPTS = 4
 UNITS = {
     "spaces": " ", "tabs": "\t", "line ends": "\n", "carriage returns": "\r\n", "blank lines": " \n", "digits": "7",
     "zeros": "0", "letters": "a", "capitals": "A", "words": "ab ", "hyphens": "-", "stars": "*", "bold": "**a",
-    "underscores": "_", "hashes": "#", "quotes": "> ", "dots": ".", "commas": ",", "thousands": ",000", "semicolons": "; ",
-    "colons": ":", "equals": "=", "bars": "|", "pluses": "+", "slashes": "/", "backslashes": "\\", "dollars": "$",
-    "opening braces": "{", "closing braces": "}", "braces": "{}", "escaped braces": "\\{", "round": "(", "square": "[",
-    "pairs": "(1,2),", "boxes": "\\boxed{", "closed boxes": "\\boxed{1}", "spaced boxes": "\\boxed ", "texts": "\\text{",
-    "closed texts": "\\text{a}", "fractions": "\\frac", "roots": "\\sqrt", "commands": "\\a", "answers": "answer",
-    "answer lines": "Answer: 1\n", "answers in a line": "Answer: ", "final answers": "the final ", "thoughts": "<think>",
-    "ended thoughts": "</think>", "tags": "<", "fences": "```", "fence lines": "```\n", "python fences": "```python\n",
-    "open fences": "```py ", "tilde fences": "~~~\n", "subscripts": "a_1", "braced subscripts": "a_{", "primes": "'",
-    "relations": "x<", "ands": " and ", "names": "x, ", "unions": "\\cup ", "matrices": "\\begin{pmatrix}",
-    "cells": "1&", "rows": "1\\\\", "degrees": "1^{\\circ}", "numbers": "1 ", "decimals": "1.", "supers": "<sup>",
+    "underscores": "_", "hashes": "#", "quotes": "> ", "dots": ".", "commas": ",", "thousands": ",000",
+    "semicolons": "; ", "colons": ":", "equals": "=", "bars": "|", "pluses": "+", "slashes": "/",
+    "backslashes": "\\", "dollars": "$", "opening braces": "{", "closing braces": "}", "braces": "{}",
+    "escaped braces": "\\{", "round": "(", "square": "[", "pairs": "(1,2),", "boxes": "\\boxed{",
+    "closed boxes": "\\boxed{1}", "spaced boxes": "\\boxed ", "texts": "\\text{", "closed texts": "\\text{a}",
+    "fractions": "\\frac", "roots": "\\sqrt", "commands": "\\a", "answers": "answer", "answer lines": "Answer: 1\n",
+    "answers in a line": "Answer: ", "final answers": "the final ", "thoughts": "<think>",
+    "ended thoughts": "</think>", "tags": "<", "fences": "```", "fence lines": "```\n",
+    "python fences": "```python\n", "open fences": "```py ", "tilde fences": "~~~\n", "subscripts": "a_1",
+    "braced subscripts": "a_{", "primes": "'", "relations": "x<", "ands": " and ", "names": "x, ",
+    "unions": "\\cup ", "matrices": "\\begin{pmatrix}", "cells": "1&", "rows": "1\\\\", "degrees": "1^{\\circ}",
+    "numbers": "1 ", "decimals": "1.", "supers": "<sup>",
 }  # fmt: skip
 STARTS = ("", "Answer:", "\\boxed{", "```", "1", "x")  # and then the unit again and again
 ENDS = ("", "!", "`", "\n")  # where a reader that needs another end has to give up

@@ -28,6 +28,7 @@ from htpo.evaluate import PassRates, evaluate_task, load_tokenizer
 from htpo.objectives import TableObjective
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.tasks import Task, check_prompt_lengths, load_task
+from htpo.tasks.prompts import as_sent
 
 BUILT_IN_POLICIES = {name: Path(htpo.__file__).parent / "assets" / name for name in htpo.tasks.PUZZLE_FAMILIES}
 CHECKPOINT_COPIES = 4  # a parameter in a checkpoint: itself, its gradient's two moments, and slack for the rest
@@ -137,7 +138,11 @@ class Job:
             init["attn_implementation"] = self.model.attn_implementation
         self.config.model_init_kwargs = {**init, **(self.config.model_init_kwargs or {})}
         recorder = RolloutWriter(directory, tokenizer, self.recipe.rollout_every, self.recipe.rollouts_kept)
-        reward = VerifierReward(task.verifier, task.train.column_names)
+        reward = VerifierReward(
+            task.verifier,
+            task.train.column_names,
+            as_sent=lambda prompt: as_sent(prompt, tokenizer, self.config.chat_template_kwargs),
+        )
         partial = [PartialCredit(reward)] if getattr(task.verifier, "graded", False) else []
         try:
             trainer = HTPOTrainer(

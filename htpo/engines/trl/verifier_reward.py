@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from htpo.tasks.prompts import Prompt, readable
 from htpo.tasks.task import Verdict, Verifier, judge_finished
 
 
@@ -10,14 +11,21 @@ class VerifierReward:
     """Reward 1.0 for a correct response, 0.0 otherwise; logs the share of responses that the verifier failed on.
 
     Attributes:
+        as_sent: gives a prompt as the model gets it, through its chat template.
         ends: ids of the tokens that end a response; one that ends otherwise was cut at the limit and is not judged.
         verdicts: on the responses of the last call.
     """
 
     __name__ = "correct"
 
-    def __init__(self, verifier: Verifier, columns: list[str], ends: set[int] | None = None):
-        self.verifier, self.ends = verifier, ends or set()
+    def __init__(
+        self,
+        verifier: Verifier,
+        columns: list[str],
+        ends: set[int] | None = None,
+        as_sent: Callable[[Prompt], str] = readable,
+    ):
+        self.verifier, self.ends, self.as_sent = verifier, ends or set(), as_sent
         self.columns = [name for name in columns if name != "prompt"]
         self.verdicts: list[Verdict] = []
 
@@ -35,7 +43,7 @@ class VerifierReward:
             for index, prompt in enumerate(prompts)
         ]
         finished = [bool(ids) and ids[-1] in self.ends for ids in completion_ids]
-        self.verdicts = judge_finished(self.verifier, texts, rows, finished)
+        self.verdicts = judge_finished(self.verifier, texts, rows, finished, list(map(self.as_sent, prompts)))
         for kind in ("timeout", "crash", "unparsable", "truncated"):
             failed = sum(verdict.failure == kind for verdict in self.verdicts)
             log_metric(f"verifier/{kind}_share", failed / len(self.verdicts))
