@@ -214,6 +214,9 @@ def _how_to_go_on(directory: EvaluationDirectory) -> str:
 
 def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, Any]) -> None:
     samples = directory.samples()
+    thinking = {name: count for name in samples if (count := directory.store(name).only_reasoning())}
+    if thinking:
+        notes = {**notes, "only_reasoning": thinking}
     results = directory.write_results(samples, notes)
     _print_measures(console, *table_of(results), intervals=3)
     stability = stability_table(results)
@@ -224,6 +227,11 @@ def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, A
             if found[share]["mean"] > most:
                 said = f"{found[share]['mean']:.0%} of the responses to {name} {what}"
                 console.print(f"[yellow]Note:[/] {escape(said)}", highlight=False, soft_wrap=True)
+    for name, count in thinking.items():
+        said = (
+            f"{count} responses to {name} held only reasoning: raise --max_tokens, or see the server's reasoning parser"
+        )
+        console.print(f"[yellow]Note:[/] {escape(said)}", highlight=False, soft_wrap=True)
     names = ["results.md", "results.json", "samples"]
     with suppress(LeftOut):  # one sample per problem has no curve
         drawing = draw_evaluations({directory.path.name: samples}, f"{directory.run.config['model']}: pass@k")

@@ -8,6 +8,7 @@ from typing import Any
 from htpo.errors import UserError
 from htpo.evaluate.generation import Generator, Request, Response
 from htpo.evaluate.samples import Row, SampleStore
+from htpo.evaluate.votes import equivalent_votes
 from htpo.tasks.task import Problems, judge_finished
 from htpo.terminal import progress_bar
 
@@ -62,11 +63,11 @@ def collect(
             for responses in generator.generate(problems.name, requests, done):
                 _judge_and_store(problems, rows, store, [_as_row(response) for response in responses])
                 bar.update(len(responses))
+        missing = len(wanted - store.done())
+        if not missing:
+            store.compact(equivalent_votes(problems.verifier, store, progress))
     finally:
         problems.verifier.close()
-    missing = len(wanted - store.done())
-    if not missing:
-        store.compact()
     return missing
 
 
@@ -84,9 +85,9 @@ def judge_again(problems: Problems, old: SampleStore, new: SampleStore, progress
                     _check_same_problem(row, rows, problems.name)
                 _judge_and_store(problems, rows, new, stored)
                 bar.update(len(stored))
+        new.compact(equivalent_votes(problems.verifier, new, progress))
     finally:
         problems.verifier.close()
-    new.compact()
 
 
 def _check_same_problem(stored: Row, rows: dict[int, dict[str, Any]], name: str) -> None:
@@ -137,4 +138,5 @@ def _as_row(response: Response) -> Row:
         "response": response.text,
         "tokens": response.tokens,
         "finished": response.finished,
+        "reasoning": response.reasoning,
     }

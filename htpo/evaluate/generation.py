@@ -28,6 +28,7 @@ class Response:
     text: str
     tokens: int | None  # generated, the one that ended it included; None when a server does not say
     finished: bool  # whether the model ended it; False: cut at the token limit
+    reasoning: str | None = None  # what a server keeps apart from the text; never judged
 
 
 @dataclass(frozen=True)

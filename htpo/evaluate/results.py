@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from htpo.evaluate.estimators import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_curves
 from htpo.evaluate.intervals import mean_interval, mean_intervals
+from htpo.evaluate.votes import as_vote
 
 TAUS = (0.5, 0.75, 1.0)
 """Shares of k answers that G-Pass@k wants right, if nothing else is asked for."""
@@ -31,6 +32,9 @@ class TaskSamples:
     score: NDArray[np.float64]  # the reward; NaN where the verifier gives no partial credit
     extracted: list[list[str | None]]
     failure: list[list[str | None]]
+    vote: list[
+        list[str | None]
+    ]  # the answer to the problem that stands for all that mean the same, where it is another
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "TaskSamples":
@@ -53,6 +57,7 @@ class TaskSamples:
             grid("score", float),
             lists("extracted"),
             lists("failure"),
+            lists("vote"),
         )
 
     @property
@@ -80,10 +85,11 @@ class TaskSamples:
         flat = zip((a for row in self.extracted for a in row), (f for row in self.failure for f in row))
         if any(answer is None and failure is None for answer, failure in flat):
             return None
-        voted = [
-            majority_at_k([None if f else _as_vote(a) for a, f in zip(*each[:2])], each[2], k, seed=place)
-            for place, each in enumerate(zip(self.extracted, self.failure, self.correct.tolist()))
-        ]
+        voted = []
+        for place, right in enumerate(self.correct.tolist()):
+            answers = zip(self.extracted[place], self.failure[place], self.vote[place])
+            votes = [None if failure else vote or as_vote(answer) for answer, failure, vote in answers]
+            voted.append(majority_at_k(votes, right, k, seed=place))
         return np.array(voted)
 
     def share_failed(self, kind: str) -> NDArray[np.float64]:
@@ -178,11 +184,6 @@ def _in_words(found: dict[str, float | None] | None, shown: Callable[[float], st
     if found["low"] is None or np.isnan(found["low"]):
         return shown(found["mean"])
     return f"{shown(found['mean'])} ({shown(found['low'])} - {shown(found['high'])})"
-
-
-def _as_vote(answer: str | None) -> str | None:
-    """An answer as it is compared with others: without differences of white space."""
-    return None if answer is None else " ".join(answer.split())
 
 
 def _known_means(values: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -7,7 +7,7 @@ A list of responses becomes one file, written under another name and moved into 
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,17 @@ SCHEMA = pa.schema(
         ("score", pa.float64()),  # the reward, of a verifier that gives partial credit
         ("extracted", pa.string()),  # the final answer that was judged
         ("failure", pa.string()),  # why it could not be judged: unparsable, truncated, timeout, crash
+        ("vote", pa.string()),  # the answer to the problem that stands for all that mean the same; null: `extracted`
+        ("reasoning", pa.string()),  # what a server keeps apart from the response
     ]
 )
-MEASURED = ["problem", "sample", "tokens", "finished", "correct", "score", "extracted", "failure"]
-TEXTS = ("prompt", "response", "extracted", "failure")
+LATER = {"vote", "reasoning"}
+"""Columns that evaluations of earlier versions lack."""
+MEASURED = ["problem", "sample", "tokens", "finished", "correct", "score", "extracted", "failure", "vote"]
+TEXTS = ("prompt", "response", "extracted", "failure", "vote", "reasoning")
 Row = dict[str, Any]
+Key = tuple[int, int]
+"""(problem, sample)"""
 
 
 class SampleStore:
@@ -46,7 +52,7 @@ class SampleStore:
         """Store rows (the columns of `SCHEMA`) as one file."""
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.folder / f".{uuid.uuid4().hex}"
-        clean = [row | {name: _encodable(row[name]) for name in TEXTS} for row in rows]
+        clean = [row | {name: _encodable(row.get(name)) for name in TEXTS} for row in rows]
         try:
             pq.write_table(pa.Table.from_pylist(clean, SCHEMA), unfinished, compression="zstd")
             os.replace(unfinished, self.folder / f"part-{time.time_ns()}-{unfinished.name[1:9]}.parquet")
@@ -60,11 +66,11 @@ class SampleStore:
         table = table.append_column("judged", pc.is_valid(table["correct"]))
         table = table.sort_by([("problem", "ascending"), ("sample", "ascending"), ("judged", "descending")])
         pairs = zip(table["problem"].to_pylist(), table["sample"].to_pylist())
-        seen: set[tuple[int, int]] = set()
+        seen: set[Key] = set()
         first = [pair not in seen and not seen.add(pair) for pair in pairs]
         return table.filter(pa.array(first, pa.bool_())).select(MEASURED)
 
-    def done(self) -> set[tuple[int, int]]:
+    def done(self) -> set[Key]:
         """(problem, sample) of every response that is stored."""
         table = self.measured()
         return set(zip(table["problem"].to_pylist(), table["sample"].to_pylist()))
@@ -76,7 +82,7 @@ class SampleStore:
             for problem, sample, correct in zip(*(self.measured()[name].to_pylist() for name in MEASURED_KEYS))
             if correct is not None
         }
-        seen: set[tuple[int, int]] = set()
+        seen: set[Key] = set()
         for file in self._files():
             fresh = []
             for row in self._read(file, SCHEMA.names).to_pylist():
@@ -87,8 +93,24 @@ class SampleStore:
             if fresh:
                 yield fresh
 
-    def compact(self) -> None:
-        """Make one file of all, `samples.parquet`."""
+    def only_reasoning(self) -> int:
+        """How many responses are blank although the server has kept reasoning apart."""
+        found = 0
+        for file in self._files():
+            with pq.ParquetFile(file) as opened:
+                if "reasoning" not in opened.schema_arrow.names:
+                    continue
+                for batch in opened.iter_batches(batch_size=256, columns=["response", "reasoning"]):
+                    blank = pc.equal(pc.utf8_trim_whitespace(batch["response"]), "")
+                    found += pc.sum(pc.and_(blank, pc.is_valid(batch["reasoning"]))).as_py() or 0
+        return found
+
+    def compact(self, votes: Mapping[Key, str]) -> None:
+        """Make one file of all, `samples.parquet`.
+
+        Args:
+            votes: column `vote` where it is not `extracted`.
+        """
         files = self._files()
         if not files:
             return
@@ -96,7 +118,8 @@ class SampleStore:
         try:
             with pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer:
                 for rows in self.rows():
-                    writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+                    voted = [{**row, "vote": votes.get((row["problem"], row["sample"]))} for row in rows]
+                    writer.write_table(pa.Table.from_pylist(voted, SCHEMA))
             os.replace(unfinished, self.folder / "samples.parquet")
         finally:
             unfinished.unlink(missing_ok=True)
@@ -110,7 +133,11 @@ class SampleStore:
     def _read(self, file: Path, columns: list[str]) -> pa.Table:
         try:
             with pq.ParquetFile(file) as opened:
-                return opened.read(columns=columns).cast(pa.schema([SCHEMA.field(name) for name in columns]))
+                absent = LATER.difference(opened.schema_arrow.names)
+                table = opened.read(columns=[name for name in columns if name not in absent])
+            for name in absent.intersection(columns):
+                table = table.append_column(name, pa.nulls(len(table), pa.string()))
+            return table.select(columns).cast(pa.schema([SCHEMA.field(name) for name in columns]))
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(f"{file} cannot be read ({reason}): remove it and go on with --resume") from error

@@ -218,7 +218,8 @@ class ServerGenerator:
         usage = content.get("usage")
         tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
         known = type(tokens) is int and 0 <= tokens <= LONGEST_COUNT
-        return Response(request, as_text(self._put(request)), text, tokens if known else None, finished)
+        reasoning = _reasoning(choice["message"]) if self.chat else None
+        return Response(request, as_text(self._put(request)), text, tokens if known else None, finished, reasoning)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
@@ -229,6 +230,14 @@ class ServerGenerator:
             said = said.replace(self._api_key, "***")
         shown = "".join(character for character in said[:300] if character.isprintable())
         return f"refuses with status {reply.status_code}: {shown or 'without a word'}"
+
+
+def _reasoning(message: dict[str, Any]) -> str | None:
+    """What a reply keeps apart from its content, under either of the two names in use; None when there is none."""
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(message.get(name), str) and message[name].strip():
+            return message[name]
+    return None
 
 
 class _Nonsense(Exception):

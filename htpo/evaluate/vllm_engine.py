@@ -8,9 +8,10 @@ from types import ModuleType
 from typing import Any
 
 from htpo.errors import UserError
+from htpo.evaluate.end_tokens import published_end_tokens
 from htpo.evaluate.generation import Request, Response, SamplingOptions, derived_seed
-from htpo.evaluate.local_models import as_sent, beyond_length, first_line
-from htpo.tasks.prompts import Prompt, tokenize_prompts
+from htpo.evaluate.local_models import beyond_length, first_line
+from htpo.tasks.prompts import Prompt, as_sent, tokenize_prompts
 
 OWN_OPTIONS = {
     "model": "the model",
@@ -49,6 +50,8 @@ class VLLMGenerator:
         self.tokenizer, self.sampling, self.batch_size = tokenizer, sampling, batch_size
         self.template_options = template_options
         self._vllm = load_vllm()
+        # Its own are those of the model's configs; a tokenizer's end token may be missing there.
+        self._ends = published_end_tokens(model, tokenizer, revision=revision, trust_remote_code=trust_remote_code)
         given = {"model": model, "revision": revision, "dtype": dtype, "trust_remote_code": trust_remote_code}
         try:
             self._engine = self._vllm.LLM(**given, **(engine_options or {}))
@@ -100,6 +103,7 @@ class VLLMGenerator:
             temperature=self.sampling.temperature,
             top_p=self.sampling.top_p,
             max_tokens=self.sampling.max_tokens,
+            stop_token_ids=self._ends,
             seed=derived_seed(self.sampling.seed, task, request.problem, request.sample),
         )
 

@@ -161,6 +161,27 @@ def test_stored_samples_are_judged_again_and_evaluations_compared_without_a_serv
     assert rows[0]["p_value"] < 0.05 <= rows[0]["holm"] * 4
 
 
+def test_responses_that_hold_only_reasoning_are_counted_and_the_reasoning_is_stored(tmp_path):
+    def think(body):
+        number = int(ASKED.search(body["messages"][0]["content"])[1])
+        if number < 2:  # cut while it reasons; what stands there is no answer
+            return chat_answer(None, reason="length", reasoning_content=f"\\boxed{{{2 * number}}}")
+        return chat_answer(f"\\boxed{{{2 * number}}}", reasoning="2 + 2, that is")
+
+    path, run = write_problems(tmp_path / "sums.jsonl", sums(4)), tmp_path / "run"
+    with running(Server(think)) as server:
+        options = ["--tasks", path, "--verifier", "math", "--samples", "3", "--base_url", server.url]
+        done = htpo("eval", "served", *options, "--output_dir", run)
+    assert done.returncode == 0, done.stderr
+    assert "Note: 6 responses to sums held only reasoning: raise --max_tokens" in done.stdout
+    assert results(run)["only_reasoning"] == {"sums": 6}
+    assert results(run)["tasks"]["sums"]["avg"]["mean"] == 0.5
+    rows = rows_of(run, "sums")
+    assert {row["reasoning"] for row in rows} == {"\\boxed{0}", "\\boxed{2}", "2 + 2, that is"}
+    again = htpo("eval", "--rescore", run, "--output_dir", tmp_path / "again")
+    assert results(tmp_path / "again")["only_reasoning"] == {"sums": 6}, again.stderr
+
+
 def test_puzzles_and_the_shipped_policy_are_measured_by_their_names(tmp_path):
     options = ["--problems", "10", "--samples", "4", "--max_tokens", "32", "--output_dir", tmp_path / "run"]
     done = htpo("eval", "htpo/assets/number_path", "--tasks", "number_path", *options)

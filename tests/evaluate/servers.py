@@ -8,9 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 ANSWER = {"choices": [{"text": "\\boxed{0}", "finish_reason": "stop"}], "usage": {"completion_tokens": 4}}
 
 
-def chat_answer(text, reason="stop", tokens=4):
+def chat_answer(text, reason="stop", tokens=4, **kept_apart):
+    """A reply; `reasoning_content=...` or `reasoning=...` stand beside its content."""
     return {
-        "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": reason}],
+        "choices": [{"message": {"role": "assistant", "content": text, **kept_apart}, "finish_reason": reason}],
         "usage": {"completion_tokens": tokens},
     }
 

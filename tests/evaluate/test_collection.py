@@ -1,7 +1,9 @@
 """Samples as they are stored: whole, once, judged, the same after a stop, and judged again without a model."""
 
+import json
 import os
 from itertools import islice
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +14,7 @@ from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect, judge_again
 from htpo.evaluate.generation import Request, Response
 from htpo.evaluate.local_models import TransformersGenerator, load_tokenizer
+from htpo.evaluate.results import TaskSamples, measures
 from htpo.evaluate.samples import SampleStore
 from htpo.tasks.task import Problems, Verdict
 from tests.engines.tiny import save_tiny_model
@@ -75,6 +78,8 @@ def test_samples_are_stored_with_their_verdicts_in_one_file_at_the_end(tmp_path)
         "score": None,
         "extracted": "a",
         "failure": None,
+        "vote": None,
+        "reasoning": None,
     }
 
 
@@ -220,6 +225,42 @@ def test_a_chat_template_gets_its_options_and_is_stored_as_it_was_sent(tmp_path)
     text = next(generator(path).generate("sums", [Request(1, 1, "71+1=")], set()))
     assert marked[0].sent == text[0].sent == "71+1="
     assert marked[0].text == text[0].text
+
+
+def test_a_tokenizer_s_end_that_the_generation_config_lacks_ends_responses(tmp_path):
+    found = []
+    for folder, ends in (("all", [1, 10]), ("some", [10])):  # the tokenizer ends at <eos>, 1
+        path = save_tiny_model(tmp_path / folder)
+        config = Path(path) / "generation_config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"eos_token_id": ends}))
+        options = SamplingOptions(temperature=1.0, top_p=1.0, max_tokens=300, seed=3)
+        made = TransformersGenerator(path, load_tokenizer(path), options)
+        store = SampleStore(tmp_path / f"samples-{folder}")
+        collect(problems(), made, store, 16)
+        found.append(measures(TaskSamples.from_table(store.measured())))
+    assert found[0]["truncated"]["mean"] == 0
+    assert found[0]["avg"]["mean"] > 0
+    assert found[0] == found[1]
+
+
+def test_a_verifier_sees_the_prompt_as_the_model_got_it(tmp_path):
+    class Seeing(FirstLetter):
+        def judge(self, responses, rows):
+            return [Verdict(row["sent"] == row["prompt"]) for row in rows]
+
+    store = SampleStore(tmp_path / "sums")
+    collect(problems(Seeing()), Scripted(), store, SAMPLES)
+    assert store.measured()["correct"].to_pylist() == [True] * 18
+
+
+def test_samples_of_an_earlier_version_can_be_read(tmp_path):
+    store = SampleStore(tmp_path / "sums")
+    collect(problems(), Scripted(), store, SAMPLES)
+    file = store.folder / "samples.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["vote", "reasoning"]), file)
+    assert store.measured()["vote"].null_count == 18
+    assert [row["reasoning"] for rows in store.rows() for row in rows] == [None] * 18
+    assert store.only_reasoning() == 0
 
 
 def test_responses_beyond_the_model_s_context_are_said(tiny_model):

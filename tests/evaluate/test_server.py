@@ -63,6 +63,23 @@ def test_text_goes_to_completions_without_chat_and_becomes_a_message_with_it():
         assert answers(generator(server), requests)[0].text == "saw 1+1="
 
 
+@pytest.mark.parametrize("content", [None, "", "7"])
+@pytest.mark.parametrize(
+    ("kept_apart", "expected"),
+    [
+        ({"reasoning_content": "let me see"}, "let me see"),
+        ({"reasoning": "hm"}, "hm"),
+        ({"reasoning_content": None, "reasoning": "hm"}, "hm"),
+        ({"reasoning_content": " ", "reasoning": ["no", "text"]}, None),
+        ({}, None),
+    ],
+)
+def test_reasoning_that_a_server_keeps_apart_is_handed_on_and_is_no_text(content, kept_apart, expected):
+    with running(Server(lambda body: chat_answer(content, reason="length", **kept_apart))) as server:
+        found = answers(generator(server), REQUESTS[:1])[0]
+    assert (found.text, found.reasoning, found.finished) == (content or "", expected, False)
+
+
 def test_what_is_done_is_not_asked_again():
     with running(Server(echo)) as server:
         found = answers(generator(server), done={(1, 1), (1, 2), (2, 1), (3, 2)})

@@ -52,6 +52,7 @@ def test_the_engine_is_asked_as_its_interface_wants(tmp_path, tiny_model):
     assert calls[0][0][0] == {"prompt_token_ids": tokenizer("1+1=")["input_ids"]}
     given = [parameters for _, each in calls for parameters in each]
     assert {(p.n, p.temperature, p.top_p, p.max_tokens) for p in given} == {(1, 1.0, 0.7, 8)}
+    assert {(*p.stop_token_ids,) for p in given} == {(1,)}
     assert len({p.seed for p in given}) == 18
     assert store.measured()["correct"].to_pylist() == [True] * 6 + [False] * 12
 
