@@ -6,6 +6,8 @@ Nothing here reads mathematics; two texts that differ only in what these functio
 
 import re
 
+from htpo.tasks.math_spelling import TOKEN, as_latex, without_markdown
+
 # What JSON made of `\frac` or `\text` whose backslash was not doubled: a control character and the rest of the name.
 DAMAGED = re.compile(
     r"\f(?=rac|orall)|\x08(?=egin|inom|eta|ar|oxed|mod)|\t(?=ext|imes|heta|an|o\b|frac)|\r(?=ight|ho)|\n(?=olimits|eq\b)"
@@ -62,6 +64,7 @@ SPELLINGS = [
         (r"\\colon(?![a-zA-Z])", ":"),
         (r"(?<![a-zA-Z\\\\])(?:np|math)\.(?=[a-z])", r"\\"),
         (r"(?<=\d)\.(?=\s*[/}])", ""),
+        (r"(?<=\d)\.{3,}", r"\\ldots "),
         (r"\\(?:mathbf|mathbb|Bbb)\s*\{?([RZNQC])\}?", r"\\mathbb{\1}"),
         (r"\\(?:ldots|cdots|dots|dotsc|dotsb)(?![a-zA-Z])", r"\\ldots "),
         (r"\\(?:tan|sin|cos)\^\{-1\}", lambda match: "\\arc" + match.group()[1:4]),
@@ -74,7 +77,6 @@ SPELLINGS = [
         (rf"\^\s*(?:\{{\s*{DEGREE_SIGN}\s*\}}|{DEGREE_SIGN})|\\(?:degree|textdegree)(?![a-zA-Z])", r"^{\\circ}"),
         (r"\^\s*\{\s*\\prime\s*\}|\^\s*\\prime", "'"),
         (r"\\sqrt\s*(\d+|[a-z])(?![\d{\[])", r"\\sqrt{\1}"),
-        (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     )
 ]  # fmt: skip
 TEXT = re.compile(r"\\text\s*\{((?:[^{}\\]|\\[^a-zA-Z]|\\[a-zA-Z]+\s*)*)\}")
@@ -82,8 +84,8 @@ UNIT_POSITION = re.compile(r"[\d})!'\]]\s*$|\\pi\s*$|\bx\s*$")
 CONNECTIVE = re.compile(
     r"(?:and|or|for|where|with|if|when|is|are|such|otherwise|in|the|only|,|;|\.|\(|\))(?![a-z])", re.I
 )
+JOINABLE = re.compile(r"(?<!\d) | (?!\d)")
 BRACE = re.compile(r"(?<!\\)[{}]")
-TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
 OPENING, CLOSING = {"(", "[", "{", r"\{"}, {")", "]", "}", r"\}"}
 
 
@@ -91,6 +93,7 @@ def clean(text: str) -> str:
     r"""`text` in one spelling: Unicode as LaTeX, synonyms (`\dfrac`, `\leqslant`, `\mathrm`), sizes and spaces folded,
     dollar signs and closing punctuation gone, `\text` only where a unit may stand, damage by JSON escapes repaired."""
     text = DAMAGED.sub(lambda match: "\\" + LETTER_OF_CONTROL[match.group()], text)
+    text = without_markdown(text)
     text = re.sub("[" + "".join(RAISED) + "]+", lambda match: "^{" + _plain(match, RAISED) + "}", text)
     text = re.sub("[" + "".join(LOWERED) + "]+", lambda match: "_{" + _plain(match, LOWERED) + "}", text)
     text = re.sub("[①-⑳]+", lambda match: ", ".join(CIRCLED[circled] for circled in match.group()), text)
@@ -103,7 +106,7 @@ def clean(text: str) -> str:
         text = pattern.sub(replacement, text)
     text = SPACES.sub(" ", text)
     text = TEXT.sub(_unwrapped, text)
-    text = re.sub(r"\s+", " ", text).strip()
+    text = as_latex(re.sub(r"\s+", " ", text).strip())
     text = re.sub(r"\.(?=\s*[\])])", "", text)
     text = re.sub(r"^(?:=|:|\\implies|\\Rightarrow|\\therefore)\s*(?=\S)", "", text)
     text = re.sub(r"(?<!\\)(?:[\s.,;:]|\^(?=\s*$))+$", "", text)
@@ -122,10 +125,10 @@ def _unwrapped(match: re.Match) -> str:
 
 
 def squashed(text: str) -> str:
-    r"""A cleaned text without spaces and needless braces: `x^{2}` and `x ^2` are both `x^2`."""
+    r"""A cleaned text without spaces and needless braces: `x^{2}` and `x ^2` are both `x^2`; `3 4` is not `34`."""
     text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"(\\[a-zA-Z]+) (?=[a-zA-Z])", r"\1{}", text)
-    text = re.sub(r"([\^_])\{(\w)\}", r"\1\2", text.replace(" ", ""))
+    text = re.sub(r"([\^_])\{(\w)\}", r"\1\2", JOINABLE.sub("", text))
     return text.replace("\\cdot", "*").replace("\\times", "*").replace("{}", " ")
 
 

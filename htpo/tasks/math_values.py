@@ -12,7 +12,6 @@ import sympy
 from latex2sympy2_extended import NormalizationConfig, latex2sympy, normalize_latex
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 from math_verify import verify
-from math_verify.grader import should_treat_as_complex
 from sympy.core.function import AppliedUndef
 
 from htpo.tasks.math_text import squashed
@@ -25,6 +24,17 @@ POWER_OF_TEN = re.compile(r"10\^\{?([+-]?\d{1,3})\}?")
 FRACTION = re.compile(r"([+-]?)(?:\\frac\{([+-]?\d+)\}\{([+-]?\d+)\}|\\frac(\d)(\d)|(\d+)/(\d+))")
 MIXED = re.compile(r"([+-]?)(\d+)(?:\\frac\{(\d+)\}\{(\d+)\}|\\frac(\d)(\d))|([+-]?)(\d+)\s+(\d+)/(\d+)")
 BARE_ARGUMENT = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)) *(\\[a-z]+|[a-z])(?= *\\(?:cdot|times)(?![a-z]))")
+MIXED_WITHIN = re.compile(r"(?<![\w.^_}\\/])(\d++) (\d++)/(\d++)(?![\w/.])")
+# Two numbers side by side are no product (`3 4`), unless the first belongs to a command, an index or a power.
+SIDE_BY_SIDE = re.compile(r"(?<![\w.^_}\\])(?<!\\[a-z]{3} )(?<!\\[a-z]{2} )\d[\d.]*+ \d")
+# A decimal whose period is marked (`0.1\overline{6}`, `0.1\dot{6}`, `0.(6)`), or written out before dots.
+REPEATING = re.compile(
+    r"(?<![\d.])(?P<whole>\d*)\.(?:(?P<before>\d{0,40})(?:"
+    r"\\(?:overline|bar)\s?\{?(?P<lined>\d+)\}?|\((?P<bracketed>\d+)\)"
+    r"|\\dot\s?\{?(?P<first>\d)\}?(?:(?P<middle>\d*)\\dot\s?\{?(?P<last>\d)\}?)?)|(?P<written>\d{2,40}) ?\\ldots)"
+)
+PERIOD = re.compile(r"(\d*?)(?:(\d)\2+|(\d{2,12}?)\3+)")
+IMAGINARY = sympy.Symbol("i", real=True)
 PARAMETERS = frozenset("klmn")
 PI_IN_SCHOOL = (sympy.Rational(157, 50), sympy.Rational(22, 7), sympy.Rational(3927, 1250))
 INDEXED_E = re.compile(r"(?<![\\a-zA-Z])E(?=\s*_)")
@@ -54,20 +64,23 @@ class Value:
 @lru_cache(maxsize=4096)
 def value_of(text: str) -> Value | None:
     """What a cleaned text is the value of, None when nobody can read it."""
+    text = REPEATING.sub(_repeating_as_fraction, text)
     plain = squashed(text)
     while plain.startswith("(") and plain.endswith(")") and "(" not in plain[1:] and ")" not in plain[:-1]:
         plain = plain[1:-1]
     number = _plain_number(plain, text)
     if number is not None:
         return number
-    if not plain or "\\ldots" in text:  # the reader takes dots for nothing: 1 \cdot \ldots \cdot n would be n
+    text = MIXED_WITHIN.sub(_mixed_as_sum, text)
+    # The reader joins digits across a space, and takes dots for nothing: 1 \cdot \ldots \cdot n would be n.
+    if not plain or SIDE_BY_SIDE.search(text) or "\\ldots" in text:
         return None
     text = BARE_ARGUMENT.sub(r"\1(\2)", text)  # \cos t \cdot 2 would be read as the cosine of 2t
     text = INDEXED_E.sub(r"\\Upsilon", text)  # E_1 is not read at all
     try:
         expression = latex2sympy(
             normalize_latex(text, NORMALIZATION),
-            is_real=not should_treat_as_complex(text),
+            is_real=True,
             convert_degrees=r"\circ" in text,
             normalization_config=None,
             conversion_config=ConversionConfig(lowercase_symbols=False),
@@ -76,7 +89,48 @@ def value_of(text: str) -> Value | None:
         raise
     except Exception:  # the reader raises whatever comes up
         return None
-    return Value(expression=expression) if isinstance(expression, sympy.Basic | sympy.MatrixBase) else None
+    if isinstance(expression, sympy.MatrixBase):
+        return Value(expression=expression.applyfunc(_on_the_usual_branch))
+    return Value(expression=_on_the_usual_branch(expression)) if isinstance(expression, sympy.Basic) else None
+
+
+def _on_the_usual_branch(expression: sympy.Basic) -> sympy.Basic:
+    """With the letter i as the imaginary unit, but where it counts, and odd roots of negative numbers as real ones."""
+    if not expression.has(sympy.Sum, sympy.Product):
+        expression = expression.xreplace({IMAGINARY: sympy.I})
+    return _with_real_roots(expression)
+
+
+def _with_real_roots(expression: sympy.Basic) -> sympy.Basic:
+    r"""`\sqrt[3]{-8}` is -2, as in school; to SymPy it is a complex number."""
+    return expression.replace(
+        lambda part: _is_odd_root(part) and part.base.is_negative is True,
+        lambda root: (-1) ** root.exp.p * sympy.Pow(-root.base, root.exp),
+    )
+
+
+def _is_odd_root(expression: sympy.Basic) -> bool:
+    return expression.is_Pow and expression.exp.is_Rational and expression.exp.q > 1 and expression.exp.q % 2 == 1
+
+
+def _repeating_as_fraction(found: re.Match) -> str:
+    """A decimal with a period, exactly; as it is where dots follow digits that do not repeat."""
+    before = found["before"] or ""
+    period = found["lined"] or found["bracketed"] or "".join(found[name] or "" for name in ("first", "middle", "last"))
+    if found["written"]:
+        repeats = PERIOD.fullmatch(found["written"])
+        if repeats is None:
+            return found.group()
+        before, period = repeats[1], repeats[2] or repeats[3]
+    shift = 10 ** len(before)
+    tail = Fraction(int(period), (10 ** len(period) - 1) * shift)
+    value = int(found["whole"] or 0) + Fraction(int(before or 0), shift) + tail
+    return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def _mixed_as_sum(found: re.Match) -> str:
+    whole, above, below = map(int, found.groups())
+    return f"({whole}+\\frac{{{above}}}{{{below}}})" if above < below else found.group()
 
 
 def _plain_number(plain: str, text: str) -> Value | None:
@@ -203,11 +257,14 @@ def same_everywhere(gold: sympy.Basic, answer: sympy.Basic) -> bool | None:
     letters = sorted(gold.free_symbols | answer.free_symbols, key=lambda symbol: symbol.name)
     if not letters:
         return _are_one_number(gold, answer)
+    roots = any(_is_odd_root(part) for side in (gold, answer) for part in side.atoms(sympy.Pow))
     agreeing = 0
     for samples in (SAMPLES, WHOLE_SAMPLES):
         for start in range(len(samples)):
             place = {letter: samples[(start + 3 * index) % len(samples)] for index, letter in enumerate(letters)}
             mine, other = gold.xreplace(place), answer.xreplace(place)
+            if roots:
+                mine, other = _with_real_roots(mine), _with_real_roots(other)
             agree = _agree(mine, other)
             if agree is False and mine.evalf().is_real:  # off the real axis roots and logarithms have branches
                 return False

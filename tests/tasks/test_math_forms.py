@@ -30,7 +30,7 @@ def test_the_pairs_are_half_right_and_half_wrong():
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [
-        (r"\dfrac12", r"\frac12"),
+        (r"\dfrac12", r"\frac{1}{2}"),
         ("\x0crac{1}{2}", r"\frac{1}{2}"),
         ("60^\text{\\circ}", r"60^{\circ}"),
         (r"\left( 1 , 2 \right].", "( 1 , 2 ]"),
