@@ -18,10 +18,13 @@ TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
 TWO_ARGUMENTS = {r"\frac", r"\binom"}
 NO_ARGUMENT = {*TWO_ARGUMENTS, *"}])&,;=+-*/", r"\}"}
 
-GREEK = "alpha beta gamma delta epsilon theta lambda mu sigma phi omega rho tau"
-FUNCTIONS = {name: f"\\{name}" for name in "sin cos tan cot sec csc sinh cosh tanh ln log exp arcsin arccos arctan".split()}
-FUNCTIONS |= {f"a{name}": f"\\arc{name}" for name in ("sin", "cos", "tan")}
-CONSTANTS = {name: f"\\{name} " for name in GREEK.split()} | {"infinity": "\\infty ", "inf": "\\infty ", "Infinity": "\\infty "}
+GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "sigma", "phi", "omega", "rho", "tau")
+CONSTANTS = {**{name: f"\\{name} " for name in GREEK}, **dict.fromkeys(("infinity", "Infinity", "inf"), "\\infty ")}
+TRIGONOMETRIC = ("sin", "cos", "tan")
+FUNCTIONS = {
+    name: f"\\{name}" for name in (*TRIGONOMETRIC, "cot", "sec", "csc", "sinh", "cosh", "tanh", "ln", "log", "exp")
+}
+FUNCTIONS |= {f"{a}{name}": f"\\arc{name}" for name in TRIGONOMETRIC for a in ("a", "arc")}
 AROUND = {  # of functions that are written around their argument
     "sqrt": (r"\sqrt{", "}"), "cbrt": (r"\sqrt[3]{", "}"), "abs": ("|", "|"), "floor": (r"\lfloor ", r"\rfloor "),
     "ceil": (r"\lceil ", r"\rceil "), r"\sqrt": (r"\sqrt{", "}"),
@@ -37,7 +40,7 @@ PI = re.compile(r"(?<![a-zA-Z\\])([a-z]?)pi(?![a-zA-Z])")
 def without_markdown(text: str) -> str:
     r"""Without bold, italics and code marks (`**73**`), and without line breaks (`\\`) at the ends."""
     text = text.strip().rstrip("\\ \t\r\n")
-    while text.startswith("\\\\"):
+    while text.startswith("\\\\ "):
         text = text[2:].lstrip()
     for mark in MARKS:
         inner = text[len(mark) : -len(mark)].strip()
