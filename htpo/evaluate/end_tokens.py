@@ -1,5 +1,6 @@
 """Which tokens end a response: decided once, for generation, for what counts as cut off, and for every backend."""
 
+from contextlib import suppress
 from typing import Any
 
 from transformers import AutoConfig, GenerationConfig, PreTrainedModel
@@ -28,10 +29,8 @@ def published_end_tokens(
         UserError: none of its files names one.
     """
     configs = []
-    try:
+    with suppress(OSError):  # many models have none
         configs.append(GenerationConfig.from_pretrained(model, revision=revision))
-    except OSError:
-        pass  # many models have none
     try:
         config = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=trust_remote_code)
         configs.append(config.get_text_config())

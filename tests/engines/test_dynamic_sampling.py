@@ -4,44 +4,76 @@ import pytest
 import torch
 
 from htpo.engines.trl.dynamic_sampling import Filling, assemble
+from htpo.errors import UserError
 from tests.engines.tiny import config, length_reward, sums_dataset, trainer
 
 
 def test_groups_without_signal_leave_their_place_to_later_rounds():
     filling = Filling(positions=3, group_size=2, local_rows=6)
-    filling.offer([0.5, 0.0, 1.0], local_rows=6)
+    filling.offer([None, "too_hard", "too_easy"], local_rows=6)
     assert not filling.full
-    assert (filling.too_easy, filling.too_hard, filling.drawn) == (1, 1, 3)
-    filling.offer([1.0, 0.5, 0.5], local_rows=6)
+    assert (filling.dropped, filling.drawn) == ({"too_easy": 1, "too_hard": 1}, 3)
+    filling.offer(["too_easy", None, None], local_rows=6)
     assert filling.full
     assert filling.local_sources(0) == [(0, 0), (0, 1), (1, 2), (1, 3), (1, 4), (1, 5)]
 
 
 def test_rows_never_leave_the_process_that_generated_them():
     filling = Filling(positions=4, group_size=2, local_rows=4)  # two processes, two groups each
-    filling.offer([0.5, 0.0, 0.0, 0.0], local_rows=4)
-    filling.offer([0.5, 0.5, 1.0, 0.5], local_rows=4)
+    filling.offer([None, "too_hard", "too_hard", "too_hard"], local_rows=4)
+    filling.offer([None, None, "too_easy", None], local_rows=4)
     assert filling.local_sources(0) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert filling.local_sources(1) == [(1, 2), (1, 3), None, None]
 
 
 def test_a_group_that_straddles_processes_is_replaced_by_one_that_straddles_them_alike():
     filling = Filling(positions=3, group_size=4, local_rows=6)  # the second group lies on both processes
-    filling.offer([0.5, 0.0, 0.5], local_rows=6)
+    filling.offer([None, "too_hard", None], local_rows=6)
     assert filling.next_rows() == 6
-    filling.offer([0.5, 0.0, 0.5], local_rows=6)
+    filling.offer([None, "too_hard", None], local_rows=6)
     assert not filling.full
-    filling.offer([0.0, 0.25, 0.0], local_rows=6)
+    filling.offer(["too_hard", None, "too_hard"], local_rows=6)
     assert filling.local_sources(0) == [(0, 0), (0, 1), (0, 2), (0, 3), (2, 4), (2, 5)]
     assert filling.local_sources(1) == [(2, 0), (2, 1), (0, 2), (0, 3), (0, 4), (0, 5)]
 
 
 def test_later_rounds_generate_about_what_is_missing():
     filling = Filling(positions=8, group_size=2, local_rows=16)
-    filling.offer([0.5] * 4 + [0.0] * 4, local_rows=16)
+    filling.offer([None] * 4 + ["too_hard"] * 4, local_rows=16)
     assert filling.next_rows() == 16  # 4 missing at half kept
-    filling.offer([0.5] * 3 + [0.0] * 5, local_rows=16)
+    filling.offer([None] * 3 + ["too_hard"] * 5, local_rows=16)
     assert filling.next_rows() == 6  # 1 missing at 7 of 16 kept: 3 groups
+
+
+def test_groups_left_over_are_kept_for_the_next_batch_as_many_on_every_process():
+    filling = Filling(positions=4, group_size=2, local_rows=4)  # two processes, two groups each
+    filling.offer([None, "too_hard", None, "too_easy"], local_rows=4)
+    filling.offer(["too_hard", None, None, None], local_rows=4)
+    assert filling.full
+    assert filling.local_surplus(0) == filling.local_surplus(1) == []  # process 0 has none to spare
+    filling = Filling(positions=4, group_size=2, local_rows=4)
+    filling.offer([None, "too_hard", None, "too_easy"], local_rows=4)
+    filling.offer([None, None, None, None], local_rows=4)
+    assert filling.local_surplus(0) == [(1, 2), (1, 3)]
+    assert filling.local_surplus(1) == [(1, 2), (1, 3)]
+    later = Filling(positions=4, group_size=2, local_rows=4)
+    later.take_surplus(local_rows=2)
+    later.offer(["too_hard", "too_hard", None, None], local_rows=4)
+    assert (later.taken, later.drawn, later.dropped.total()) == (2, 4, 2)
+    assert later.local_sources(0) == [(0, 0), (0, 1), None, None]
+    assert later.local_sources(1) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert later.local_surplus(0) == later.local_surplus(1) == []  # process 1's second group: process 0 has none
+
+
+def test_a_round_takes_what_prompts_there_are():
+    alone = Filling(positions=4, group_size=2, local_rows=8)
+    assert alone.whole_round(iter(range(9)), 6) == [0, 1, 2]
+    assert alone.whole_round(iter(range(2)), 6) == [0, 1]
+    assert alone.whole_round(iter([]), 6) == []
+    two_processes = Filling(positions=4, group_size=2, local_rows=4)
+    assert two_processes.whole_round(iter(range(3)), 4) == [0, 1]
+    straddling = Filling(positions=3, group_size=4, local_rows=6)
+    assert straddling.whole_round(iter(range(2)), 6) == []
 
 
 def test_assembling_pads_and_empties_rows_without_a_source():
@@ -84,7 +116,9 @@ def too_hard(completions, **kwargs):
 
 
 def test_at_the_cap_it_trains_on_what_there_is_and_says_so_once(tiny_model, tmp_path, caplog):
-    host = trainer(tiny_model, config(tmp_path, max_generation_rounds=3, max_steps=4), too_hard)
+    host = trainer(
+        tiny_model, config(tmp_path, max_generation_rounds=3, max_steps=4, max_completion_length=300), too_hard
+    )
     before = torch.cat([p.detach().flatten().clone() for p in host.model.parameters()])
     host.train()
     said = [record.message for record in caplog.records if "Dynamic sampling stopped" in record.message]
@@ -123,3 +157,164 @@ def test_accuracy_and_reward_are_of_all_sampled_responses(tiny_model, tmp_path):
     assert log["sampling/rounds"] == len(judged) > 1
     assert log["accuracy"] == pytest.approx(sum(rewards) / len(rewards))
     assert log["reward"] == pytest.approx(sum(rewards) / len(rewards))
+
+
+def test_a_batch_holds_no_prompt_twice(tiny_model, tmp_path):
+    batches = []
+    host = trainer(
+        tiny_model,
+        config(tmp_path, max_steps=8, per_device_train_batch_size=32),
+        scripted_by_prompt,
+        train_dataset=sums_dataset(12),
+        rollout_recorder=lambda step, inputs, batch, outcome: batches.append((step, inputs, batch)),
+    )
+    host.train()
+    by_generation = {}
+    for step, inputs, batch in batches:
+        asked = inputs["prompt_id"][batch.mask.any(1)].tolist()
+        by_generation.setdefault((step - 1) // 2, []).extend(asked)
+    assert len(by_generation) == 4
+    for asked in by_generation.values():
+        assert {asked.count(prompt) for prompt in asked} == {4}
+    rounds = [record["sampling/rounds"] for record in host.state.log_history if "sampling/rounds" in record]
+    assert max(rounds) > 1
+
+
+def scripted_by_prompt(completions, number, **kwargs):
+    """Mixed answers to the even prompts, wrong ones to the odd."""
+    return [float(index % 4 == 0 and n % 2 == 0) for index, n in enumerate(number)]
+
+
+def test_when_every_prompt_was_tried_it_stops_and_says_so(tiny_model, tmp_path, caplog):
+    host = trainer(tiny_model, config(tmp_path), too_hard, train_dataset=sums_dataset(12))
+    host.train()
+    assert host.state.log_history[0]["sampling/groups_drawn"] == 12
+    said = [record.message for record in caplog.records if "Dynamic sampling stopped" in record.message]
+    assert len(said) == 1
+    assert "no prompt of the data is left to try" in said[0]
+
+
+def mostly_mixed(completions, number, **kwargs):
+    """Only every third prompt has mixed answers at first; later rounds then ask for more than are missing."""
+    return [float(index % 4 == 0 and n % 3 != 1) for index, n in enumerate(number)]
+
+
+def test_groups_left_over_are_trained_on_in_the_next_batch(tiny_model, tmp_path):
+    batches = []
+    host = trainer(
+        tiny_model,
+        config(tmp_path, max_steps=8),
+        mostly_mixed,
+        rollout_recorder=lambda step, inputs, batch, outcome: batches.append(inputs),
+    )
+    host.train()
+    taken = [r["sampling/groups_from_surplus"] for r in host.state.log_history if "sampling/rounds" in r]
+    assert taken[0] == 0
+    assert max(taken) > 0
+    assert all("old_per_token_logps" in inputs for inputs in batches)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "said"),
+    [
+        ([1.0, 1.0, 1.0, 1.0], "always right"),
+        ([0.7, 0.7, 0.7, 0.7], "always right"),
+        ([-1.0, -1.0, -1.0, -1.0], "always wrong"),
+        ([None, 1.0, None, None], "fewer than two answers that could be scored"),
+    ],
+)
+def test_the_reason_given_is_the_true_one(tiny_model, tmp_path, caplog, rewards, said):
+    args = config(tmp_path, max_generation_rounds=2, max_completion_length=300)
+    trainer(tiny_model, args, lambda completions, **kwargs: rewards * (len(completions) // 4)).train()
+    message = next(r.message for r in caplog.records if "Dynamic sampling stopped" in r.message)
+    assert f"of 16 prompts drawn, 16 {said}" in message.replace("were answered ", "").replace("had ", "")
+
+
+def test_answers_that_never_end_are_named_as_the_cause(tiny_model, tmp_path, caplog):
+    args = config(tmp_path, max_generation_rounds=2, max_completion_length=1, overlong_buffer=0)
+    host = trainer(tiny_model, args, too_hard)
+    host.train()
+    record = host.state.log_history[0]
+    assert record["sampling/groups_cut_off"] + record["sampling/groups_too_hard"] == 16
+    assert record["sampling/groups_cut_off"] > 8
+    message = next(r.message for r in caplog.records if "Dynamic sampling stopped" in r.message)
+    assert "had every answer cut off at the response limit" in message
+    assert "A larger max_completion_length would help" in message
+
+
+@pytest.mark.parametrize("graded", [lambda n: 0.3 + 0.05 * n, lambda n: 1.0 + n], ids=["below 1", "from 1 on"])
+def test_graded_rewards_carry_a_signal(tiny_model, tmp_path, caplog, graded):
+    host = trainer(
+        tiny_model, config(tmp_path), lambda completions, **kwargs: [graded(len(text)) for text in completions]
+    )
+    host.train()
+    record = host.state.log_history[0]
+    assert record["sampling/filled_share"] == 1
+    assert record["grad_norm"] > 0
+    assert any("graded rewards" in r.message and "correctness_threshold" in r.message for r in caplog.records)
+    by_correctness = config(tmp_path, dynamic_sampling_signal="correctness", max_generation_rounds=1)
+    host = trainer(tiny_model, by_correctness, lambda completions, **kwargs: [graded(len(t)) for t in completions])
+    host.train()
+    record = host.state.log_history[0]
+    assert record["sampling/filled_share"] < 1
+    assert record["sampling/groups_too_easy"] > 4
+
+
+def test_unscored_responses_are_in_no_group_and_have_no_advantage(tiny_model, tmp_path, caplog):
+    seen = []
+    options = {"max_steps": 1, "dynamic_sampling": False, "overlong_buffer": 6}
+    options |= {"per_device_train_batch_size": 32, "updates_per_generation": 1}
+
+    def some_missing(completions, **kwargs):
+        rewards = length_reward(completions)
+        return [None if index % 4 == 1 else float("nan") if index % 8 == 2 else r for index, r in enumerate(rewards)]
+
+    host = trainer(
+        tiny_model,
+        config(
+            tmp_path,
+            max_steps=1,
+            dynamic_sampling=False,
+            overlong_buffer=6,
+            per_device_train_batch_size=32,
+            updates_per_generation=1,
+        ),
+        some_missing,
+        rollout_recorder=lambda step, inputs, batch, outcome: seen.append((inputs, batch, outcome)),
+    )
+    host.train()
+    inputs, batch, outcome = seen[0]
+    unscored = inputs["reward"].isnan()
+    assert unscored.sum() == 12
+    assert not batch.mask[unscored].any()
+    assert (outcome.group[unscored] == 0).all()
+    assert (inputs["advantages"][unscored] == 0).all()
+    record = host.state.log_history[0]
+    assert record["unscored_share"] == pytest.approx(12 / 32)
+    assert record["accuracy"] == pytest.approx(batch.correct[~unscored].float().mean().item())
+    for prompt in inputs["prompt_id"].unique():
+        known = (inputs["prompt_id"] == prompt) & ~unscored
+        accuracy = batch.correct[known].float().mean().item()
+        assert batch.group_accuracy[known].tolist() == pytest.approx([accuracy] * int(known.sum()))
+    assert any("have no verdict" in r.message for r in caplog.records)
+
+
+def test_with_several_reward_functions_correctness_must_be_named(tiny_model, tmp_path):
+    def format_reward(completions, **kwargs):
+        return [1.0] * len(completions)
+
+    with pytest.raises(UserError, match="functions format_reward, length_reward judges correctness"):
+        trainer(tiny_model, config(tmp_path), [format_reward, length_reward])
+    host = trainer(tiny_model, config(tmp_path, correctness_reward="length_reward"), [format_reward, length_reward])
+    host.train()
+    assert 0 < host.state.log_history[0]["accuracy"] < 1
+    with pytest.raises(UserError, match="'nonsense' is not one of the reward functions"):
+        trainer(tiny_model, config(tmp_path, correctness_reward="nonsense"), [format_reward, length_reward])
+
+
+def test_an_objective_that_ignores_correctness_says_which_function_it_took(tiny_model, tmp_path, caplog):
+    def format_reward(completions, **kwargs):
+        return [1.0] * len(completions)
+
+    trainer(tiny_model, config(tmp_path, objective="dapo"), [format_reward, length_reward])
+    assert any("'format_reward' is taken to judge correctness" in r.message for r in caplog.records)

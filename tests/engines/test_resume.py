@@ -30,6 +30,27 @@ def test_a_resumed_run_logs_what_the_uninterrupted_one_logs(tiny_model, tmp_path
     assert len(steps(whole)) == 16
 
 
+def test_groups_left_over_are_in_the_checkpoint(tiny_model, tmp_path):
+    def mixed_for_two_in_three(completions, number, **kwargs):
+        return [float(index % 4 == 0 and n % 3 != 1) for index, n in enumerate(number)]
+
+    options = {"max_steps": 12, "save_strategy": "steps", "save_steps": 2, "lr_scheduler_type": "constant"}
+
+    def run(checkpoint=None):
+        host = trainer(tiny_model, config(tmp_path / "run", **options), mixed_for_two_in_three)
+        host.train(resume_from_checkpoint=checkpoint)
+        return host
+
+    whole = run()
+    taken = {record["step"]: record["sampling/groups_from_surplus"] for record in steps(whole)}
+    stop = next(step for step in range(2, 12, 2) if taken[step + 1] > 0)
+    checkpoint = tmp_path / "run" / f"checkpoint-{stop}"
+    assert (checkpoint / "surplus-0.safetensors").is_file()
+    assert steps(run(str(checkpoint))) == steps(whole)
+    (checkpoint / "surplus-0.safetensors").unlink()
+    assert steps(run(str(checkpoint))) != steps(whole)
+
+
 def test_every_epoch_has_an_order_of_its_own(tiny_model, tmp_path):
     host = trainer(tiny_model, config(tmp_path), train_dataset=sums_dataset(24))
     sampler = host._get_train_sampler()

@@ -90,6 +90,18 @@ def test_an_advantage_computed_by_hand():
     assert group_relative_advantage(reward, 4, epsilon=0.5)[4].item() == pytest.approx(0.25)
 
 
+def test_responses_without_a_reward_have_no_advantage_and_count_in_no_mean():
+    nan = float("nan")
+    reward = torch.tensor([1.0, nan, 0.0, 1.0, nan, 5.0, nan, nan, nan, nan, nan, nan], dtype=torch.float64)
+    scored = ~reward.isnan()
+    for scale in ("std", "none"):
+        advantage = group_relative_advantage(reward, 4, scale, scored=scored)
+        alone = group_relative_advantage(torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64), 3, scale)
+        torch.testing.assert_close(advantage[[0, 2, 3]], alone, rtol=0, atol=1e-12)
+        assert advantage[1] == 0
+        assert torch.equal(advantage[4:], torch.zeros(8, dtype=torch.float64))  # one or none scored: nothing to compare
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("scale", ["std", "none"])
 @pytest.mark.parametrize("reward", [0.0, 1.0, 0.1, -0.7, 1 / 3])
@@ -106,6 +118,7 @@ def test_equal_rewards_give_exactly_zero(reward, scale, dtype):
         (torch.ones(2, 3), 3, {}, r"reward has shape \(2, 3\), needs \(N,\)"),
         (torch.ones(6), 4, {}, r"group_size is 4, needs a divisor of the 6 rewards"),
         (torch.ones(6), 1, {}, r"group_size is 1, .* at least 2"),
+        (torch.ones(6), 3, {"scored": torch.ones(3).bool()}, r"scored has shape \(3,\), needs that of reward, \(6,\)"),
         (torch.ones(6), 3, {"scale": "batch"}, r"scale is 'batch', needs 'std' or 'none'"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from trl import GRPOConfig
 
+from htpo.engines.rewards import SIGNALS
 from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, TableObjective, fixed_length_mean, make_objective, sequence_mean, token_mean
 
@@ -55,8 +56,15 @@ class HTPOConfig(GRPOConfig):
     dynamic_sampling: bool | None = field(
         default=None,
         metadata={
-            "help": "Replace prompts whose answers are all right or all wrong by fresh ones until the batch is full. "
-            "Default: as the method was published (htpo, dapo, cispo, entropy_mask, clip_cov, kl_cov: yes)."
+            "help": "Replace prompts whose answers carry no signal by fresh ones until the batch is full. Default: "
+            "as the method was published (htpo, dapo, cispo, entropy_mask, clip_cov, kl_cov: yes)."
+        },
+    )
+    dynamic_sampling_signal: str = field(
+        default="reward",
+        metadata={
+            "help": "What must differ within a prompt's answers: 'reward' (before the soft overlong punishment; the "
+            "same as published where the reward is correctness) or 'correctness' (right and wrong answers)."
         },
     )
     max_generation_rounds: int = field(
@@ -73,12 +81,16 @@ class HTPOConfig(GRPOConfig):
     overlong_factor: float = field(
         default=1.0, metadata={"help": "Size of the soft overlong punishment at max_completion_length."}
     )
-    correctness_reward: str | None = field(
+    correctness_reward: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Name of the reward function that judges correctness (positive means correct), before any "
-            "shaping. Default: the first one."
+            "help": "Name of the reward function that judges correctness, before any shaping; several names where each "
+            "judges its own kind of task and returns None for the others. Needed with more than one reward function."
         },
+    )
+    correctness_threshold: float | None = field(
+        default=None,
+        metadata={"help": "A response is correct when that function's value is above this. Default: 0."},
     )
     prompts_per_generation: int | None = field(
         default=None,
@@ -92,6 +104,12 @@ class HTPOConfig(GRPOConfig):
     )
 
     def __post_init__(self) -> None:
+        if isinstance(self.correctness_reward, str):
+            self.correctness_reward = [self.correctness_reward]
+        if self.dynamic_sampling_signal not in SIGNALS:
+            raise UserError(
+                f"dynamic_sampling_signal is {self.dynamic_sampling_signal!r}, needs one of {', '.join(SIGNALS)}"
+            )
         if isinstance(self.objective_options, str):
             self.objective_options = json.loads(self.objective_options)
         if (self.prompts_per_generation is None) != (self.updates_per_generation is None):

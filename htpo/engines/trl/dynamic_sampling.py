@@ -2,12 +2,15 @@
 
 A batch is a row of positions, one per prompt group. A group without signal leaves its position open, and the next
 round offers fresh groups. Rows never travel between processes: a fresh group can take an open position if its rows lie
-on the same processes. Every process sees the same verdicts and so takes the same decisions.
+on the same processes. Groups with a signal that find no place are kept for the next batch, with the log-probabilities
+of the policy that sampled them. Every process sees the same verdicts and so takes the same decisions.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -22,7 +25,7 @@ PADDED_RIGHT = (
     "sampling_per_token_logps",
     "importance_sampling_ratio",
 )
-PER_ROW = ("advantages", "correct", "group_accuracy", "reward")
+PER_ROW = ("advantages", "correct", "group_accuracy", "reward", "prompt_id")
 RECOMPUTED = ("num_items_in_batch",)
 
 
@@ -35,9 +38,10 @@ class Filling:
     local_rows: int  # rows of the batch on each process
     source: dict[int, tuple[int, int]] = field(default_factory=dict)  # position -> (round, group of that round)
     rounds: list[int] = field(default_factory=list)  # local rows generated in each round
-    drawn: int = 0
-    too_easy: int = 0
-    too_hard: int = 0
+    drawn: int = 0  # groups generated for this batch
+    taken: int = 0  # groups that the batch before had left over
+    surplus: list[tuple[int, int]] = field(default_factory=list)  # (round, group) with signal but without a place
+    dropped: Counter[str] = field(default_factory=Counter)  # groups without signal, by the reason
 
     @property
     def missing(self) -> dict[tuple[int, ...], list[int]]:
@@ -49,29 +53,69 @@ class Filling:
         return open_positions
 
     @property
+    def processes(self) -> int:
+        """Number of processes."""
+        return self.positions * self.group_size // self.local_rows
+
+    @property
     def full(self) -> bool:
         """Whether every position is filled."""
         return len(self.source) == self.positions
 
-    def offer(self, accuracy: list[float], local_rows: int) -> None:
-        """Take what a round gave: the accuracy of each of its groups, in order over all processes."""
+    def take_surplus(self, local_rows: int) -> None:
+        """Take the groups that the batch before had left over, as a round of their own."""
+        self.taken = local_rows // self.group_size * self.processes
+        self._place([None] * self.taken, local_rows)
+
+    def offer(self, reasons: list[str | None], local_rows: int) -> None:
+        """Take what a round gave: of each group, in order over all processes, why it has no signal, or None."""
+        self.drawn += len(reasons)
+        self.dropped.update(reason for reason in reasons if reason is not None)
+        self._place(reasons, local_rows)
+
+    def _place(self, reasons: list[str | None], local_rows: int) -> None:
         open_positions = self.missing
-        for group, value in enumerate(accuracy):
-            self.drawn += 1
-            self.too_easy += value >= 1
-            self.too_hard += value <= 0
+        for group, reason in enumerate(reasons):
             takers = open_positions[self._processes(group, local_rows)]
-            if 0 < value < 1 and takers:
+            if reason is None and takers:
                 self.source[takers.pop(0)] = (len(self.rounds), group)
+            elif reason is None:
+                self.surplus.append((len(self.rounds), group))
         self.rounds.append(local_rows)
 
-    def next_rows(self) -> int:
-        """Local rows to generate next: enough groups for the emptiest process at the share kept so far."""
+    def next_rows(self, exact: bool = False) -> int:
+        """Local rows to generate next: enough groups for the emptiest process at the share kept so far.
+
+        Args:
+            exact: no more than are missing, so that none can be left over.
+        """
         if self.local_rows % self.group_size:
             return self.local_rows
         most = max(len(positions) for positions in self.missing.values())
-        kept = max((self.drawn - self.too_easy - self.too_hard) / self.drawn, 0.1)
+        kept = 1 if exact else max(1 - self.dropped.total() / self.drawn, 0.1)
         return min(math.ceil(most / kept) * self.group_size, self.local_rows)
+
+    def whole_round(self, prompts: Iterator[int], local_rows: int) -> list[int]:
+        """The next prompts for a round of `local_rows` on every process; where they run out, fewer that divide."""
+        drawn = list(islice(prompts, local_rows * self.processes // self.group_size))
+        if len(drawn) * self.group_size == local_rows * self.processes:
+            return drawn
+        straddling = self.local_rows % self.group_size
+        return [] if straddling else drawn[: len(drawn) // self.processes * self.processes]
+
+    def local_surplus(self, process: int) -> list[tuple[int, int]]:
+        """The (round, local row) of groups left over on this process: as many as on the process with the fewest."""
+        by_process = defaultdict(list)
+        for number, group in self.surplus:
+            processes = self._processes(group, self.rounds[number])
+            if len({*processes}) == 1:
+                by_process[processes[0]].append((number, group))
+        fewest = min(len(by_process[each]) for each in range(self.processes))
+        return [
+            (number, group * self.group_size + sample - process * self.rounds[number])
+            for number, group in by_process[process][:fewest]
+            for sample in range(self.group_size)
+        ]
 
     def local_sources(self, process: int) -> list[tuple[int, int] | None]:
         """For each row of this process's batch, the (round, local row) it comes from; None where nothing came."""

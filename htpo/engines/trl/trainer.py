@@ -5,20 +5,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from trl import GRPOTrainer
 from trl.rewards import get_soft_overlong_punishment
 
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.contract import check_trl
-from htpo.engines.trl.dynamic_sampling import Filling, assemble
-from htpo.engines.trl.sampler import EpochSeededRepeatSampler
+from htpo.engines.trl.sampling import SignalSampling
 from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_update
-from htpo.errors import UserError
 from htpo.evaluate import end_tokens
-from htpo.objectives import Outcome, TokenBatch, add_sums, group_relative_advantage, summarize
+from htpo.objectives import Outcome, TokenBatch, add_sums, summarize
 from htpo.objectives.axes import Cuts
 from htpo.objectives.rules import LOG_RATIO_LIMIT
 
@@ -31,7 +27,7 @@ class NonFiniteError(RuntimeError):
     """A log-probability, advantage or entropy of a policy token is NaN or infinite; training cannot go on."""
 
 
-class HTPOTrainer(GRPOTrainer):
+class HTPOTrainer(SignalSampling):
     """`GRPOTrainer` with a token-level objective by name (`args.objective`), so `objective="dapo"` is the same trainer.
 
     It changes three things and leaves the rest to TRL: correctness and each prompt's accuracy travel with the batch;
@@ -43,7 +39,8 @@ class HTPOTrainer(GRPOTrainer):
 
     Args:
         model, reward_funcs, args, **kwargs: as for `GRPOTrainer`; `args` is an `HTPOConfig`. The reward function that
-            judges correctness is `args.correctness_reward`, or the first: a positive value means correct.
+            judges correctness is `args.correctness_reward`, or the only one: a value above `args.correctness_threshold`
+            means correct; None or NaN means that the response is left out.
         rollout_recorder: called in every training micro-batch on the main process with (optimiser step, TRL's inputs,
             token batch, outcome).
     """
@@ -63,12 +60,13 @@ class HTPOTrainer(GRPOTrainer):
         self._pending: dict[str, Any] | None = None  # inputs of the loss under way, until its forward pass returns
         self._scored: tuple[TokenBatch, Outcome] | None = None
         self._cuts: Cuts | None = None
-        self._warned_unfilled = False
+        self._said: set[str] = set()
         self._generation_metrics: dict[str, float] = {}
 
         reward_funcs = list(reward_funcs) if isinstance(reward_funcs, list | tuple) else [reward_funcs]
         given_weights = args.reward_weights
-        if args.overlong_buffer:
+        self.shaping = int(bool(args.overlong_buffer))
+        if self.shaping:
             reward_funcs.append(get_soft_overlong_punishment(args.max_completion_length, args.overlong_buffer))
             args.reward_weights = [*(given_weights or [1.0] * (len(reward_funcs) - 1)), args.overlong_factor]
         try:
@@ -77,14 +75,10 @@ class HTPOTrainer(GRPOTrainer):
             args.reward_weights = given_weights
         self.epsilon_low = self.epsilon_high = math.inf  # the objective clips
         self._end_responses_alike()
-        self._correctness_column = self._find_correctness_column()
-        if args.dynamic_sampling and not hasattr(self.train_dataset, "__len__"):
-            raise UserError(
-                "dynamic sampling draws prompts by index: use a map-style dataset or dynamic_sampling=False"
-            )
+        self._prepare_sampling()
 
     def _end_responses_alike(self) -> None:
-        """Responses end at the same tokens in sampling, in TRL's counts, in held-out measurement and in the saved model.
+        """Responses end at the same tokens in sampling, TRL's counts, held-out measurement and the saved model.
 
         The host overwrites the model config's end token by the tokenizer's; the generation config keeps them all.
         """
@@ -95,118 +89,6 @@ class HTPOTrainer(GRPOTrainer):
             self.vllm_generation.generation_kwargs["stop_token_ids"] = self.eos_token_ids
         else:
             self.generation_config.eos_token_id = self.generation_kwargs["eos_token_id"] = self.eos_token_ids
-
-    def _find_correctness_column(self) -> int:
-        name = self.args.correctness_reward
-        if name is None:
-            return 0
-        if name not in self.reward_func_names:
-            raise UserError(f"correctness_reward {name!r} is not one of the reward functions {self.reward_func_names}")
-        return self.reward_func_names.index(name)
-
-    # --- prompts ---------------------------------------------------------------------------------------------------
-
-    def _get_train_sampler(self, dataset=None):
-        sampler = super()._get_train_sampler(dataset)
-        return EpochSeededRepeatSampler.like(sampler, epoch=lambda: int(self.state.epoch or 0))
-
-    def _fresh_prompts(self, local_rows: int, number: int) -> list[dict[str, Any]]:
-        """This process's rows of round `number`, seeded by run seed, step and round so that resume needs no state."""
-        groups = local_rows * self.accelerator.num_processes // self.num_generations
-        random = np.random.default_rng((self.args.seed, self.state.global_step, number))
-        rows = random.integers(len(self.train_dataset), size=groups).repeat(self.num_generations).tolist()
-        start = self.accelerator.process_index * local_rows
-        return [self.train_dataset[index] for index in rows[start : start + local_rows]]
-
-    # --- generation ------------------------------------------------------------------------------------------------
-
-    def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
-        self._rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        return self._rewards
-
-    def _generate_and_score_completions(self, inputs):
-        if not self.model.training:
-            batch, correct = self._generate_round(inputs, self.num_generations_eval)
-            self._metrics["eval"]["accuracy"].append(correct.float().mean().item())
-            return batch
-        first_metric = {name: len(values) for name, values in self._metrics["train"].items()}
-        filling = Filling(
-            positions=len(inputs) * self.accelerator.num_processes // self.num_generations,
-            group_size=self.num_generations,
-            local_rows=len(inputs),
-        )
-        most_rounds = self.args.max_generation_rounds if self.args.dynamic_sampling else 1
-        rounds, right = [], 0
-        while len(rounds) < most_rounds and not filling.full:
-            rows = inputs if not rounds else self._fresh_prompts(filling.next_rows(), len(rounds))
-            batch, correct = self._generate_round(rows, self.num_generations)
-            rounds.append(batch)
-            right += correct.sum().item()
-            filling.offer(correct.float().view(-1, self.num_generations).mean(1).tolist(), len(rows))
-        self._log_sampling(filling, right, first_metric)
-        if not self.args.dynamic_sampling:
-            return rounds[0]
-        if not filling.full:
-            self._warn_unfilled(filling)
-        sources = filling.local_sources(self.accelerator.process_index)
-        return assemble(rounds, sources, self._tokenizer.pad_token_id)
-
-    def _generate_round(self, inputs, group_size: int) -> tuple[dict[str, Any], Tensor]:
-        """TRL's batch for `inputs` with correctness added, and the correctness (N,) bool over all processes."""
-        batch = super()._generate_and_score_completions(inputs)
-        start = self.accelerator.process_index * len(inputs)
-        local = slice(start, start + len(inputs))
-        correct = self._rewards[:, self._correctness_column] > 0
-        accuracy = correct.float().view(-1, group_size).mean(1).repeat_interleave(group_size)
-        reward = (self._rewards * self.reward_weights.to(self._rewards.device)).nansum(1)
-        batch |= {"correct": correct[local], "group_accuracy": accuracy[local], "reward": reward[local]}
-        if (
-            self.scale_rewards == "group"
-            and self.multi_objective_aggregation == "sum_then_normalize"
-            and group_size > 1
-        ):
-            # TRL divides by std + 1e-4; the paper by std + 1e-6. Groups with a reward missing stay as TRL has them.
-            scored = ~self._rewards.isnan().all(1).view(-1, group_size).any(1).repeat_interleave(group_size)
-            advantage = group_relative_advantage(reward, group_size)
-            batch["advantages"] = torch.where(scored[local], advantage[local], batch["advantages"])
-        return batch, correct
-
-    def _log_sampling(self, filling: Filling, right: int, first_metric: dict[str, int]) -> None:
-        """One value per metric for all rounds together, and what dynamic sampling did."""
-        metrics = self._metrics["train"]
-        weights = np.array(filling.rounds, dtype=float)
-        for name, values in metrics.items():
-            new = values[first_metric.get(name, 0) :]
-            if len(new) != len(weights) or len(new) < 2:
-                continue
-            if name.endswith(("min", "min_length", "min_terminated_length")):
-                joined = min(new)
-            elif name.endswith(("max", "max_length", "max_terminated_length")):
-                joined = max(new)
-            else:
-                known = ~np.isnan(new)
-                joined = np.average(np.array(new)[known], weights=weights[known]) if known.any() else math.nan
-            values[-len(new) :] = [float(joined)]
-        sampled = sum(filling.rounds) * self.accelerator.num_processes
-        metrics["accuracy"].append(right / sampled)
-        metrics["sampling/rounds"].append(len(filling.rounds))
-        metrics["sampling/groups_drawn"].append(filling.drawn)
-        metrics["sampling/groups_too_easy"].append(filling.too_easy)
-        metrics["sampling/groups_too_hard"].append(filling.too_hard)
-        metrics["sampling/filled_share"].append(len(filling.source) / filling.positions)
-
-    def _warn_unfilled(self, filling: Filling) -> None:
-        if self._warned_unfilled or not self.accelerator.is_main_process:
-            return
-        self._warned_unfilled = True
-        open_positions = filling.positions - len(filling.source)
-        logger.warning(
-            f"Dynamic sampling stopped after {len(filling.rounds)} rounds with {open_positions} of {filling.positions} "
-            f"places open: of {filling.drawn} prompts drawn, {filling.too_easy} were answered always right (too easy) "
-            f"and {filling.too_hard} always wrong (too hard). Training goes on with the rest; the share filled is "
-            "logged as sampling/filled_share. Easier or harder prompts, more samples per prompt or a larger "
-            "max_generation_rounds would help. This is said once."
-        )
 
     def _prepare_inputs(self, generation_batch):
         before = self._buffered_inputs

@@ -143,6 +143,7 @@ class Job:
             task.train.column_names,
             as_sent=lambda prompt: as_sent(prompt, tokenizer, self.config.chat_template_kwargs),
         )
+        self.config.correctness_reward = [reward.__name__]
         partial = [PartialCredit(reward)] if getattr(task.verifier, "graded", False) else []
         try:
             trainer = HTPOTrainer(
