@@ -6,9 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from htpo.cli.objective_options import with_flags
 from htpo.cli.options import read_flags
 from htpo.cli.report import report_at_the_end
-from htpo.cli.train import find_yaml, fold_objective_options, parse_train, read_recipe
+from htpo.cli.train import find_yaml, parse_train, read_recipe
 from htpo.errors import UserError
 from htpo.study import (
     Failure,
@@ -64,11 +65,11 @@ def check_options(study: Study, recipe_options: dict[str, Any]) -> None:
     for task in study.tasks:
         for method in study.methods:
             options = {**study.options_of(task, method), "seed": study.seeds[0], "output_dir": "unused"}
-            values: dict[str, Any] = recipe_options
+            flags: dict[str, Any] = {}
             for name, value in options.items():
-                values = values | (read_flags(as_flags({name: value})) if value is not None else {name: None})
+                flags |= read_flags(as_flags({name: value})) if value is not None else {name: None}
             try:
-                recipe, _, _ = parse_train(fold_objective_options(values))
+                recipe, _, _ = parse_train(with_flags(recipe_options, flags)[0])
                 if not recipe.held_out_prompts or not recipe.eval_samples:
                     raise UserError("nothing would be measured: held_out_prompts and eval_samples must be above 0")
             except UserError as error:

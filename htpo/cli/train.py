@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from htpo.cli.objective_options import refuse_options_of_other_objectives, with_flags
 from htpo.cli.options import is_true, parse, read_flags, refuse
 from htpo.errors import UserError
-from htpo.objectives import objective_options
 from htpo.tasks import PUZZLE_FAMILIES
 
 QUIET = ("transformers", "trl", "accelerate", "datasets", "httpx", "huggingface_hub")
@@ -28,10 +28,9 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     values, name = read_recipe(recipe), Path(recipe).stem
     if is_true(flags.get("resume")):
         values = _stored_options(flags) or values
-    values |= flags
+    values, left_out = with_flags(values, flags)
     values.setdefault("output_dir", f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
     sys.path.append(str(Path.cwd()))  # where a plugin of the user's own lies
-    values = fold_objective_options(values)
     for library in QUIET:
         logging.getLogger(library).setLevel(logging.ERROR)
 
@@ -39,6 +38,10 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
 
     recipe_options, config, model = parse_train(values)
     console = Console(quiet=config.process_index != 0)
+    if left_out:
+        console.print(
+            f"Left out, as {values['objective']} has none or means another thing by it: {', '.join(left_out)}"
+        )
     resolved = {key: value for key, value in values.items() if key != "resume"}
     summary = Job(recipe_options, config, model, resolved, console).run()
     if recipe_options.report and config.process_index == 0:
@@ -73,23 +76,11 @@ def find_yaml(name: str, kind: str, folder: str) -> Path:
     return built_in / f"{name}.yaml"
 
 
-def fold_objective_options(values: dict[str, Any]) -> dict[str, Any]:
-    """Move options of the chosen objective (`variant`, `clip_high`, ...) into `objective_options`."""
-    try:
-        known = objective_options(str(values.get("objective", "htpo")))
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    given = values.get("objective_options") or {}
-    if not isinstance(given, dict):
-        raise UserError(f"objective_options must be a mapping, got {given!r}")
-    own = {name: value for name, value in values.items() if name in known}
-    values = {name: value for name, value in values.items() if name not in own}
-    return {**values, "objective_options": {**given, **own}} if given or own else values
-
-
 def parse_train(values: dict[str, Any]) -> Any:
     """The dataclasses (Recipe, HTPOConfig, ModelConfig) of a dictionary of options of `htpo train`."""
-    return parse(_parser(), values, "htpo train --options")
+    parser = _parser()
+    refuse_options_of_other_objectives(values, {action.dest for action in parser._actions})
+    return parse(parser, values, "htpo train --options")
 
 
 def list_options() -> None:

@@ -39,6 +39,10 @@ def make_objective(name: str, **options: Any) -> TableObjective:
     defaults = objective_options(name)
     for option in options:
         if option not in defaults:
-            raise ValueError(f"objective {name!r} has no option {option!r}, it has {', '.join(defaults)}")
+            owners = [other for other in OBJECTIVES if option in objective_options(other)]
+            whose = f" (an option of {' and '.join(owners)})" if owners else ""
+            raise ValueError(
+                f"objective {name!r} has no option {option!r}{whose}, it has {', '.join(defaults) or 'none'}"
+            )
     resolved = {**defaults, **options}
     return replace(OBJECTIVES[name](**resolved), options=resolved)

@@ -37,7 +37,12 @@ def refuse(tmp_path, monkeypatch, capsys):
         (["--objective", "reinforce++"], r"unknown objective 'reinforce\+\+', there are htpo, dapo"),
         (["--variant", "mine"], "variant is 'mine', needs one of 'paper', 'release'"),
         (["--clip_high", "-1"], "clip_high is -1"),
-        (["--objective", "dapo", "--variant", "paper"], "unknown option 'variant'"),
+        (["--objective", "dapo", "--variant", "paper"], "variant is an option of htpo; the objective is dapo"),
+        (
+            ["--objective", "grpo", "--entropy_scope", "batch"],
+            "entropy_scope is an option of htpo and entropy_mask; .* grpo",
+        ),
+        (["--objective", "dapo", "--objective_options", "{variant: paper}"], "'dapo' has no option 'variant'"),
         (["--learning_rate", "fast"], "learning_rate.*fast"),
         (["--loss_type", "sapo"], "loss_type='sapo' would have no effect"),
         (["--prompts_per_generation", "3", "--updates_per_generation", "5"], "24 sequences.*does not divide"),

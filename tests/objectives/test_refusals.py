@@ -136,6 +136,13 @@ def test_an_unknown_option_is_refused_with_a_list_of_those_there_are(name, optio
         make_objective(name, **{option: 0.2})
 
 
+def test_another_objective_s_option_is_refused_with_whose_it_is():
+    with pytest.raises(
+        ValueError, match=r"'dapo' has no option 'entropy_scope' \(an option of htpo and entropy_mask\)"
+    ):
+        make_objective("dapo", entropy_scope="batch")
+
+
 @pytest.mark.parametrize(
     ("name", "option", "value"), [(name, option, value) for name, option in SETTINGS for value in UNUSABLE[option]]
 )

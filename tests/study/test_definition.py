@@ -101,7 +101,10 @@ def test_the_shipped_studies_are_accepted(name):
         ({"methods": {"a": {"max_steps": 5}}}, "method 'a' has its own max_steps"),
         ({"methods": {"a": {"dataset": "number_path"}}}, "method 'a' has its own dataset"),
         ({"methods": {"a": {"learning_rat": 1}}}, "t / a: unknown option 'learning_rat': did you mean 'learning_rate'"),
-        ({"methods": {"a": {"objective": "dapo", "variant": "paper"}}}, "t / a: unknown option 'variant'"),
+        (
+            {"methods": {"a": {"objective": "dapo", "variant": "paper"}}},
+            "t / a: variant is an option of htpo; the objective is dapo",
+        ),
         ({"methods": {"a": {"objective": "nonsense"}}}, "unknown objective 'nonsense'"),
         ({"methods": {"a": {"learning_rate": "fast"}}}, "t / a: "),
         ({"options": {"save_steps": 3}}, "save_steps"),
