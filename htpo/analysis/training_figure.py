@@ -11,6 +11,7 @@ from htpo.analysis.drawing import BLACK, BLUE, GREEN, VERMILION, group_style, sa
 from htpo.errors import UserError
 from htpo.runs import RunDirectory
 
+HELD_OUT = "held_out/pass@1"
 OVERALL = ("accuracy", "reward", "entropy", "completions/mean_length")
 
 
@@ -31,7 +32,7 @@ def draw_training_figure(run: RunDirectory) -> Path:
     labels = {line.split()[0]: line.split(":")[0].replace(" / ", " ") for line in table}
     figure = _draw(records, {name: labels.get(name, name) for name in groups}, _title(run))
     path = folder / "training.png"
-    save_figure(figure, path, ["step", *OVERALL, *(f"group/{g}/entropy" for g in groups)], records)
+    save_figure(figure, path, ["step", *OVERALL, HELD_OUT, *(f"group/{g}/entropy" for g in groups)], records)
     return path
 
 
@@ -46,6 +47,10 @@ def _draw(records: list[dict[str, Any]], groups: dict[str, str], title: str) -> 
     figure.suptitle(title)
     accuracy, entropy, length, reward = figure.subplots(2, 2).flat
     _curve(accuracy, records, "accuracy", BLUE)
+    held_out = [record for record in records if record.get(HELD_OUT) is not None]
+    if held_out:
+        _curve(accuracy, held_out, HELD_OUT, VERMILION, label="held-out pass@1", style=".-")
+        accuracy.legend(fontsize="x-small")
     accuracy.set(title="accuracy of sampled responses", ylabel="share correct", ylim=(0, 1))
     _curve(entropy, records, "entropy", BLACK, label="all tokens", width=2)
     for index, (name, label) in enumerate(groups.items()):

@@ -3,6 +3,7 @@
 config.yaml          the options of the run        versions.json   what it ran on
 metrics.jsonl        a line per update             rollouts/       step-000010.parquet: rollouts, token by token
 checkpoint-N/        as transformers writes them, with complete.json once whole
+evaluations/         step-000040.json: held-out problems measured during training; best/: the best policy on them
 summary.json, evaluation_*.json, figures/, model/
 """
 
@@ -144,6 +145,7 @@ class RunDirectory:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a file of the run as a whole."""
+        (self.path / name).parent.mkdir(exist_ok=True)
         write_json(self.path / name, content)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
@@ -155,6 +157,26 @@ class RunDirectory:
         path = self.path / name
         with _reading(path):
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    # --- held-out problems measured during training ------------------------------------------------------------------
+
+    def evaluation_name(self, step: int) -> str:
+        """The file that holds the pass rates measured after an update."""
+        return f"evaluations/step-{step:06d}.json"
+
+    def _evaluations(self) -> dict[int, Path]:
+        files = sorted((self.path / "evaluations").glob("step-*.json"))
+        return {int(file.stem.removeprefix("step-")): file for file in files}
+
+    def read_evaluations(self) -> dict[int, dict[str, Any]]:
+        """What was measured during training, by update."""
+        return {step: self.read_json(f"evaluations/{file.name}") for step, file in self._evaluations().items()}
+
+    def truncate_evaluations(self, step: int) -> None:
+        """Drop what was measured after `step`."""
+        for measured_at, file in self._evaluations().items():
+            if measured_at > step:
+                file.unlink()
 
     # --- checkpoints -----------------------------------------------------------------------------------------------
 

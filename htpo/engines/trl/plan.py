@@ -82,6 +82,14 @@ def print_summary(console: Console, summary: dict[str, Any], before: PassRates |
             console.print(
                 f"  {mark}: {escape(readable(example['prompt'])[-200:])}[bold]{escape(example['response'][-300:])}[/]"
             )
+    if "best" in summary:
+        best = summary["best"]
+        console.print(
+            f"best pass@1 during training: {best['pass@1']:.3f} after update {best['update']}, kept in "
+            f"{escape(best['model'])}; it was chosen by these problems, so measure it on others",
+            soft_wrap=True,
+            highlight=False,
+        )
     console.print(f"{summary['updates']} updates in {summary['seconds']:.0f} s")
     for name in ("figure", "model", "run"):
         console.print(f"{name}: {escape(str(summary[name]))}", soft_wrap=True, highlight=False)

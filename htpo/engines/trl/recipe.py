@@ -12,6 +12,13 @@ class Recipe(DataOptions):
     eval_samples: int = field(default=16, metadata={"help": "Samples per held-out problem: the k of pass@k."})
     eval_temperature: float = field(default=1.0, metadata={"help": "Sampling temperature of that measurement."})
     eval_top_p: float = field(default=1.0, metadata={"help": "Nucleus of that measurement."})
+    eval_every: int = field(
+        default=0,
+        metadata={
+            "help": "Measure the held-out problems after every so many updates, too, and keep the policy with the "
+            "highest pass@1 in best/; 0: before and after training only."
+        },
+    )
     max_prompt_length: int | None = field(
         default=None, metadata={"help": "Refuse a dataset with a longer prompt, in tokens."}
     )

@@ -97,7 +97,8 @@ class HTPOTrainer(SignalSampling):
             return inputs
         metrics = self._metrics["train"]
         if self._buffered_inputs is not before:
-            self._generation_metrics = {name: values[-1] for name, values in metrics.items() if values}
+            generation = {name: values[-1] for name, values in metrics.items() if values}
+            self._generation_metrics = {k: v for k, v in generation.items() if not k.startswith("held_out/")}
             self._count_updates()
         elif self._step % self.args.gradient_accumulation_steps == 0:
             for name, value in self._generation_metrics.items():

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import DistributedType, broadcast_object_list, gather_object
-from datasets import Dataset
 from rich.console import Console
 from rich.markup import escape
 from transformers import PrinterCallback, ProgressCallback
@@ -16,6 +14,7 @@ from trl import ModelConfig, get_peft_config, get_quantization_config
 import htpo
 from htpo.analysis import draw_training_figure
 from htpo.engines.trl.config import HTPOConfig
+from htpo.engines.trl.held_out import HeldOut, MeasureEvery
 from htpo.engines.trl.launch import silently_single
 from htpo.engines.trl.plan import plan_in_words, print_plan, print_summary, verdict
 from htpo.engines.trl.progress import ProgressBar
@@ -24,7 +23,7 @@ from htpo.engines.trl.recorder import CheckpointMarker, MetricsWriter, RolloutWr
 from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.engines.trl.verifier_reward import PartialCredit, VerifierReward
 from htpo.errors import UserError
-from htpo.evaluate import PassRates, evaluate_task, load_tokenizer
+from htpo.evaluate import load_tokenizer
 from htpo.objectives import TableObjective
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.tasks import Task, check_prompt_lengths, load_task
@@ -63,9 +62,12 @@ class Job:
         tokenizer = self._tokenizer()
         task = self._task(tokenizer)
         trainer = self._trainer(task, tokenizer, directory)
+        held_out = HeldOut(self.recipe, task, trainer, tokenizer, directory)
+        if self.recipe.eval_every:
+            trainer.add_callback(MeasureEvery(held_out, self.recipe.eval_every))
         self._check_disk(trainer)
         checkpoint = directory.latest_complete_checkpoint() if self.recipe.resume else None
-        plan = self._plan(task, trainer)
+        plan = self._plan(task, trainer, held_out)
         if main and self.recipe.resume:
             self._rewind(directory, checkpoint)
         elif main:
@@ -74,12 +76,14 @@ class Job:
             directory.write_json("plan.json", plan)
         print_plan(self.console, plan, trainer.objective, str(directory.path))
         with writing(directory.path):
-            before = self._measure("before", trainer, task, tokenizer, directory)
+            before = held_out.before()
+            if self.recipe.resume:
+                held_out.read_back(_step_of(checkpoint))
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            after = self._measure("after", trainer, task, tokenizer, directory)
+            after = held_out.after()
             trainer.save_model(str(directory.path / "model"))
             task.verifier.close()
-            summary = self._finish(trainer, directory, before, after, time.monotonic() - started) if main else {}
+            summary = self._finish(trainer, held_out, before, after, time.monotonic() - started) if main else {}
         trainer.accelerator.wait_for_everyone()
         trainer.accelerator.end_training()
         return summary
@@ -126,9 +130,10 @@ class Job:
         """Drop what was recorded after the checkpoint: it will be done again."""
         for path in directory.incomplete_checkpoints():
             self.console.print(f"[yellow]Note:[/] {path} was cut short while being written; it is not used")
-        step = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+        step = _step_of(checkpoint)
         directory.truncate_metrics(step)
         directory.truncate_rollouts(step)
+        directory.truncate_evaluations(step)
         start = f"update {step} ({checkpoint})" if checkpoint else "the start: no complete checkpoint was written"
         self.console.print(f"Resuming {directory.path} from {start}")
 
@@ -169,53 +174,17 @@ class Job:
             return
         size = sum(p.numel() * p.element_size() for p in trainer.model.parameters() if p.requires_grad)
         kept = self.config.save_total_limit or 2
-        check_disk_space(Path(self.config.output_dir), CHECKPOINT_COPIES * size * (kept + 1))
+        best = 2 * size if self.recipe.eval_every else 0  # the best so far, and the next one beside it
+        check_disk_space(Path(self.config.output_dir), CHECKPOINT_COPIES * size * (kept + 1) + best)
 
-    def _measure(self, when: str, trainer, task: Task, tokenizer, directory: RunDirectory) -> PassRates | None:
-        """Pass rates on held-out problems; those of before training are read back when a run goes on."""
-        recipe = self.recipe
-        if not recipe.held_out_prompts or not recipe.eval_samples or task.held_out is None:
-            return None
-        if trainer.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-            self.console.print(f"Pass rates {when} training are not measured: the model is sharded over processes")
-            return None
-        name = f"evaluation_{when}.json"
-        stored = [directory.read_json(name) if when == "before" and recipe.resume else None]
-        if broadcast_object_list(stored)[0] is not None:
-            return PassRates.from_json(stored[0])
-        problems = task.held_out.select(range(min(recipe.held_out_prompts, len(task.held_out))))
-        rank, processes = trainer.accelerator.process_index, trainer.accelerator.num_processes
-        share = range(len(problems) * rank // processes, len(problems) * (rank + 1) // processes)
-        measured = [self._measure_share(when, trainer, problems.select(share), tokenizer, task)] if share else []
-        rates = PassRates.join(gather_object(measured))
-        if trainer.accelerator.is_main_process:
-            directory.write_json(name, rates.to_json())
-        return rates
-
-    def _measure_share(self, when: str, trainer, problems: Dataset, tokenizer, task: Task) -> PassRates:
-        """This process's share of the held-out problems."""
-        recipe = self.recipe
-        return evaluate_task(
-            trainer.accelerator.unwrap_model(trainer.model),
-            tokenizer,
-            problems,
-            task.verifier,
-            samples=recipe.eval_samples,
-            max_new_tokens=self.config.max_completion_length,
-            temperature=recipe.eval_temperature,
-            top_p=recipe.eval_top_p,
-            seed=self.config.seed + trainer.accelerator.process_index,
-            template_options=self.config.chat_template_kwargs,
-            progress=f"held-out, {when}" if trainer.accelerator.is_main_process else None,
-        )
-
-    def _plan(self, task: Task, trainer: HTPOTrainer) -> dict[str, str]:
+    def _plan(self, task: Task, trainer: HTPOTrainer, held_out: HeldOut) -> dict[str, str]:
         parameters = sum(p.numel() for p in trainer.model.parameters())
         trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-        problems = min(self.recipe.held_out_prompts, len(task.held_out)) if task.held_out is not None else 0
-        measured = "nothing measured"
-        if problems and self.recipe.eval_samples:
-            measured = f"{problems} problems x {self.recipe.eval_samples} samples, before and after"
+        measured = f"nothing measured: {held_out.why_not}"
+        if held_out.why_not is None:
+            measured = f"{len(held_out.problems)} problems x {self.recipe.eval_samples} samples, before and after"
+            if self.recipe.eval_every:
+                measured += f" and every {self.recipe.eval_every} updates; the best policy is kept"
         return plan_in_words(
             self.config,
             trainer.objective,
@@ -224,7 +193,8 @@ class Job:
             measured=measured,
         )
 
-    def _finish(self, trainer, directory: RunDirectory, before, after, seconds: float) -> dict[str, Any]:
+    def _finish(self, trainer, held_out: HeldOut, before, after, seconds: float) -> dict[str, Any]:
+        directory = held_out.directory
         summary = {
             "objective": _in_words(trainer.objective),
             "updates": trainer.state.global_step,
@@ -239,9 +209,16 @@ class Job:
                 f"pass@{after.samples}": [before.pass_at(after.samples), after.pass_at(after.samples)],
                 "verdict": verdict(before, after),
             }
+        if held_out.best is not None:
+            step, rates = held_out.best
+            summary["best"] = {"update": step, "pass@1": rates.pass_at(1), "model": str(directory.path / "best")}
         directory.write_json("summary.json", summary)
         print_summary(self.console, summary, before, after)
         return summary
+
+
+def _step_of(checkpoint: Path | None) -> int:
+    return int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
 
 
 def _in_words(objective: TableObjective) -> dict[str, Any]:
