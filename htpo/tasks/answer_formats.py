@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 BOXED = re.compile(r"\\boxed\s*\{")
 BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+FINAL_ANSWER_MARK = "####"  # GSM8K's: what stands before it is the solution, after it the answer
 # Possessive (`*+`), for it reads what a model wrote: to give back what was taken would cost quadratic time.
 ANSWER_LINE = re.compile(r"^[ \t*_#>]*+(?:the )?+(?:final )?+answer[ \t*_]*+:[ \t*_]*+(.*)", re.IGNORECASE)
 
@@ -51,6 +52,14 @@ def last_answer_line(response: str) -> str | None:
             answer = found.group(1).strip().rstrip("*_").strip()
             return last_boxed(answer) if BOXED.search(answer) else answer
     return None
+
+
+def answer_of_gold(gold: str) -> str:
+    r"""The answer in a gold that is a solution: what follows the last `####` (GSM8K's mark), and of that, or of a gold
+    without it, the content of the last `\boxed{}`. Any other gold, also one whose last box never closes, as it is."""
+    stated = gold.rpartition(FINAL_ANSWER_MARK)[2]
+    found = last_boxed(stated)
+    return stated if found is None else found
 
 
 ANSWER_FORMATS = {

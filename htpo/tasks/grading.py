@@ -5,17 +5,16 @@ from dataclasses import replace
 from typing import Any
 
 from htpo.errors import UserError
-from htpo.tasks.answer_formats import ANSWER_FORMATS
+from htpo.tasks.answer_formats import ANSWER_FORMATS, answer_of_gold
 from htpo.tasks.code_tests import code_prompt, normalised_tests
 from htpo.tasks.code_verifier import CODE_PROMPT, CodeVerifier
 from htpo.tasks.data_options import DataOptions
 from htpo.tasks.function_verifier import FunctionVerifier
-from htpo.tasks.math_verifier import MathVerifier
+from htpo.tasks.math_verifier import NO_FINAL_ANSWER, MathVerifier
 from htpo.tasks.prompts import Prompt
 from htpo.tasks.rows import Example, Table, answer_text
 from htpo.tasks.task import Verifier
 
-FINAL_ANSWER_MARK = "####"  # GSM8K's: what stands before it is the solution, after it the answer
 SOLUTION_COLUMNS = ("canonical_solution", "code", "answer", "solution")  # of programs
 
 
@@ -77,13 +76,19 @@ class MathGrading(Grading):
         return {"answer": answer, **known}
 
     def settle(self, table: Table, examples: list[Example], answer_column: str) -> tuple[list[Example], list[str]]:
-        """Without the rows whose gold answer cannot be read; GSM8K's solutions become their answers."""
+        """Without the rows whose gold answer cannot be read; solutions that state their answer become it, and what else
+        is a sentence becomes a problem of the table."""
         remarks = []
         golds = [example.fields["answer"] for example in examples]
-        if golds and all(FINAL_ANSWER_MARK in gold for gold in golds):
-            golds = [gold.rpartition(FINAL_ANSWER_MARK)[2].strip() for gold in golds]
+        stated = [answer_of_gold(gold) for gold in golds]
+        solutions = sum(one != other for one, other in zip(golds, stated))
+        if solutions:
+            golds = [gold.strip() if gold != whole else whole for gold, whole in zip(stated, golds)]
             examples = [replace(example, fields=self._with_answer(gold)) for example, gold in zip(examples, golds)]
-            remarks.append(f"gold answers of {table.label} are what follows the last {FINAL_ANSWER_MARK}")
+            remarks.append(
+                f"{solutions} gold answers of {table.label} are solutions: their answer is what follows the last ####, "
+                "or the last \\boxed{}"
+            )
         for example, gold in zip(examples, golds):
             if not gold.strip("$ \t\r\n"):
                 table.reject(example.row, f"the gold answer (column {answer_column!r}) is empty")
@@ -92,17 +97,21 @@ class MathGrading(Grading):
             reasons = self.verifier.check_golds([example.fields["answer"] for example in examples])
         finally:
             self.verifier.close()  # the next answers are far away, and may be judged by another process
-        unreadable = {example.row: reason for example, reason in zip(examples, reasons) if reason is not None}
+        unusable = {example.row: reason for example, reason in zip(examples, reasons) if reason is not None}
+        if 2 * len(unusable) > len(examples):
+            number, reason = next(iter(unusable.items()))
+            raise UserError(
+                f"{table.label}: {len(unusable)} of the {len(examples)} gold answers in column {answer_column!r} "
+                f"cannot be judged ({table.unit} {number}: {reason}); set --answer_column to one with final answers"
+            )
+        unreadable = {number: reason for number, reason in unusable.items() if not reason.endswith(NO_FINAL_ANSWER)}
+        for number in unusable.keys() - unreadable.keys():
+            table.reject(number, unusable[number])
         if unreadable:
             number, reason = next(iter(unreadable.items()))
-            if len(unreadable) == len(examples):
-                raise UserError(
-                    f"{table.label}: none of the {len(examples)} gold answers in column {answer_column!r} can be "
-                    f"judged ({table.unit} {number}: {reason}); set --answer_column to one with final answers"
-                )
             rows = "row" if len(unreadable) == 1 else "rows"
             remarks.append(f"{len(unreadable)} {rows} of {table.label} left out ({table.unit} {number}: {reason})")
-        return [example for example in examples if example.row not in unreadable], remarks
+        return [example for example in examples if example.row not in unusable], remarks
 
     def same_answer(self, one: Example, other: Example) -> bool:
         if one.fields["answer"] == other.fields["answer"]:

@@ -241,6 +241,8 @@ def equations_equal(gold: Form, answer: Form) -> bool:
     """Equations that are multiples of each other or have the same solutions; `xy = 6` and the `6/x` it says y is; an
     answer's last right side against a gold that is no equation, unless that side is a mere 0."""
     if isinstance(gold, Equation) and isinstance(answer, Quantity) and not answer.label:
+        if len(gold.sides) > 2:  # a computation, whose result stands last
+            return any(equal(form, answer) for form in read(gold.sides[-1]) if not isinstance(form, Equation))
         return _solves(gold, answer)
     if isinstance(answer, Equation) and isinstance(gold, Quantity) and not gold.label:
         last = value_of(answer.sides[-1])

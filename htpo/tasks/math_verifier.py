@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from htpo.errors import UserError
-from htpo.tasks.answer_formats import ANSWER_FORMATS
+from htpo.tasks.answer_formats import ANSWER_FORMATS, answer_of_gold
 from htpo.tasks.math_worker import whole_answer
 from htpo.tasks.reasoning_text import answer_part
 from htpo.tasks.task import Verdict
@@ -15,6 +15,11 @@ from htpo.tasks.worker_pool import Outcome, WorkerPool, usable_cores
 
 LONGEST_ANSWER = 2000  # characters; no gold comes near, and reading runaway text takes seconds
 MOST_WORKERS = 8  # by default: each holds 100 MB
+NO_FINAL_ANSWER = "is a sentence or a solution, not a final answer"
+GOLD_PROBLEMS = {
+    "unreadable": "cannot read the gold answer {}",
+    "prose": f"the gold answer {{}} {NO_FINAL_ANSWER}",
+}
 PLAIN_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -45,7 +50,8 @@ class MathVerifier:
     pickle carries settings and counts, and starts processes of its own.
 
     Args:
-        answer_column: the column of the rows that holds the gold answer (text or a number).
+        answer_column: the column of the rows that holds the gold answer (text or a number), or a solution whose last
+            `\boxed{}`, or what follows its last `####`, is the gold answer.
         answer_format: "boxed" (the last `\boxed{}`) or "answer_line" (the last line that starts with `Answer:`).
         answer_pattern: a regular expression (Python's `re`) with one group, instead of a format.
         workers: number of processes; by default one for each usable core, at most 8.
@@ -123,8 +129,8 @@ class MathVerifier:
 
     def check_golds(self, golds: Sequence[Any]) -> list[str | None]:
         """`check_gold` for many, in parallel; each distinct one is read once."""
+        texts = ["" if gold is None else answer_of_gold(str(gold)) for gold in golds]
         reasons: dict[str, str | None] = {}
-        texts = ["" if gold is None else str(gold) for gold in golds]
         for text in texts:
             gold = whole_answer(text)
             if not gold:
@@ -134,12 +140,12 @@ class MathVerifier:
             elif PLAIN_INTEGER.fullmatch(gold):
                 reasons[text] = None
         unknown = sorted(set(texts) - reasons.keys())
-        for text, outcome in zip(unknown, self._pool.run([["is_readable", text] for text in unknown])):
+        for text, outcome in zip(unknown, self._pool.run([["gold_problem", text] for text in unknown])):
             shown = repr(text if len(text) <= 60 else text[:57] + "...")
             if outcome.failure:
                 reasons[text] = f"reading the gold answer {shown} ended in a {outcome.failure}"
             else:
-                reasons[text] = None if outcome.value else f"cannot read the gold answer {shown}"
+                reasons[text] = outcome.value and GOLD_PROBLEMS[outcome.value].format(shown)
         return [reasons[text] for text in texts]
 
     def close(self) -> None:
@@ -150,7 +156,7 @@ class MathVerifier:
         gold = row.get(self.answer_column)
         if gold is None or not str(gold).strip():
             raise UserError(f"a row has no gold answer in column {self.answer_column!r} (it has {sorted(row)})")
-        return str(gold)
+        return answer_of_gold(str(gold))
 
     def _final_answers(self, responses: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Outcome]:
         # Reasoning that never ends leaves nothing, in which no format finds an answer.

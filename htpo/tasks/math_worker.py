@@ -22,11 +22,14 @@ def judge(gold: str, answer: str) -> str:
     return "wrong" if is_readable(answer) else "unparsable"
 
 
-def is_readable(gold: str) -> bool:
-    """Whether answers can be compared with this gold."""
+def gold_problem(gold: str) -> str | None:
+    """Why answers cannot be compared with this gold: "unreadable" or "prose"; None when they can."""
     from htpo.tasks import math_equality
+    from htpo.tasks.math_prose import is_prose
 
-    return math_equality.is_readable(gold)
+    if is_prose(gold):
+        return "prose"
+    return None if math_equality.is_readable(gold) else "unreadable"
 
 
 def last_match(pattern: str, response: str) -> str | None:
@@ -38,5 +41,5 @@ def last_match(pattern: str, response: str) -> str | None:
 
 
 if __name__ == "__main__":
-    handlers = {"judge": judge, "is_readable": is_readable, "last_match": last_match}
+    handlers = {"judge": judge, "gold_problem": gold_problem, "last_match": last_match}
     serve(handlers, warm_up=lambda: judge(r"x + \sqrt{2}", r"\sqrt{2} + x"))

@@ -21,9 +21,9 @@ def load_task(options: DataOptions, *, conversational: bool = False, seed: int =
     r"""Read, check and divide the data; everything that cannot be used is reported here, before any training.
 
     Without `eval_dataset`, held-out problems are taken from the data, at most a tenth of its distinct prompts; prompts
-    that `eval_dataset` shares with the data are not trained on. Rows whose gold answer math-verify cannot read are left
-    out, and their number is in the task's description. Where every gold answer has the form of GSM8K,
-    `solution #### answer`, what follows the mark is the gold answer.
+    that `eval_dataset` shares with the data are not trained on. Rows whose gold answer cannot be read are left out, and
+    their number is in the task's description. The gold answer of a solution is what follows its last `####` or what its
+    last `\boxed{}` holds; other sentences are refused.
 
     Args:
         options: where prompts come from and how responses are judged.

@@ -11,6 +11,7 @@ from datasets import Dataset
 from htpo.errors import UserError
 from htpo.tasks import DataOptions
 from htpo.tasks.answer_formats import ANSWER_FORMATS
+from htpo.tasks.math_verifier import MathVerifier
 from htpo.tasks.sources import check_prompt_lengths, load_task
 from htpo.tasks.task import Task
 
@@ -165,15 +166,50 @@ def test_gsm8k_solutions_are_cut_to_the_answer_after_the_mark(tmp_path):
     task = math_task(path, held_out_prompts=0)
     assert task.train["answer"][:] == [f"{n},000" for n in range(1, 11)]
     assert task.verifier.judge(["\\boxed{1000}"], [task.train[0]])[0].correct
-    assert f"gold answers of {path} are what follows the last ####" in task.description
+    assert f"10 gold answers of {path} are solutions: their answer is what follows the last ####" in task.description
     task.verifier.close()
 
 
-def test_a_mark_that_only_some_answers_have_is_part_of_them(tmp_path):
-    rows = [*sums(10), {"problem": "Q", "answer": "1 #### 2"}]
-    task = math_task(write_rows(tmp_path / "a.jsonl", rows), held_out_prompts=0)
-    assert "####" not in task.description.replace("1 #### 2", "")
-    assert task.train["answer"][:10] == [str(n + 1) for n in range(10)]
+def test_solutions_give_the_answer_that_they_state_wherever_they_stand(tmp_path):
+    solutions = [
+        "1 #### 2",
+        "We add, and so get $x = \\boxed{7}$.",
+        "Not \\boxed{1}, but \\boxed{\\frac{1}{2}}",
+        "#### $\\boxed{3}$",
+    ]
+    rows = [*sums(10), *({"problem": f"Q{n}", "answer": solution} for n, solution in enumerate(solutions))]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    task = math_task(path, held_out_prompts=0)
+    assert task.train["answer"][:] == [*(str(n + 1) for n in range(10)), "2", "7", "\\frac{1}{2}", "3"]
+    assert task.train["solution"][11] == "\\boxed{7}"
+    assert f"4 gold answers of {path} are solutions" in task.description
+
+
+def test_a_sentence_or_a_solution_without_a_final_answer_is_refused_with_its_row(tmp_path):
+    rows = [
+        *sums(3),
+        {"problem": "Q", "answer": "We have $2x = 6$, so $x = 3$."},
+        {"problem": "R", "answer": "$x = 3$"},
+    ]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    assert refusal(path) == (
+        f"{path}: line 4: the gold answer 'We have $2x = 6$, so $x = 3$.' is a sentence or a solution, not a final answer"
+        "; fix or remove it, or --skip_bad_rows"
+    )
+
+
+def test_solution_columns_of_benchmarks_are_as_good_as_their_answers(shared_data):
+    for name in ("math500", "gsm8k_test"):
+        with open(shared_data / "math" / f"{name}.jsonl", encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file][:200]
+        verifier = MathVerifier()
+        golds = [{"answer": row["solution"]} for row in rows]
+        try:
+            assert set(verifier.check_golds([gold["answer"] for gold in golds])) == {None}
+            verdicts = verifier.judge([f"\\boxed{{{row['answer']}}}" for row in rows], golds)
+        finally:
+            verifier.close()
+        assert all(verdict.correct for verdict in verdicts)
 
 
 @pytest.mark.parametrize("answer", ["", "  ", "$$", "$ $"])
@@ -210,7 +246,7 @@ def test_rows_whose_gold_answer_is_no_mathematics_are_left_out_and_counted(tmp_p
 def test_a_column_of_prose_is_refused_as_the_wrong_one(tmp_path):
     rows = [{"problem": f"Q{n}", "answer": "It cannot be done."} for n in range(3)]
     message = refusal(write_rows(tmp_path / "a.jsonl", rows))
-    assert "none of the 3 gold answers in column 'answer' can be judged (line 1: cannot read" in message
+    assert "3 of the 3 gold answers in column 'answer' cannot be judged (line 1: cannot read" in message
     assert "set --answer_column" in message
 
 
