@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from accelerate.utils import DistributedType, broadcast_object_list, gather_object
 from datasets import Dataset
@@ -17,6 +18,7 @@ from htpo.runs import RunDirectory
 from htpo.tasks import Task
 
 METRIC = "held_out/pass@1"  # logged with the update after which it was measured
+BEST = "best/held_out.json"
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
@@ -24,7 +26,7 @@ SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 class HeldOut:
     """Measures the trainer's policy on the same problems with the same seed every time.
 
-    Every process calls it; each measures its share of the problems. `measured` holds the pass rates by update.
+    Every process calls it; each measures its share of the problems.
 
     Raises:
         UserError: `eval_every` is set where nothing can be measured.
@@ -35,7 +37,7 @@ class HeldOut:
     trainer: HTPOTrainer
     tokenizer: object
     directory: RunDirectory
-    measured: dict[int, PassRates] = field(default_factory=dict)
+    last: tuple[int, PassRates] | None = None  # the last update after which was measured, and what
 
     def __post_init__(self) -> None:
         every = self.recipe.eval_every
@@ -67,38 +69,35 @@ class HeldOut:
     def after(self) -> PassRates | None:
         """Pass rates after training; those of the last update where that was measured."""
         step = self.trainer.state.global_step
-        if step in self.measured:
+        if self.last is not None and self.last[0] == step:
+            rates = self.last[1]
             if self.trainer.accelerator.is_main_process:
-                self.directory.write_json("evaluation_after.json", self.measured[step].to_json())
-            return self.measured[step]
+                self.directory.write_json("evaluation_after.json", rates.to_json())
+            return rates
         rates = self._measure("after", "evaluation_after.json")
-        if rates is not None and self.measured:
-            self._note(step, rates)
+        if self.recipe.eval_every:
+            self._keep_if_best(step, rates)
         return rates
 
     def during(self, step: int) -> None:
         """Pass rates after an update; the policy is kept if it is the best so far."""
         rates = self._measure(f"update {step}", self.directory.evaluation_name(step))
         self.trainer._metrics["train"][METRIC].append(rates.pass_at(1))
-        self._note(step, rates)
-
-    def read_back(self, step: int) -> None:
-        """Take up what was measured up to an update, when a run goes on from there."""
-        stored = [self.directory.read_evaluations() if self.trainer.accelerator.is_main_process else {}]
-        by_step = broadcast_object_list(stored)[0]
-        self.measured = {at: PassRates.from_json(rates) for at, rates in by_step.items() if at <= step}
+        self.last = step, rates
+        self._keep_if_best(step, rates)
 
     @property
-    def best(self) -> tuple[int, PassRates] | None:
-        """The update with the highest pass@1 measured during training, the earliest of equals, and its rates."""
-        return max(self.measured.items(), key=lambda item: (item[1].pass_at(1), -item[0]), default=None)
+    def best(self) -> dict[str, Any] | None:
+        """{"step", "pass@1"} of the policy in best/, the earliest with the highest pass@1; None before there is one."""
+        return self.directory.read_json(BEST)
 
-    def _note(self, step: int, rates: PassRates) -> None:
-        self.measured[step] = rates
-        if self.best[0] == step:
-            self._keep(self.directory.path / "best")
-            if self.trainer.accelerator.is_main_process:
-                self.directory.write_json("best/held_out.json", {"step": step, "pass@1": rates.pass_at(1)})
+    def _keep_if_best(self, step: int, rates: PassRates) -> None:
+        best = broadcast_object_list([self.best])[0]
+        if best is not None and rates.pass_at(1) <= best["pass@1"]:
+            return
+        self._keep(self.directory.path / "best")
+        if self.trainer.accelerator.is_main_process:
+            self.directory.write_json(BEST, {"step": step, "pass@1": rates.pass_at(1)})
 
     def _keep(self, folder: Path) -> None:
         """Write the policy aside, then put it in the place of the best so far."""

@@ -85,7 +85,7 @@ def print_summary(console: Console, summary: dict[str, Any], before: PassRates |
     if "best" in summary:
         best = summary["best"]
         console.print(
-            f"best pass@1 during training: {best['pass@1']:.3f} after update {best['update']}, kept in "
+            f"best pass@1 during training: {best['pass@1']:.3f} after update {best['step']}, kept in "
             f"{escape(best['model'])}; it was chosen by these problems, so measure it on others",
             soft_wrap=True,
             highlight=False,

@@ -77,8 +77,6 @@ class Job:
         print_plan(self.console, plan, trainer.objective, str(directory.path))
         with writing(directory.path):
             before = held_out.before()
-            if self.recipe.resume:
-                held_out.read_back(_step_of(checkpoint))
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             after = held_out.after()
             trainer.save_model(str(directory.path / "model"))
@@ -210,8 +208,7 @@ class Job:
                 "verdict": verdict(before, after),
             }
         if held_out.best is not None:
-            step, rates = held_out.best
-            summary["best"] = {"update": step, "pass@1": rates.pass_at(1), "model": str(directory.path / "best")}
+            summary["best"] = {**held_out.best, "model": str(directory.path / "best")}
         directory.write_json("summary.json", summary)
         print_summary(self.console, summary, before, after)
         return summary
