@@ -121,12 +121,15 @@ def _load(options: EvalOptions, data: DataOptions, conversational: bool, *, bare
     check_names(tasks)
     if options.problems is None:
         return tasks
-    return [
-        Problems(
-            task.name, task.rows.select(range(min(options.problems, len(task.rows)))), task.verifier, task.description
-        )
-        for task in tasks
-    ]
+    return [_first(task, options.problems) for task in tasks]
+
+
+def _first(task: Problems, count: int) -> Problems:
+    if count >= len(task.rows):
+        return task
+    return Problems(
+        task.name, task.rows.select(range(count)), task.verifier, f"{task.description}; of them the first {count}"
+    )
 
 
 def _conversational(options: EvalOptions, tokenizer: Any) -> bool:

@@ -94,16 +94,18 @@ class TransformersGenerator:
                     f"out of memory with --batch_size {self.batch_size} and --max_tokens {self.sampling.max_tokens}: "
                     "go on with --resume and a smaller --batch_size"
                 ) from error
-            texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+            ended = [bool(ids) and ids[-1] in self.settings.eos_token_id for ids in tokens]
+            kept = [ids[:-1] if end else ids for ids, end in zip(tokens, ended)]
+            texts = self.tokenizer.batch_decode(kept, skip_special_tokens=True)
             yield [
                 Response(
                     request,
                     as_sent(request.prompt, self.tokenizer, self.template_options),
                     text,
                     len(ids),
-                    bool(ids) and ids[-1] in self.settings.eos_token_id,
+                    end,
                 )
-                for request, text, ids in zip(asked, texts, tokens)
+                for request, text, ids, end in zip(asked, texts, tokens, ended)
                 if (request.problem, request.sample) not in done
             ]
 

@@ -22,6 +22,7 @@ OWN_OPTIONS = {
     },
 }
 """Engine options that `htpo eval` has options of its own for."""
+IN_NEED = "(what its processes wrote stands above; --gpu_memory_utilization and --max_model_len bound its memory)"
 
 
 class VLLMGenerator:
@@ -56,7 +57,7 @@ class VLLMGenerator:
         try:
             self._engine = self._vllm.LLM(**given, **(engine_options or {}))
         except (OSError, ValueError, ImportError, RuntimeError, TypeError) as error:
-            raise UserError(f"vLLM does not start with {model!r}: {first_line(error)}") from error
+            raise UserError(f"vLLM does not start with {model!r}: {first_line(error)} {IN_NEED}") from error
 
     def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
         """What is to be said where prompt and response may be longer than the engine's model length; else None.

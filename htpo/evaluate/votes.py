@@ -33,7 +33,7 @@ def equivalent_votes(verifier: Verifier, store: SampleStore, progress: str | Non
     by_problem = [rows for rows in _answers(store) if any(right for *_, right in rows)]
     votes: dict[Key, str] = {}
     title = f"{progress}: equal answers"
-    with progress_bar(title, len(by_problem), "problem", shown=progress is not None) as bar:
+    with progress_bar(title, len(by_problem), "problem", shown=progress is not None and bool(by_problem)) as bar:
         for start in range(0, len(by_problem), PROBLEMS_AT_ONCE):
             some = by_problem[start : start + PROBLEMS_AT_ONCE]
             wrong = [Counter(text for _, text, right in rows if not right) for rows in some]

@@ -66,7 +66,9 @@ def test_responses_beyond_the_engine_s_length_are_said_and_prompts_refused(tiny_
 
 
 def test_an_engine_that_does_not_start_is_one_line(tiny_model):
-    with pytest.raises(UserError, match=r"vLLM does not start with .*: Free memory on device is less than desired$"):
+    with pytest.raises(
+        UserError, match=r"vLLM does not start with .*: Free memory on device is less than desired \(what "
+    ):
         VLLMGenerator(tiny_model, None, SamplingOptions(), engine_options={"gpu_memory_utilization": 0.99})
 
 
