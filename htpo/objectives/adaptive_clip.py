@@ -1,5 +1,6 @@
 """A clip range that follows the batch (BAPO, 2510.18927, algorithm 1)."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,9 @@ import torch
 from htpo.objectives.axes import Cuts
 from htpo.objectives.batch import TokenBatch
 from htpo.objectives.indicators import indicator
+from htpo.objectives.options import check_fraction, check_number
+
+MOST_STEPS = 1000  # of a bound: each is a pass over the batch's tokens
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,17 @@ class AdaptiveClip:
     high_end: float
     high_step: float
     scope = "batch"
+
+    def __post_init__(self) -> None:
+        check_fraction("target", self.target)
+        check_number("low", self.low, 0, 1, includes_low=False, includes_high=False)
+        check_number("low_end", self.low_end, self.low, 1, includes_low=True, includes_high=True)
+        check_number("high", self.high, 1, math.inf, includes_low=False, includes_high=False)
+        check_number("high_end", self.high_end, self.high, math.inf, includes_low=True, includes_high=False)
+        for name, start, end in (("low", self.low, self.low_end), ("high", self.high, self.high_end)):
+            least = max((end - start) / MOST_STEPS, 1e-3)
+            step = getattr(self, f"{name}_step")
+            check_number(f"{name}_step", step, least, math.inf, includes_low=True, includes_high=False)
 
     def ranges(self) -> list[tuple[float, float]]:
         """All ranges, in the order in which they are tried."""

@@ -1,6 +1,8 @@
 """Axes of the partition: each assigns every token a level, and the product of the levels is the table's groups."""
 
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -11,20 +13,28 @@ from torch import Tensor
 
 from htpo.objectives.batch import TokenBatch
 from htpo.objectives.indicators import from_mask, indicator
-from htpo.objectives.options import check_fraction
+from htpo.objectives.options import check_choice, check_fraction
+from htpo.objectives.registration import register_once
 
-Cuts = dict[str, Tensor]  # thresholds by name, each (B, 1), or (1, 1) when taken over the whole batch
+Cuts = dict[str, Tensor]  # thresholds taken over the whole batch by name, (1, 1) each
+SCOPES = ("response", "batch")
+MOST_GROUPS = torch.iinfo(torch.int8).max
 
 
 class Axis(Protocol):
-    """One way of telling tokens apart."""
+    """One way of telling tokens apart.
 
+    An axis that looks beyond the response, such as at a quantile of the batch, has an attribute `scope`, "batch".
+    """
+
+    name: str  # as registered
     levels: tuple[str, ...]
 
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
         """Index into `levels` of every token: int8, (B, 1) or (B, T).
 
-        A threshold that depends on many tokens is read from `cuts`, or computed from `batch` and left there.
+        What depends on other responses is one number of the whole batch, read from `cuts`, or computed from `batch`
+        and left there; see `threshold`.
         """
 
 
@@ -32,13 +42,59 @@ AXES: dict[str, type[Axis]] = {}
 
 
 def register_axis(name: str) -> Callable[[type[Axis]], type[Axis]]:
-    """Make an axis known by name, to tables in configurations too; its options are the arguments it is made with."""
+    """Make an axis known by name, to tables in configurations too; its options are the arguments it is made with.
+
+    Raises:
+        ValueError: another axis has that name.
+    """
 
     def register(axis: type[Axis]) -> type[Axis]:
-        AXES[name] = axis
+        register_once(AXES, "axis", name, axis)
+        axis.name = name
         return axis
 
     return register
+
+
+def check_partition(axes: Sequence[Axis]) -> None:
+    """Raise ValueError unless the axes' levels can be written in a cell's key and their groups be counted in int8."""
+    for axis in axes:
+        name, levels = name_of(axis), tuple(axis.levels)
+        words = [level for level in levels if isinstance(level, str) and level and not set(level) & set(" /=")]
+        if len(levels) < 2 or len(set(words)) < len(levels):
+            raise ValueError(
+                f"axis {name!r} has levels {levels!r}, needs two or more different words (no space, / or =)"
+            )
+    sizes = [len(axis.levels) for axis in axes]
+    if math.prod(sizes) > MOST_GROUPS:
+        product = " x ".join(f"{name_of(axis)} {size}" for axis, size in zip(axes, sizes, strict=True))
+        raise ValueError(
+            f"{product} makes {math.prod(sizes)} groups, at most {MOST_GROUPS}: leave an axis or levels out"
+        )
+
+
+def name_of(axis: Axis) -> str:
+    """The name an axis was registered by, or of its class."""
+    return getattr(axis, "name", type(axis).__name__)
+
+
+def label(axes: Sequence[Axis], levels: Sequence[str]) -> str:
+    """A cell's levels in words, with the axis's name where another axis has a level of that name."""
+    count = Counter(level for axis in axes for level in axis.levels)
+    named = zip(axes, levels, strict=True)
+    return " / ".join(level if count[level] == 1 else f"{name_of(axis)}={level}" for axis, level in named)
+
+
+def threshold(cuts: Cuts, name: str, scope: str, take: Callable[[], Tensor]) -> Tensor:
+    """What `take` computes, within each response; for scope "batch" read from `cuts`, or computed and left there.
+
+    A response is never cut, so its own thresholds are the same in every micro-batch and need not be handed on.
+    """
+    if scope != "batch":
+        return take()
+    if name not in cuts:
+        cuts[name] = take()
+    return cuts[name]
 
 
 @register_axis("difficulty")
@@ -48,6 +104,9 @@ class Difficulty:
 
     threshold: float
     levels = ("hard", "easy")
+
+    def __post_init__(self) -> None:
+        check_fraction("threshold of axis difficulty", self.threshold, zero=True)
 
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
         # A mean such as 3/5 is not exact in binary; half a unit in its last place must not make it hard.
@@ -79,11 +138,17 @@ class Entropy:
     scope: str
     levels = ("low", "high")
 
+    def __post_init__(self) -> None:
+        check_fraction("fraction of axis entropy", self.fraction)
+        check_choice("scope of axis entropy", self.scope, SCOPES)
+
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
-        if "entropy" not in cuts:
+        def take() -> Tensor:
             member = from_mask(batch.mask, torch.int8)
-            cuts["entropy"] = rank_cut(batch.entropy, member, self.fraction, self.scope, largest=True)
-        return indicator(torch.ge, batch.entropy, cuts["entropy"]).to(torch.int8)
+            return rank_cut(batch.entropy, member, self.fraction, self.scope, largest=True)
+
+        cut = threshold(cuts, f"entropy {self.fraction}", self.scope, take)
+        return indicator(torch.ge, batch.entropy, cut).to(torch.int8)
 
 
 @register_axis("position")
@@ -103,30 +168,27 @@ class Position:
         return from_mask(place >= self.share * length, torch.int8)
 
 
-def rank_cut(
-    values: Tensor, member: Tensor, fraction: float, scope: str, *, largest: bool, among: Tensor | None = None
-) -> Tensor:
+def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, largest: bool) -> Tensor:
     """The k-th largest (or smallest) member's value, k = max(floor(fraction * members), 1), per response or batch.
 
-    The product is floored exactly, the fraction being the decimal it is written as. Cost is linear in the tokens and
-    nothing is read back to the host: the rank is bounded by the shape.
+    The product is floored exactly, the fraction being the decimal it is written as, or the closest one with a
+    denominator up to 10^9. Cost is linear in the tokens and nothing is read back to the host: the rank is bounded by
+    the shape.
 
     Args:
         values: (B, T) float, finite also where there is no member.
         member: (B, T) int8, 1 or 0.
         fraction: in (0, 1].
         scope: "response" or "batch".
-        among: (B, T) int8: what the fraction is taken of, where that is not the members themselves.
 
     Returns:
-        (B, 1) for scope "response", (1, 1) for "batch"; with fewer than k members an infinity that excludes nothing.
+        (B, 1) for scope "response", (1, 1) for "batch"; with no member an infinity that excludes nothing.
     """
-    among = member if among is None else among
     if scope == "batch":
-        values, member, among = (x.reshape(1, -1) for x in (values, member, among))
-    exact = _as_written(fraction)
+        values, member = values.reshape(1, -1), member.reshape(1, -1)
+    exact = as_written(fraction)
     most = max(values.shape[1] * exact.numerator // exact.denominator, 1)
-    rank = (among.sum(1, keepdim=True) * exact.numerator // exact.denominator).clamp(min=1)
+    rank = (member.sum(1, keepdim=True) * exact.numerator // exact.denominator).clamp(min=1)
     worst = -torch.inf if largest else torch.inf
     reach = (member.to(values.dtype) - 0.5) * -worst  # the best infinity for members, the worst one for the others
     ranked = torch.minimum(values, reach) if largest else torch.maximum(values, reach)
@@ -138,5 +200,6 @@ def rank_cut(
 
 
 @lru_cache
-def _as_written(fraction: float) -> Fraction:
-    return Fraction(str(fraction))
+def as_written(fraction: float) -> Fraction:
+    """The decimal; with a denominator that int64 can multiply by the tokens of any batch."""
+    return Fraction(str(fraction)).limit_denominator(10**9)

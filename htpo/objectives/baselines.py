@@ -1,6 +1,5 @@
 """The objectives HTPO is compared with: tables of one cell, and the 80/20 rule's of two."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -9,7 +8,7 @@ from htpo.objectives.adaptive_clip import AdaptiveClip
 from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
 from htpo.objectives.axes import Axis, Entropy
 from htpo.objectives.covariance import Covariance, CovarianceBand
-from htpo.objectives.options import check_choice, check_clipping, check_fraction, check_number
+from htpo.objectives.options import check_choice, check_clipping, check_fraction
 from htpo.objectives.table import Cell, TableObjective
 
 NO_SAMPLING: Mapping[str, bool] = {}
@@ -118,13 +117,6 @@ def bapo(
         low, low_end, low_step: where the lower bound of the ratio starts, may end, and moves by.
         high, high_end, high_step: where the upper bound of the ratio starts, may end, and moves by.
     """
-    check_fraction("target", target)
-    check_number("low", low, 0, 1, includes_low=False, includes_high=False)
-    check_number("low_end", low_end, low, 1, includes_low=True, includes_high=True)
-    check_number("high", high, 1, math.inf, includes_low=False, includes_high=False)
-    check_number("high_end", high_end, high, math.inf, includes_low=True, includes_high=False)
-    for name, step in {"low_step": low_step, "high_step": high_step}.items():
-        check_number(name, step, 1e-3, math.inf, includes_low=True, includes_high=False)
     adaptive = AdaptiveClip(target, low, low_end, low_step, high, high_end, high_step)
     objective = _one_cell("bapo", rules.ppo, token_mean, clip=(1 - low, high - 1, None))
     return replace(objective, adaptive_clip=adaptive)

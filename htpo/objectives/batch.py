@@ -27,6 +27,7 @@ class TokenBatch:
     mask: Tensor  # (B, T) bool: tokens that the policy sampled
     correct: Tensor  # (B,) bool: the verifier's verdict, before any shaping of the reward
     group_accuracy: Tensor  # (B,) float in [0, 1]: mean correctness over all samples of the response's prompt
+    seed: Tensor | None = None  # (B,) int64: what is drawn at random (see `draws`); None numbers the rows of this batch
 
     def __post_init__(self) -> None:
         if not isinstance(self.log_prob, Tensor) or self.log_prob.dim() != 2:
@@ -35,13 +36,16 @@ class TokenBatch:
             raise ValueError(f"log_prob must be a float tensor of shape (B, T), got {given}")
         rows, tokens = self.log_prob.shape
         per_token, per_row = (rows, tokens), (rows,)
-        _check("log_prob", self.log_prob, [per_token], is_float=True)
-        _check("old_log_prob", self.old_log_prob, [per_token], is_float=True)
-        _check("advantage", self.advantage, [per_row, per_token, (rows, 1)], is_float=True)
-        _check("entropy", self.entropy, [per_token], is_float=True)
-        _check("mask", self.mask, [per_token], is_float=False)
-        _check("correct", self.correct, [per_row], is_float=False)
-        _check("group_accuracy", self.group_accuracy, [per_row], is_float=True)
+        if self.seed is None:
+            object.__setattr__(self, "seed", torch.arange(rows, device=self.log_prob.device))
+        _check("log_prob", self.log_prob, [per_token], "float")
+        _check("old_log_prob", self.old_log_prob, [per_token], "float")
+        _check("advantage", self.advantage, [per_row, per_token, (rows, 1)], "float")
+        _check("entropy", self.entropy, [per_token], "float")
+        _check("mask", self.mask, [per_token], "bool")
+        _check("correct", self.correct, [per_row], "bool")
+        _check("group_accuracy", self.group_accuracy, [per_row], "float")
+        _check("seed", self.seed, [per_row], "int64")
 
     @property
     def compute_dtype(self) -> torch.dtype:
@@ -81,12 +85,11 @@ class Outcome:
         return summarize(self.sums)
 
 
-def _check(name: str, tensor: Tensor, shapes: list[tuple[int, ...]], *, is_float: bool) -> None:
+def _check(name: str, tensor: Tensor, shapes: list[tuple[int, ...]], kind: str) -> None:
     needed = " or ".join(str(shape) for shape in shapes)
-    kind = "float" if is_float else "bool"
     if not isinstance(tensor, Tensor):
         raise ValueError(f"{name} must be a {kind} tensor of shape {needed}, got {type(tensor).__name__}")
     if tuple(tensor.shape) not in shapes:
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}, needs {needed}")
-    if tensor.is_floating_point() != is_float or (not is_float and tensor.dtype != torch.bool):
+    if not (tensor.is_floating_point() if kind == "float" else tensor.dtype == getattr(torch, kind)):
         raise ValueError(f"{name} has dtype {tensor.dtype}, needs {kind}")

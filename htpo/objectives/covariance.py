@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from htpo.objectives.axes import Cuts, rank_cut, register_axis
+from htpo.objectives.axes import Cuts, as_written, rank_cut, register_axis, threshold
 from htpo.objectives.batch import TokenBatch
+from htpo.objectives.draws import token_lots
 from htpo.objectives.indicators import from_mask, indicator
-from htpo.objectives.options import check_fraction
+from htpo.objectives.options import check_fraction, check_number
 
 
 def covariance(batch: TokenBatch, cuts: Cuts) -> Tensor:
@@ -42,10 +43,11 @@ class Covariance:
 
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
         value = covariance(batch, cuts)
-        if "covariance" not in cuts:
-            member = from_mask(batch.mask, torch.int8)
-            cuts["covariance"] = rank_cut(value, member, self.share, "batch", largest=True)
-        return indicator(torch.ge, value, cuts["covariance"]).to(torch.int8)
+
+        def take() -> Tensor:
+            return rank_cut(value, from_mask(batch.mask, torch.int8), self.share, "batch", largest=True)
+
+        return indicator(torch.ge, value, threshold(cuts, f"covariance {self.share}", "batch", take)).to(torch.int8)
 
 
 @register_axis("covariance_band")
@@ -53,9 +55,8 @@ class Covariance:
 class CovarianceBand:
     """Drawn for tokens picked among those with covariance between `low` and `high` (Clip-Cov's tokens).
 
-    As many as `share` of all policy tokens of the batch, at least one, at most all that lie in the band. The paper
-    draws them at random; here a token's place in the draw follows from the digits of its old log-probability, so that
-    a batch cut into micro-batches and a resumed run draw the same.
+    max(floor(share * policy tokens of the batch), 1) of them, or all that lie in the band if these are fewer; which, is
+    drawn by `draws.token_lots`.
     """
 
     share: float = 2e-4
@@ -66,21 +67,33 @@ class CovarianceBand:
 
     def __post_init__(self) -> None:
         check_fraction("share of axis covariance_band", self.share)
+        for name, bound in (("low", self.low), ("high", self.high)):
+            of_axis = f"{name} of axis covariance_band"
+            check_number(of_axis, bound, -math.inf, math.inf, includes_low=False, includes_high=False)
         if not self.low < self.high:
-            raise ValueError(f"low is {self.low!r}, needs a number below high ({self.high!r})")
+            raise ValueError(f"low of axis covariance_band is {self.low!r}, needs a number below high ({self.high!r})")
 
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
         value = covariance(batch, cuts)
         above, below = indicator(torch.gt, value, self.low), indicator(torch.lt, value, self.high)
         member = (above * below).to(torch.int8) * from_mask(batch.mask, torch.int8)
-        lot = draw(batch)
-        if "covariance_band" not in cuts:
-            everyone = from_mask(batch.mask, torch.int8)
-            cuts["covariance_band"] = rank_cut(lot, member, self.share, "batch", largest=True, among=everyone)
-        return member * indicator(torch.ge, lot, cuts["covariance_band"]).to(torch.int8)
+        lot = token_lots(batch)
+
+        def take() -> Tensor:
+            return _lowest_winner(lot, member, batch.mask.sum(), self.share)
+
+        cut = threshold(cuts, f"covariance_band {self.share} {self.low} {self.high}", "batch", take)
+        return member * indicator(torch.ge, lot, cut).to(torch.int8)
 
 
-def draw(batch: TokenBatch) -> Tensor:
-    """(B, T) in [0, 1): a number that looks random, from the old log-probability; 0 outside the mask."""
-    old = torch.where(batch.mask, batch.old_log_prob.detach().to(batch.compute_dtype), 0.0)
-    return (old * (1e4 * math.pi)).frac().abs()
+def _lowest_winner(lot: Tensor, member: Tensor, tokens: Tensor, share: float) -> Tensor:
+    """(1, 1) int64: the k-th largest number of a member, k = max(floor(share * tokens), 1); the least below k members.
+
+    As `axes.rank_cut`, for integers, many of which would be the same as floats.
+    """
+    least = torch.iinfo(lot.dtype).min
+    ranked = torch.nn.functional.pad(lot.masked_fill(member == 0, least).reshape(-1), (0, 1), value=least)
+    exact = as_written(share)
+    most = max(lot.numel() * exact.numerator // exact.denominator, 1)
+    rank = (tokens * exact.numerator // exact.denominator).clamp(min=1)
+    return ranked.topk(most).values.gather(0, (rank - 1).reshape(1)).reshape(1, 1)

@@ -1,11 +1,12 @@
 """Changing a table from a configuration: other axes, another base, one group alone, single cells."""
 
 import importlib
+import inspect
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from htpo.objectives.axes import AXES, Axis
+from htpo.objectives.axes import AXES, Axis, check_partition
 from htpo.objectives.options import check_fraction
 from htpo.objectives.rules import find_rule
 from htpo.objectives.table import Cell, Detach
@@ -22,10 +23,14 @@ def load_plugin(module: str | None) -> None:
     """
     if module is None:
         return
+    if not isinstance(module, str) or not all(part.isidentifier() for part in module.split(".")):
+        raise ValueError(f"plugin is {module!r}, needs the name of a module, such as my_objective")
     try:
         importlib.import_module(module)
     except ImportError as error:
         raise ValueError(f"plugin {module!r} cannot be imported ({error}): is it on PYTHONPATH?") from error
+    except Exception as error:
+        raise ValueError(f"plugin {module!r} fails when imported: {type(error).__name__}: {error}") from error
 
 
 def make_axes(given: object, own_options: Mapping[str, Mapping[str, Any]]) -> tuple[Axis, ...]:
@@ -40,61 +45,88 @@ def make_axes(given: object, own_options: Mapping[str, Mapping[str, Any]]) -> tu
     names: list[str] = []
     for entry in given:
         name, options = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, {})
-        if name not in AXES:
+        if not isinstance(name, str) or name not in AXES:
             raise ValueError(f"unknown axis {name!r}, there are {', '.join(AXES)}")
         if name in names:
             raise ValueError(f"axis {name!r} is listed twice")
         names.append(name)
-        try:
-            axes.append(AXES[name](**{**own_options.get(name, {}), **(options or {})}))
-        except TypeError as error:
-            raise ValueError(f"axis {name!r} cannot be made with {options}: {error}") from error
+        axes.append(_make_axis(name, {} if options is None else options, own_options.get(name, {})))
+    check_partition(axes)
     return tuple(axes)
+
+
+def _make_axis(name: str, options: object, own_options: Mapping[str, Any]) -> Axis:
+    if not isinstance(options, dict):
+        raise ValueError(f"options of axis {name!r} are {options!r}, needs a mapping such as {{option: value}}")
+    taken = inspect.signature(AXES[name]).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        for option in options:
+            if option not in taken:
+                raise ValueError(f"axis {name!r} has no option {option!r}, it has {', '.join(taken) or 'none'}")
+    try:
+        return AXES[name](**{**own_options, **options})
+    except TypeError as error:
+        raise ValueError(f"axis {name!r} cannot be made with {options}: {error}") from error
 
 
 def derive(table: Table, parents: Sequence[Axis], axes: Sequence[Axis], base: Cell) -> dict[tuple[str, ...], Cell]:
     """A table over other axes: what the parent says of every combination of levels, or `base` where it disagrees.
 
-    Leaving an axis out merges cells: where the merged ones agree their rule stays. Adding one splits them: each part
-    keeps the rule.
+    A rule belongs to an axis's level, not to a level's name: another axis may call its levels the same. Leaving an axis
+    out merges cells: where the merged ones agree their rule stays. Adding one splits them: each part keeps the rule.
     """
-    known = [set(axis.levels) for axis in parents]
+    place = {axis.name: i for i, axis in enumerate(parents)}
     derived = {}
     for levels in product(*(axis.levels for axis in axes)):
-        asked = [level for level in levels if any(level in of_axis for of_axis in known)]
-        cells = {cell for parent, cell in table.items() if set(asked) <= set(parent)}
+        asked = {place[axis.name]: level for axis, level in zip(axes, levels, strict=True) if axis.name in place}
+        cells = {cell for parent, cell in table.items() if all(parent[i] == level for i, level in asked.items())}
         derived[levels] = cells.pop() if len(cells) == 1 else base
     return derived
 
 
-def override(table: Table, changes: object, scope: str) -> dict[tuple[str, ...], Cell]:
+def override(table: Table, axes: Sequence[Axis], changes: object, scope: str) -> dict[tuple[str, ...], Cell]:
     """The table with some cells replaced.
 
     Args:
-        changes: what to put where. A key is one or more levels ("hard correct high", "wrong"): all cells that have
-            them; later keys win. A value is the name of a rule, or `{rule: name, detach_lowest: share,
+        axes: of the table.
+        changes: what to put where. A key is one or more levels ("hard correct high", "wrong", "entropy=high"): all
+            cells that have them; later keys win. A value is the name of a rule, or `{rule: name, detach_lowest: share,
             detach_highest: share, options of the rule}`.
         scope: over which detached shares are taken, "response" or "batch".
 
     Raises:
-        ValueError: no cell has the levels, or the value is not understood.
+        ValueError: no cell has the levels, a level is one of two axes, or the value is not understood.
     """
     if not isinstance(changes, dict):
         raise ValueError(f"cells is {changes!r}, needs a mapping such as {{'hard correct high': ppo}}")
     changed = dict(table)
     for key, value in changes.items():
-        for levels in matching(table, "cells", key):
+        for levels in matching(table, axes, "cells", key):
             changed[levels] = parse_cell(key, value, scope)
     return changed
 
 
-def matching(table: Table, option: str, key: object) -> list[tuple[str, ...]]:
-    """The cells that have all levels named in `key`. Raises ValueError when there is none."""
-    wanted = set(str(key).replace("/", " ").split())
-    found = [levels for levels in table if wanted and wanted <= set(levels)]
+def matching(table: Table, axes: Sequence[Axis], option: str, key: object) -> list[tuple[str, ...]]:
+    """The cells that have all levels named in `key`, as `level`, or as `axis=level` where axes share a level's name.
+
+    Raises:
+        ValueError: there is none, or a level is ambiguous; the message names `option` and the axes.
+    """
+    words = str(key).replace("/", " ").split()
+    found = list(table) if words else []
+    for word in words:
+        name, _, level = word.rpartition("=")
+        owners = [i for i, axis in enumerate(axes) if level in axis.levels and name in ("", axis.name)]
+        if len(owners) > 1:
+            names = [axes[i].name for i in owners]
+            raise ValueError(
+                f"{option}: {level!r} in {str(key)!r} is a level of {' and of '.join(f'axis {n!r}' for n in names)}, "
+                f"write {' or '.join(f'{n}={level}' for n in names)}"
+            )
+        found = [levels for levels in found if owners and levels[owners[0]] == level]
     if not found:
         known = sorted({level for levels in table for level in levels})
-        raise ValueError(f"{option}: no cell has the levels {str(key)!r}, levels are {', '.join(known)}")
+        raise ValueError(f"{option}: no cell has the levels {str(key)!r}, levels are {', '.join(known) or 'none'}")
     return found
 
 
@@ -112,4 +144,7 @@ def parse_cell(where: str, value: object, scope: str) -> Cell:
         share = options.pop(key)
         check_fraction(f"cells: {key} of {where!r}", share, zero=True)
         detach = Detach(DETACH[key], share, scope)
-    return Cell(find_rule(name, options), detach, tuple(options.items()))
+    try:
+        return Cell(find_rule(name, options), detach, tuple(options.items()))
+    except ValueError as error:
+        raise ValueError(f"cells: {where!r}: {error}") from error

@@ -61,6 +61,7 @@ def htpo(
             where their rules differ); with another (`position`, or your own), every cell is split. Names, or
             `{name: options}`.
         only: levels of the one group (such as "hard correct high") whose rule is applied; the others take the base.
+            Where two axes have a level of one name, `axis=level` says which is meant.
         cells: rules for single cells, after everything else; see `custom.override`.
         plugin: a module to import first, which registers axes and rules of your own.
     """
@@ -94,12 +95,12 @@ def htpo(
     chosen = make_axes(axes, own_options)
     table = derive(table, paper_axes, chosen, plain)
     if only is not None:
-        alone = matching(table, "only", only)
+        alone = matching(table, chosen, "only", only)
         table = {levels: cell if levels in alone else plain for levels, cell in table.items()}
     return TableObjective(
         name="htpo",
         axes=chosen,
-        table=override(table, cells or {}, entropy_scope),
+        table=override(table, chosen, cells or {}, entropy_scope),
         aggregate=token_mean,
         clip_low=clip_low,
         clip_high=clip_high,

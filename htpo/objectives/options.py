@@ -21,7 +21,7 @@ def check_fraction(name: str, value: object, *, zero: bool = False) -> None:
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
-    if value not in tuple(choices):
+    if not isinstance(value, str) or value not in tuple(choices):
         raise ValueError(f"{name} is {value!r}, needs one of {', '.join(repr(choice) for choice in choices)}")
 
 

@@ -7,6 +7,7 @@ gradient (appendix); it makes a stop-gradient term such as c * pi/sg[pi] A (coef
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +18,7 @@ from torch import Tensor
 from htpo.objectives.batch import TokenBatch
 from htpo.objectives.indicators import indicator
 from htpo.objectives.options import check_number
+from htpo.objectives.registration import register_once
 
 LOG_RATIO_LIMIT = 20.0
 
@@ -27,8 +29,12 @@ RULES: dict[str, Rule] = {}
 
 
 def register_rule(rule: Rule) -> Rule:
-    """Make a rule known under its function's name, to tables in configurations too."""
-    RULES[rule.__name__] = rule
+    """Make a rule known under its function's name, to tables in configurations too.
+
+    Raises:
+        ValueError: another rule has that name.
+    """
+    register_once(RULES, "rule", rule.__name__, rule)
     return rule
 
 
@@ -38,13 +44,14 @@ def find_rule(name: object, options: dict[str, object]) -> Rule:
     Raises:
         ValueError: there is none, or it has no such option; the message names it and what there is.
     """
-    if name not in RULES:
+    if not isinstance(name, str) or name not in RULES:
         raise ValueError(f"unknown rule {name!r}, there are {', '.join(RULES)}")
     known = [p.name for p in inspect.signature(RULES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for option, value in options.items():
         if option not in known:
             raise ValueError(f"rule {name!r} has no option {option!r}, it has {', '.join(known) or 'none'}")
-        check_number(option, value, 0, float("inf"), includes_low=False, includes_high=False)
+        most = 1 if option == "clip_low" else math.inf
+        check_number(option, value, 0, most, includes_low=False, includes_high=False)
     return RULES[name]
 
 

@@ -1,5 +1,6 @@
 """The objective as a table: axes assign every token to a cell, a cell says what is optimised there."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -8,9 +9,10 @@ import torch
 from torch import Tensor
 
 from htpo.objectives.adaptive_clip import AdaptiveClip
-from htpo.objectives.axes import Axis, Cuts, rank_cut
+from htpo.objectives.axes import SCOPES, Axis, Cuts, check_partition, label, name_of, rank_cut, threshold
 from htpo.objectives.batch import Outcome, TokenBatch
 from htpo.objectives.indicators import from_mask, indicator
+from htpo.objectives.options import check_choice, check_clipping, check_fraction
 from htpo.objectives.rules import Ratio, Rule, ppo
 from htpo.objectives.statistics import group_sums
 
@@ -27,12 +29,18 @@ class Detach:
     fraction: float
     scope: str  # "response" or "batch"
 
+    def __post_init__(self) -> None:
+        check_choice("end of a detachment", self.end, ("lowest", "highest"))
+        check_fraction("fraction of a detachment", self.fraction, zero=True)
+        check_choice("scope of a detachment", self.scope, SCOPES)
+
     def tokens(self, name: str, member: Tensor, entropy: Tensor, cuts: Cuts) -> Tensor:
         """(B, T) int8: which of the cell's tokens (`member`, (B, T) int8) are detached."""
         highest = self.end == "highest"
-        if name not in cuts:
-            cuts[name] = rank_cut(entropy, member, self.fraction, self.scope, largest=highest)
-        return member * indicator(torch.ge if highest else torch.lt, entropy, cuts[name]).to(torch.int8)
+        cut = threshold(
+            cuts, name, self.scope, lambda: rank_cut(entropy, member, self.fraction, self.scope, largest=highest)
+        )
+        return member * indicator(torch.ge if highest else torch.lt, entropy, cut).to(torch.int8)
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class Partition:
     group: Tensor  # (B, T) int8
     detached: Tensor  # (B, T) bool
     entropy: Tensor  # (B, T) nats, what the tokens were told apart by; 0 outside the mask
-    cuts: Cuts
+    cuts: Cuts  # what of it depends on the whole batch
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,17 @@ class TableObjective:
     dynamic_sampling: bool = False  # whether the method as published resamples prompts without a learning signal
     overlong_shaping: bool = False  # whether the method as published punishes responses close to the length limit
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where axes, table and numbers do not fit together; the message names what and the need."""
+        check_partition(self.axes)
+        missing = [levels for levels in product(*(axis.levels for axis in self.axes)) if levels not in self.table]
+        if missing or len(self.table) != math.prod(len(axis.levels) for axis in self.axes):
+            lacking = f"none for {label(self.axes, missing[0])}" if missing else "more than the axes have"
+            raise ValueError(f"table of {self.name}: needs a cell per combination of the axes' levels, has {lacking}")
+        check_clipping(self.clip_low, self.clip_high, self.dual_clip)
+        check_choice("ratio_level", self.ratio_level, ("token", "response"))
+        check_choice("scale_rewards", self.scale_rewards, ("group", "none"))
+
     @property
     def cells(self) -> list[tuple[tuple[str, ...], Cell]]:
         """The table in the order of the groups."""
@@ -94,7 +113,7 @@ class TableObjective:
     def takes_batch_quantiles(self) -> bool:
         """Whether a token's group depends on other responses, so that the whole optimisation batch must be known."""
         scopes = [getattr(axis, "scope", None) for axis in self.axes]
-        scopes += [cell.detach.scope for cell in self.table.values() if cell.detach]
+        scopes += [cell.detach.scope for cell in self.table.values() if cell.detach and cell.detach.fraction]
         scopes += [self.adaptive_clip.scope] if self.adaptive_clip else []
         return "batch" in scopes
 
@@ -102,25 +121,40 @@ class TableObjective:
         """The table in words, a line per group."""
         if not self.axes:
             return [f"all tokens: {self.table[()]}"]
-        return [f"G{number} {' / '.join(levels)}: {cell}" for number, (levels, cell) in enumerate(self.cells, 1)]
+        return [f"G{number} {label(self.axes, levels)}: {cell}" for number, (levels, cell) in enumerate(self.cells, 1)]
 
     @torch.no_grad()
     def partition(self, batch: TokenBatch, cuts: Cuts | None = None) -> Partition:
-        """Assign every token to its group. `cuts` are those of the partition of a larger batch that holds this one."""
-        cuts = {} if cuts is None else dict(cuts)
+        """Assign every token to its group. `cuts` are those of the partition of a larger batch that holds this one.
+
+        Raises:
+            ValueError: an axis gives levels of a wrong shape, or thresholds that would differ between micro-batches.
+        """
+        given = {} if cuts is None else cuts
+        cuts = dict(given)
         if self.adaptive_clip:
             self.adaptive_clip.settle(batch, cuts)
         entropy = torch.where(batch.mask, batch.entropy.detach().to(batch.compute_dtype), 0.0)
         batch = replace(batch, entropy=entropy)
         code = torch.zeros(1, 1, dtype=torch.int8, device=entropy.device)
         for axis in self.axes:
-            code = code * len(axis.levels) + axis.level(batch, cuts)
+            code = code * len(axis.levels) + _checked(axis, axis.level(batch, cuts), batch).to(torch.int8)
         group = (code + 1) * from_mask(batch.mask, torch.int8)
         detached = torch.zeros_like(group)
         for number, (_, cell) in enumerate(self.cells, 1):
             if cell.detach and cell.detach.fraction:
                 detached += cell.detach.tokens(f"G{number}", indicator(torch.eq, group, number), entropy, cuts)
+        self._check_cuts({name: cut for name, cut in cuts.items() if name not in given})
         return Partition(group, detached.view(torch.bool), entropy, cuts)
+
+    def _check_cuts(self, left: Cuts) -> None:
+        for name, cut in left.items():
+            if cut.numel() != 1:
+                raise ValueError(f"cuts[{name!r}] has shape {tuple(cut.shape)}, needs one number of the whole batch")
+            if not self.takes_batch_quantiles:
+                raise ValueError(
+                    f"cuts[{name!r}] depends on the batch, so its axis needs the attribute scope = 'batch'"
+                )
 
     def __call__(self, batch: TokenBatch, cuts: Cuts | None = None) -> Outcome:
         """Value, weight, group and statistics of every token; see `Outcome`."""
@@ -184,6 +218,15 @@ class TableObjective:
             weight.mul_(indicator(torch.le, coefficient, cap))
             torch.minimum(coefficient, cap, out=coefficient)
         return coefficient, weight
+
+
+def _checked(axis: Axis, level: Tensor, batch: TokenBatch) -> Tensor:
+    rows, tokens = batch.mask.shape
+    if tuple(level.shape) not in ((rows, tokens), (rows, 1)):
+        raise ValueError(
+            f"axis {name_of(axis)!r} gave levels of shape {tuple(level.shape)}, needs {(rows, tokens)} or {(rows, 1)}"
+        )
+    return level
 
 
 class _Surrogate(torch.autograd.Function):

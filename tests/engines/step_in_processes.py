@@ -1,4 +1,4 @@
-"""Run by torchrun: one update on scripted rollouts; the first process saves the parameters and the log."""
+"""Run by torchrun: an update on scripted rollouts for each set of options; the first process saves what came of it."""
 
 import json
 import sys
@@ -8,10 +8,11 @@ import torch
 from tests.engines.tiny import step_once
 
 if __name__ == "__main__":
-    model_path, output_dir, options = sys.argv[1:]
-    host, parameters = step_once(model_path, output_dir, **json.loads(options))
-    if host.accelerator.is_main_process:
+    model_path, output_dir, options_by_name = sys.argv[1:]
+    steps = {}
+    for name, options in json.loads(options_by_name).items():
+        host, parameters = step_once(model_path, output_dir, **options)
         log = host.state.log_history[0]
-        torch.save(
-            {"parameters": parameters, "processes": host.accelerator.num_processes, "log": log}, f"{output_dir}/step.pt"
-        )
+        steps[name] = {"parameters": parameters, "processes": host.accelerator.num_processes, "log": log}
+    if host.accelerator.is_main_process:
+        torch.save(steps, f"{output_dir}/steps.pt")

@@ -13,6 +13,7 @@ from htpo.engines.trl import launch
 from tests.engines.tiny import step_once
 
 ROOT = Path(__file__).parents[2]
+DEFAULTS = {"per_device_train_batch_size": 64, "prompts_per_generation": 16}
 
 
 def torchrun(processes: int, *command: str, timeout: int = 240) -> subprocess.CompletedProcess:
@@ -24,22 +25,45 @@ def torchrun(processes: int, *command: str, timeout: int = 240) -> subprocess.Co
     )
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"objective": "htpo"}, {"objective_options": {"entropy_scope": "batch"}, "per_device_train_batch_size": 8}],
-    ids=["response-scope", "batch-scope"],
-)
-def test_two_processes_make_the_same_update_as_one(tiny_model, tmp_path, options):
-    options = {"per_device_train_batch_size": 64, "prompts_per_generation": 16} | options
-    host, alone = step_once(tiny_model, tmp_path, **options)
-    done = torchrun(2, "tests/engines/step_in_processes.py", tiny_model, str(tmp_path), json.dumps(options))
+def mixture(axis: str, detach: str) -> dict:
+    axes = ["difficulty", "correctness", {"entropy": {"scope": axis}}]
+    options = {"axes": axes, "entropy_scope": detach, "detach_lowest": 0.3, "detach_highest": 0.3}
+    return {"objective_options": options, "per_device_train_batch_size": 8}
+
+
+UPDATES = {
+    "response": {"objective": "htpo"},
+    "batch": {"objective_options": {"entropy_scope": "batch"}, "per_device_train_batch_size": 8},
+    "axis by batch, detached by response": mixture("batch", "response"),
+    "axis by response, detached by batch": mixture("response", "batch"),
+    "clip_cov": {
+        "objective": "clip_cov",
+        "objective_options": {"share": 0.1, "low": 0.01},
+        "per_device_train_batch_size": 8,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def of_two_processes(tiny_model, tmp_path_factory) -> dict:
+    """What two processes make of every one of `UPDATES`."""
+    folder = tmp_path_factory.mktemp("processes")
+    options = {name: DEFAULTS | given for name, given in UPDATES.items()}
+    done = torchrun(2, "tests/engines/step_in_processes.py", tiny_model, str(folder), json.dumps(options))
     assert done.returncode == 0, done.stderr[-3000:]
-    two = torch.load(tmp_path / "step.pt", weights_only=True)
+    return torch.load(folder / "steps.pt", weights_only=True)
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_two_processes_make_the_same_update_as_one(tiny_model, tmp_path, of_two_processes, name):
+    two = of_two_processes[name]
     assert two["processes"] == 2
+    host, alone = step_once(tiny_model, tmp_path, **DEFAULTS | UPDATES[name])
     torch.testing.assert_close(alone, two["parameters"], rtol=1e-4, atol=2e-5)
     one_log = host.state.log_history[0]
-    for name in ("loss", "entropy", "accuracy", "reward", "group/G1/token_share", "group/G4/weight_share"):
-        assert two["log"][name] == pytest.approx(one_log[name], abs=1e-5), name
+    by_group = ["group/G1/token_share", "group/G2/weight_share"]
+    for key in ("loss", "entropy", "accuracy", "reward", *by_group):
+        assert two["log"][key] == pytest.approx(one_log[key], abs=1e-5), key
 
 
 class Parent:

@@ -14,14 +14,19 @@ TIMINGS = {
 }
 
 
+DRAWING = {"share": 0.1, "low": 0.01}
+
+
 def steps(host) -> list[dict]:
     return [{k: v for k, v in row.items() if k not in TIMINGS} for row in host.state.log_history if "loss" in row]
 
 
-@pytest.mark.parametrize("stop", [4, 8, 12])
-def test_a_resumed_run_logs_what_the_uninterrupted_one_logs(tiny_model, tmp_path, stop):
+@pytest.mark.parametrize(
+    ("stop", "objective"), [(4, {}), (8, {}), (12, {}), (8, {"objective": "clip_cov", "objective_options": DRAWING})]
+)
+def test_a_resumed_run_logs_what_the_uninterrupted_one_logs(tiny_model, tmp_path, stop, objective):
     # 24 prompts, 8 a generation, 2 updates each: an epoch is 6 updates, so 12 is an epoch's end and 8 past the first.
-    options = {"max_steps": 16, "save_strategy": "steps", "save_steps": 4, "lr_scheduler_type": "constant"}
+    options = {"max_steps": 16, "save_strategy": "steps", "save_steps": 4, "lr_scheduler_type": "constant"} | objective
     whole = trainer(tiny_model, config(tmp_path / "whole", **options), train_dataset=sums_dataset(24))
     whole.train()
     resumed = trainer(tiny_model, config(tmp_path / "whole", **options), train_dataset=sums_dataset(24))

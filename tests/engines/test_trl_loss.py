@@ -7,6 +7,7 @@ from trl import GRPOTrainer
 from htpo.engines.trl import NonFiniteError
 from htpo.engines.trl.token_batch import policy_mask
 from htpo.objectives import TokenBatch, fixed_length_mean, make_objective
+from htpo.objectives.draws import response_seeds
 from tests.engines.tiny import config, scripted_reward, scripted_rollouts, step_once, sums_dataset, trainer
 
 
@@ -37,6 +38,19 @@ def gradient(host, loss):
     host.model.zero_grad()
     loss.backward()
     return torch.cat([p.grad.flatten() for p in host.model.parameters() if p.grad is not None]).clone()
+
+
+def as_batch(host, inputs, log_prob, entropy):
+    return TokenBatch(
+        log_prob,
+        inputs["old_per_token_logps"],
+        inputs["advantages"],
+        entropy.detach(),
+        policy_mask(inputs),
+        inputs["correct"],
+        inputs["group_accuracy"],
+        response_seeds(host.args.seed, host.state.global_step, inputs["row"]),
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,15 +90,7 @@ def test_loss_and_gradient_are_those_of_the_objective(tiny_model, tmp_path, obje
     ours = gradient(host, loss)
 
     log_prob, entropy = log_prob_and_entropy(host, inputs)
-    batch = TokenBatch(
-        log_prob,
-        inputs["old_per_token_logps"],
-        inputs["advantages"],
-        entropy.detach(),
-        policy_mask(inputs),
-        inputs["correct"],
-        inputs["group_accuracy"],
-    )
+    batch = as_batch(host, inputs, log_prob, entropy)
     asked = make_objective(objective, **options)
     limit = {fixed_length_mean: len(batch.mask) * host.max_completion_length}.get(asked.aggregate)
     expected = asked.aggregate(-asked(batch).value, batch.mask, limit)
@@ -132,6 +138,11 @@ def test_a_loss_that_trl_publishes_too_is_the_same(tiny_model, tmp_path, objecti
     torch.testing.assert_close(our_gradient, gradient(host, theirs), rtol=1e-4, atol=1e-7)
 
 
+def mixture(axis, detach):
+    axes = ["difficulty", "correctness", {"entropy": {"scope": axis}}]
+    return {"axes": axes, "entropy_scope": detach, "detach_lowest": 0.3, "detach_highest": 0.3}
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -140,9 +151,12 @@ def test_a_loss_that_trl_publishes_too_is_the_same(tiny_model, tmp_path, objecti
         {"objective": "grpo"},
         {"objective": "dr_grpo"},
         {"objective": "kl_cov", "objective_options": {"share": 0.1}},
+        {"objective": "clip_cov", "objective_options": {"share": 0.1, "low": 0.01}},
         {"objective": "dapo", "overlong_buffer": 4},
+        {"objective_options": mixture(axis="batch", detach="response")},
+        {"objective_options": mixture(axis="response", detach="batch")},
     ],
-    ids=["htpo", "htpo-batch-scope", "grpo", "dr_grpo", "kl_cov", "dapo"],
+    ids=["htpo", "htpo-batch", "grpo", "dr_grpo", "kl_cov", "clip_cov", "dapo", "batch-response", "response-batch"],
 )
 def test_the_update_does_not_depend_on_how_the_batch_is_cut(tiny_model, tmp_path, options):
     _, whole = step_once(tiny_model, tmp_path, per_device_train_batch_size=64, **options)
@@ -151,6 +165,29 @@ def test_the_update_does_not_depend_on_how_the_batch_is_cut(tiny_model, tmp_path
     torch.testing.assert_close(whole, cut, rtol=1e-4, atol=2e-5)
     start = torch.cat([p.detach().flatten() for p in trainer(tiny_model, config(tmp_path)).model.parameters()])
     assert (whole - start).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("objective", "options"),
+    [
+        ("entropy_mask", {}),
+        ("kl_cov", {"share": 0.1}),
+        ("bapo", {}),
+    ],
+)
+def test_the_loss_of_an_evaluation_has_the_thresholds_of_its_own_batch(tiny_model, tmp_path, objective, options):
+    args = {"objective": objective, "objective_options": options, "per_device_train_batch_size": 4, "max_steps": 1}
+    host = trainer(tiny_model, config(tmp_path, per_device_eval_batch_size=16, **args), scripted_reward)
+    host.train()  # in four micro-batches, so with thresholds of the whole update
+    host.model.eval()
+    inputs = dict(host._prepare_inputs([row for row in sums_dataset(4) for _ in range(4)]))
+    with torch.no_grad():
+        log_prob, entropy = log_prob_and_entropy(host, inputs)
+        inputs["old_per_token_logps"] = log_prob + 0.3
+        loss = host._compute_loss(host.model, inputs)
+    batch = as_batch(host, inputs, log_prob, entropy)
+    asked = make_objective(objective, **options)
+    assert loss.item() == pytest.approx(asked.aggregate(-asked(batch).value, batch.mask).item(), rel=1e-4, abs=1e-6)
 
 
 def test_every_update_is_normalised_by_its_own_tokens(tiny_model, tmp_path):

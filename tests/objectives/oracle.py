@@ -21,6 +21,7 @@ class Response:
     mask: list[bool]
     correct: bool
     group_accuracy: float
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,10 @@ class Token:
 OUTSIDE = Token(value=0.0, gradient=0.0, group=0, detached=False)
 
 
-def htpo_tokens(responses: list[Response], options: Options) -> list[list[Token]]:
-    """Every token of a batch under HTPO."""
+def htpo_tokens(responses: list[Response], options: Options, detach_scope: str | None = None) -> list[list[Token]]:
+    """Every token of a batch under HTPO; `detach_scope` where that is another than the high-entropy quantile's."""
     groups = assign_groups(responses, options)
-    detached = detached_positions(responses, groups, options)
+    detached = detached_positions(responses, groups, options, detach_scope or options.entropy_scope)
     return [
         [
             _token(response, t, options, groups[i][t], (i, t) in detached) if response.mask[t] else OUTSIDE
@@ -91,10 +92,12 @@ def assign_groups(responses: list[Response], options: Options) -> list[list[int]
     return groups
 
 
-def detached_positions(responses: list[Response], groups: list[list[int]], options: Options) -> set[tuple[int, int]]:
+def detached_positions(
+    responses: list[Response], groups: list[list[int]], options: Options, scope_of_shares: str
+) -> set[tuple[int, int]]:
     """(response, position) of G1's tokens strictly below their cut and of G6's at or above theirs."""
     found = set()
-    for scope in _scopes(responses, options.entropy_scope):
+    for scope in _scopes(responses, scope_of_shares):
         entropy_of = {
             group: {(i, t): responses[i].entropy[t] for i in scope for t, g in enumerate(groups[i]) if g == group}
             for group in (1, 6)
@@ -108,6 +111,39 @@ def detached_positions(responses: list[Response], groups: list[list[int]], optio
             cut = ranked[count(options.detach_highest, len(ranked)) - 1]
             found |= {place for place, entropy in entropy_of[6].items() if entropy >= cut}
     return found
+
+
+def lots(response: Response) -> list[int]:
+    """A number per position (0 outside the mask) as SplitMix64 gives them, one per policy token, as signed 64 bits."""
+    state, found = response.seed % 2**64, []
+    for inside in response.mask:
+        if not inside:
+            found.append(0)
+            continue
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        z = state
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        z ^= z >> 31
+        found.append(z - 2**64 if z >= 2**63 else z)
+    return found
+
+
+def drawn_positions(responses: list[Response], share: float, low: float, high: float) -> set[tuple[int, int]]:
+    """Clip-Cov (2505.22617, eq. 12): floor(share * policy tokens), at least one, of those inside the band."""
+    by_covariance = covariances(responses)
+    numbers = [lots(response) for response in responses]
+    band = [place for place, value in by_covariance.items() if low < value < high]
+    band.sort(key=lambda place: numbers[place[0]][place[1]], reverse=True)
+    return set(band[: count(share, len(by_covariance))])
+
+
+def covariances(responses: list[Response]) -> dict[tuple[int, int], float]:
+    """(log_prob - mean) (A - mean), by (response, position), of the policy tokens of a batch."""
+    tokens = [(i, t) for i, r in enumerate(responses) for t, inside in enumerate(r.mask) if inside]
+    log_prob = sum(responses[i].log_prob[t] for i, t in tokens) / len(tokens)
+    advantage = sum(responses[i].advantage[t] for i, t in tokens) / len(tokens)
+    return {(i, t): (responses[i].log_prob[t] - log_prob) * (responses[i].advantage[t] - advantage) for i, t in tokens}
 
 
 def is_hard(group_accuracy: float, threshold: float) -> bool:

@@ -73,7 +73,7 @@ def as_responses(batch: TokenBatch) -> list[Response]:
     """The batch as the oracle reads it; every number as rounded in the batch's dtype."""
     advantage = batch.advantage if batch.advantage.dim() == 2 else batch.advantage.unsqueeze(1)
     columns = [x.double().tolist() for x in (batch.log_prob, batch.old_log_prob, advantage.expand(batch.mask.shape))]
-    rest = (batch.entropy.double(), batch.mask, batch.correct, batch.group_accuracy.double())
+    rest = (batch.entropy.double(), batch.mask, batch.correct, batch.group_accuracy.double(), batch.seed)
     return [Response(*row) for row in zip(*columns, *(x.tolist() for x in rest), strict=True)]
 
 

@@ -7,9 +7,8 @@ import torch
 
 from htpo.objectives import make_objective
 from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
-from htpo.objectives.covariance import draw
 from tests.objectives import oracle
-from tests.objectives.oracle import Options, Response
+from tests.objectives.oracle import Options, Response, covariances, drawn_positions
 from tests.objectives.samples import as_responses, evaluate, random_batch, rows_of
 
 LENGTHS = [0, 1, 2, 3, 60, 59, *range(4, 40)]
@@ -107,14 +106,6 @@ def test_methods_with_the_same_token_objective_differ_in_how_it_is_aggregated():
     assert make_objective("cispo").aggregate is token_mean
 
 
-def covariances(responses: list[Response]) -> dict[tuple[int, int], float]:
-    """By (response, position), in plain Python."""
-    tokens = [(i, t) for i, r in enumerate(responses) for t, inside in enumerate(r.mask) if inside]
-    log_prob = sum(responses[i].log_prob[t] for i, t in tokens) / len(tokens)
-    advantage = sum(responses[i].advantage[t] for i, t in tokens) / len(tokens)
-    return {(i, t): (responses[i].log_prob[t] - log_prob) * (responses[i].advantage[t] - advantage) for i, t in tokens}
-
-
 def test_kl_cov_penalises_the_tokens_of_highest_covariance():
     batch = random_batch(0, LENGTHS)
     responses = as_responses(batch)
@@ -137,24 +128,13 @@ def test_clip_cov_detaches_a_draw_of_the_tokens_in_the_band(share):
     objective = make_objective("clip_cov", share=share, low=0.2, high=0.8)
     out, gradient = evaluate(objective, batch)
     by_covariance = covariances(responses)
-    band = {place for place, value in by_covariance.items() if 0.2 < value < 0.8}
     drawn = {tuple(place) for place in (out.group == 2).nonzero().tolist()}
-    assert drawn <= band
-    assert len(drawn) == min(int(share * len(by_covariance)), len(band))
+    assert drawn == drawn_positions(responses, share, 0.2, 0.8)
     for i, t in by_covariance:
         ratio, slope = ratio_of(responses[i].log_prob[t] - responses[i].old_log_prob[t])
         kept = (i, t) not in drawn
         assert out.value[i, t].item() == pytest.approx(kept * ratio * responses[i].advantage[t], rel=1e-10)
         assert gradient[i, t].item() == pytest.approx(kept * slope * responses[i].advantage[t], rel=1e-10)
-
-
-def test_the_draw_is_spread_over_the_band():
-    values = [draw(random_batch(seed, [60] * 40, gaps=False)).flatten() for seed in range(3)]
-    lots = torch.cat(values)
-    assert lots.min() >= 0
-    assert lots.max() < 1
-    assert abs(lots.mean() - 0.5) < 0.02
-    assert torch.histc(lots, 10, 0, 1).std() / len(lots) < 0.01
 
 
 def test_no_token_in_the_band_means_none_is_drawn():

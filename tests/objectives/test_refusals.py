@@ -226,6 +226,12 @@ def test_anything_but_a_tensor_is_refused_with_its_type(name, wrong):
     assert message.endswith(f", got {type(wrong).__name__}")
 
 
+def test_seeds_of_another_shape_or_dtype_are_refused():
+    assert refusal(seed=torch.zeros(4).long()) == "seed has shape (4,), needs (3,)"
+    assert refusal(seed=torch.zeros(3)) == "seed has dtype torch.float32, needs int64"
+    assert refusal(seed=7) == "seed must be a int64 tensor of shape (3,), got int"
+
+
 def test_every_shape_of_advantage_that_is_promised_is_accepted():
     for shape in ((3,), (3, 1), (3, 4)):
         batch = TokenBatch(**{**FIELDS, "advantage": torch.ones(shape)})
@@ -243,7 +249,10 @@ def test_fields_may_differ_in_float_dtype():
     ("kl_cov", {"share": 2}, "share of axis covariance is 2"),
     ("bapo", {"low": 1.2}, "low is 1.2, needs a number in"),
     ("bapo", {"high": 0.9}, "high is 0.9, needs a number in"),
-    ("clip_cov", {"low": 5.0, "high": 1.0}, "low is 5.0, needs a number below high"),
+    ("clip_cov", {"low": 5.0, "high": 1.0}, "low of axis covariance_band is 5.0, needs a number below high"),
+    ("clip_cov", {"low": math.nan}, "low of axis covariance_band is nan, needs a number in"),
+    ("clip_cov", {"high": "5"}, "high of axis covariance_band is '5', needs a number in"),
+    ("bapo", {"high_end": 1e9}, r"high_step is 0.05, needs a number in \[1e\+06, inf\)"),
 ])  # fmt: skip
 def test_an_unusable_covariance_is_refused(name, options, said):
     with pytest.raises(ValueError, match=said):

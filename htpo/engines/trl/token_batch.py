@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from htpo.objectives import TokenBatch
+from htpo.objectives.draws import response_seeds
 
 
 def policy_mask(inputs: dict[str, Any]) -> Tensor:
@@ -14,8 +15,11 @@ def policy_mask(inputs: dict[str, Any]) -> Tensor:
     return (mask * inputs["tool_mask"] if "tool_mask" in inputs else mask).bool()
 
 
-def token_batch(inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor) -> TokenBatch:
-    """TRL's inputs of the loss with the current policy's log-probabilities and entropies, (B, T) each."""
+def token_batch(inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor, *, seed: int, step: int) -> TokenBatch:
+    """TRL's inputs of the loss with the current policy's log-probabilities and entropies, (B, T) each.
+
+    What is drawn at random follows from the run's seed, the optimiser's step and each response's row in its batch.
+    """
     old_log_prob = inputs.get("old_per_token_logps")  # absent when the policy has not changed since it sampled
     return TokenBatch(
         log_prob=log_prob,
@@ -25,16 +29,18 @@ def token_batch(inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor) -> To
         mask=policy_mask(inputs),
         correct=inputs["correct"],
         group_accuracy=inputs["group_accuracy"],
+        seed=response_seeds(seed, step, inputs["row"]),
     )
 
 
 @torch.no_grad()
-def whole_update(score, accelerator, micro_batches: list[dict[str, Any]]) -> TokenBatch:
+def whole_update(score, accelerator, micro_batches: list[dict[str, Any]], *, seed: int, step: int) -> TokenBatch:
     """All micro-batches of an update, of all processes, as one batch: what batch-wide quantiles are taken over.
 
     Args:
         score: (input_ids, attention_mask, tokens to score) -> (log-probabilities, entropies).
         micro_batches: this process's, all of one width.
+        seed, step: as for `token_batch`.
 
     Raises:
         NotImplementedError: the micro-batches hold images, which this extra forward pass does not feed to the model.
@@ -45,7 +51,8 @@ def whole_update(score, accelerator, micro_batches: list[dict[str, Any]]) -> Tok
     for micro in micro_batches:
         input_ids = torch.cat([micro["prompt_ids"], micro["completion_ids"]], dim=1)
         attention_mask = torch.cat([micro["prompt_mask"], micro["completion_mask"]], dim=1)
-        parts.append(token_batch(micro, *score(input_ids, attention_mask, micro["completion_ids"].shape[1])))
+        scores = score(input_ids, attention_mask, micro["completion_ids"].shape[1])
+        parts.append(token_batch(micro, *scores, seed=seed, step=step))
 
     def gathered(name: str) -> Tensor:
         local = torch.cat([getattr(part, name) for part in parts])

@@ -90,6 +90,11 @@ class HTPOTrainer(SignalSampling):
         else:
             self.generation_config.eos_token_id = self.generation_kwargs["eos_token_id"] = self.eos_token_ids
 
+    def _generate_and_score_completions(self, inputs):
+        batch = super()._generate_and_score_completions(inputs)
+        rows = torch.arange(len(inputs), device=batch["completion_ids"].device)
+        return {**batch, "row": rows + self.accelerator.process_index * len(inputs)}
+
     def _prepare_inputs(self, generation_batch):
         before = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
@@ -128,8 +133,8 @@ class HTPOTrainer(SignalSampling):
     def _compute_loss(self, model, inputs):
         mode = "train" if self.model.training else "eval"
         inputs = dict(inputs)
-        if self.objective.takes_batch_quantiles and mode == "train":
-            self._settle_cuts(model)
+        if self.objective.takes_batch_quantiles:
+            self._settle_cuts(mode, model, inputs)
         self._pending = inputs
         try:
             loss = super()._compute_loss(model, inputs)
@@ -150,7 +155,7 @@ class HTPOTrainer(SignalSampling):
 
     def _apply_objective(self, inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor) -> None:
         """Put into `inputs` the advantage and ratio that make TRL's loss the objective's; see the class."""
-        batch = token_batch(inputs, log_prob, entropy)
+        batch = token_batch(inputs, log_prob, entropy, seed=self.args.seed, step=self.state.global_step)
         outcome = self.objective(batch, self._cuts)
         self._scored = batch, outcome
         current = log_prob.detach()
@@ -162,14 +167,20 @@ class HTPOTrainer(SignalSampling):
     def _row_scale(self, inputs: dict[str, Any]) -> Tensor | float:
         return inputs.get("row_scale", 1.0) if self.loss_type == "grpo" else 1.0
 
-    def _settle_cuts(self, model) -> None:
-        """Thresholds of entropy_scope="batch" over the whole update: one more forward pass where it is cut up."""
-        width = self.args.gradient_accumulation_steps
-        if width == 1 and self.accelerator.num_processes == 1:
+    def _settle_cuts(self, mode: str, model, inputs: dict[str, Any]) -> None:
+        """Thresholds over the whole batch where it is cut up, which takes one more forward pass.
+
+        The batch is the update's in training, that of the step, over all processes, in evaluation.
+        """
+        micro_batches = [inputs]
+        if mode == "train":
+            index, width = self._step % self.args.steps_per_generation, self.args.gradient_accumulation_steps
+            if index % width:
+                return  # settled at the update's first micro-batch
+            micro_batches = self._buffered_inputs[index : index + width]
+        self._cuts = None
+        if len(micro_batches) == 1 and self.accelerator.num_processes == 1:
             return
-        index = self._step % self.args.steps_per_generation
-        if index % width:
-            return  # settled at the update's first micro-batch
 
         def score(input_ids: Tensor, attention_mask: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
             scores = self._get_per_token_logps_and_entropies(
@@ -177,7 +188,8 @@ class HTPOTrainer(SignalSampling):
             )
             return scores[:2]
 
-        update = whole_update(score, self.accelerator, self._buffered_inputs[index : index + width])
+        step = self.state.global_step
+        update = whole_update(score, self.accelerator, micro_batches, seed=self.args.seed, step=step)
         self._cuts = self.objective.partition(update).cuts
 
     def _value_gap(self, mode: str, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> Tensor:
