@@ -1,11 +1,7 @@
 """Options that are refused, derived or defaulted."""
 
-import inspect
-
 import pytest
-from trl import GRPOTrainer
 
-from htpo.engines.trl import contract
 from htpo.engines.trl.config import cut_update
 from htpo.engines.trl.plan import verdict
 from htpo.errors import UserError
@@ -60,24 +56,6 @@ def test_twice_the_processes_keep_the_batch():
     assert cut_update(64, updates=2, processes=2, fits=16) == (16, 1)
     with pytest.raises(UserError, match="3 processes"):
         cut_update(64, updates=2, processes=3, fits=16)
-
-
-def test_the_installed_trl_is_one_the_engine_works_with():
-    contract.check_trl()
-
-
-def test_a_trl_that_reads_the_advantage_too_early_is_refused(monkeypatch):
-    source = inspect.getsource(GRPOTrainer._compute_loss)
-    moved = source.replace("def _compute_loss(self, model, inputs):", 'def f():\n        inputs["advantages"]')
-    monkeypatch.setattr(contract.inspect, "getsource", lambda method: moved)
-    with pytest.raises(RuntimeError, match="after the forward pass"):
-        contract.check_trl()
-
-
-def test_a_trl_without_a_parameter_we_use_is_refused_with_its_name(monkeypatch):
-    monkeypatch.setitem(contract.NEEDED_PARAMETERS, GRPOTrainer._calculate_rewards, ["inputs", "rollouts"])
-    with pytest.raises(RuntimeError, match="_calculate_rewards no longer takes rollouts"):
-        contract.check_trl()
 
 
 def test_an_unknown_correctness_reward_is_refused(tiny_model, tmp_path):

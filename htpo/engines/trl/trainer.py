@@ -10,7 +10,7 @@ from torch import Tensor
 from trl.rewards import get_soft_overlong_punishment
 
 from htpo.engines.trl.config import HTPOConfig
-from htpo.engines.trl.contract import check_trl
+from htpo.engines.trl.contract import check_loss, check_trl
 from htpo.engines.trl.sampling import SignalSampling
 from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_update
 from htpo.evaluate import end_tokens
@@ -76,6 +76,7 @@ class HTPOTrainer(SignalSampling):
         self.epsilon_low = self.epsilon_high = math.inf  # the objective clips
         self._end_responses_alike()
         self._prepare_sampling()
+        check_loss(self)
 
     def _end_responses_alike(self) -> None:
         """Responses end at the same tokens in sampling, TRL's counts, held-out measurement and the saved model.
