@@ -142,7 +142,7 @@ def evaluate(
     context: typer.Context,
     options: Annotated[bool, typer.Option("--options", help="List every option and exit.")] = False,
 ) -> None:
-    """Measure a model by avg@n, pass@k and maj@k with intervals.
+    """Measure a model by avg@n, pass@k, maj@k and G-Pass@k with intervals.
 
     [bold]htpo eval MODEL --tasks aime24,aime25,amc23 --samples 32[/]
 
@@ -156,7 +156,8 @@ def evaluate(
 
     [bold]By what[/]
       (default)      transformers, here; --batch_size, --dtype
-      --backend vllm where it is installed
+      --backend vllm where it is installed; --tensor_parallel_size,
+                     --max_model_len, --gpu_memory_utilization, --vllm_options
       --base_url http://localhost:8000/v1
                      any server with OpenAI's interface: vLLM, SGLang,
                      llama.cpp, Ollama; --concurrency, --api_key_env NAME,

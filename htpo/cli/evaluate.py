@@ -26,7 +26,7 @@ from htpo.evaluate.directory import check_names
 from htpo.evaluate.local_models import TransformersGenerator, load_tokenizer
 from htpo.evaluate.results import as_markdown, stability_table, table_of
 from htpo.evaluate.server import ServerGenerator
-from htpo.evaluate.vllm_engine import VLLMGenerator, check_engine_options
+from htpo.evaluate.vllm_engine import VLLMGenerator, check_engine_options, check_prompts_fit
 from htpo.runs import write_atomically, write_json, writing
 from htpo.study.statistics import holm
 from htpo.tasks.data_options import DataOptions
@@ -84,15 +84,20 @@ def _evaluate(console: Console, output_dir: str | None, flags: dict[str, Any]) -
     tasks = _load(options, data, _conversational(options, tokenizer))
     if resume:
         directory.check_resumable(config | {name: stored.get(name) for name in WHERE_AND_HOW_FAST}, tasks)
+    if options.max_model_len is not None:
+        template_options = _json_object("chat_template_kwargs", options.chat_template_kwargs)
+        for task in tasks:
+            check_prompts_fit(task.rows["prompt"][:], tokenizer, options.max_model_len, template_options)
     generator = _generator(console, options, tokenizer)
+    beyond = {}
+    if not isinstance(generator, ServerGenerator):
+        beyond = {task.name: generator.beyond_context(task.rows["prompt"][:]) for task in tasks}
     if not resume:
         directory.begin(config, tasks)
     _print_plan(console, options, tasks, directory, resume)
-    if not isinstance(generator, ServerGenerator):
-        for task in tasks:
-            beyond = generator.beyond_context(task.rows["prompt"][:])
-            if beyond:
-                console.print(f"[yellow]Note:[/] {escape(f'{task.name}: {beyond}')}", highlight=False, soft_wrap=True)
+    for name, said in beyond.items():
+        if said:
+            console.print(f"[yellow]Note:[/] {escape(f'{name}: {said}')}", highlight=False, soft_wrap=True)
     missing = 0
     try:
         with writing(directory.path):

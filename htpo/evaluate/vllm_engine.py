@@ -66,13 +66,7 @@ class VLLMGenerator:
             UserError: a prompt alone is as long.
         """
         length = self._engine.llm_engine.model_config.max_model_len
-        tokenized = tokenize_prompts(prompts, self.tokenizer, self.template_options)
-        longest = max(map(len, tokenized))
-        if longest >= length:
-            raise UserError(
-                f"a prompt has {longest} tokens and the engine takes {length} with the response: raise "
-                "--max_model_len, or leave the prompt out"
-            )
+        tokenized = check_prompts_fit(prompts, self.tokenizer, length, self.template_options)
         said = beyond_length(tokenized, self.sampling.max_tokens, length)
         return said and f"{said} may use here (--max_model_len); responses are cut there"
 
@@ -117,6 +111,24 @@ def load_vllm() -> ModuleType:
     except ImportError as error:
         raise UserError('--backend vllm needs vLLM: pip install "htpo[vllm]", or leave the option out') from error
     return vllm
+
+
+def check_prompts_fit(
+    prompts: Sequence[Prompt], tokenizer: Any, length: int, template_options: Mapping[str, Any] | None = None
+) -> list[list[int]]:
+    """The token ids of prompts that leave room for a response.
+
+    Raises:
+        UserError: one has as many tokens as prompt and response may have together.
+    """
+    tokenized = tokenize_prompts(prompts, tokenizer, template_options)
+    longest = max(map(len, tokenized))
+    if longest >= length:
+        raise UserError(
+            f"a prompt has {longest} tokens and the engine takes {length} with the response: raise --max_model_len, or "
+            "leave the prompt out"
+        )
+    return tokenized
 
 
 def check_engine_options(given: Mapping[str, Any]) -> None:

@@ -148,11 +148,13 @@ def test_stored_samples_are_judged_again_and_evaluations_compared_without_a_serv
         first = ["--tasks", path, "--verifier", "math", "--samples", "4", "--base_url", server.url]
         done = htpo("eval", "served", *first, "--output_dir", run)
     assert done.returncode == 0, done.stderr
-    again = htpo("eval", "--rescore", run, "--answer_format", "answer_line", "--output_dir", second)
+    judging = ["--answer_format", "answer_line", "--g_pass_tau", "0.25", "1"]
+    again = htpo("eval", "--rescore", run, *judging, "--output_dir", second)
     assert again.returncode == 0, again.stderr
     assert {row["extracted"] for row in rows_of(second, "sums")} == {"7"}
     assert [row["response"] for row in rows_of(second, "sums")] == [row["response"] for row in rows_of(run, "sums")]
     assert results(second)["tasks"]["sums"]["avg"]["mean"] == 0
+    assert list(results(second)["tasks"]["sums"]["g_pass_at_k"]["4"]) == ["0.25", "1.0"]
     compared = htpo("eval", "--compare", run, second, "--output_dir", tmp_path / "comparison")
     assert compared.returncode == 0, compared.stderr
     rows = json.loads((tmp_path / "comparison" / "comparison.json").read_text())["rows"]
@@ -213,6 +215,17 @@ def test_an_unknown_engine_option_is_named_before_the_model_is_loaded(tmp_path, 
     options = ["--tasks", "number_path", "--backend", "vllm", "--vllm_options", "{enforce_eagr: true}"]
     with pytest.raises(UserError, match="no engine option 'enforce_eagr': did you mean 'enforce_eager'"):
         evaluate_from_arguments(["/none", *options, "--output_dir", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_prompt_that_the_engine_has_no_room_for_is_refused_before_the_model_is_loaded(
+    tiny_model, tmp_path, monkeypatch
+):
+    engine = SimpleNamespace(EngineArgs=make_dataclass("EngineArgs", ["model"]))
+    monkeypatch.setitem(sys.modules, "vllm", engine)
+    options = ["--tasks", "number_path", "--backend", "vllm", "--max_model_len", "12"]
+    with pytest.raises(UserError, match="tokens and the engine takes 12 with the response: raise --max_model_len"):
+        evaluate_from_arguments([tiny_model, *options, "--output_dir", str(tmp_path / "run")])
     assert not (tmp_path / "run").exists()
 
 
