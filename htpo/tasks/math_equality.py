@@ -5,22 +5,23 @@ Runs in the worker processes only: nothing here is bounded in time.
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
-from functools import lru_cache
 from itertools import product
 
 import sympy
-from math_verify import LatexExtractionConfig, parse, verify
 
-from htpo.tasks.math_forms import Choice, Equation, Form, Interval, Quantity, Ranges, Several, Words
+from htpo.tasks.math_forms import Choice, Equation, Form, Inequality, Interval, Quantity, Ranges, Several, Words
 from htpo.tasks.math_reading import VALUE_AT, read
+from htpo.tasks.math_relations import equations_equal, inequalities_equal, is_relation, solves, whole_expressions
+from htpo.tasks.math_sets import simplest
 from htpo.tasks.math_text import clean, squashed
 from htpo.tasks.math_units import DEGREE, PERCENT, conversion
-from htpo.tasks.math_values import Value, same_everywhere, value_of, values_equal
+from htpo.tasks.math_values import Value, value_of, values_equal
 
 READABLE_WORDS = 6  # a longer sentence can be said in too many ways to be judged
 FUNCTION_LABEL = re.compile(r"\\?[a-zA-Z]+(?:_\w|'|\^-1)*\(.*\)")
-WHOLE_CONFIG = [LatexExtractionConfig(boxed_match_priority=0)]
+ORDERED = {"tuple", "row", "column"}
 ARTICLES = {"a", "an", "the"}
 NEGATIONS = {"not", "no", "cannot", "never", "neither", "nor", "if", "unless", "except", "without", "but"}
 
@@ -33,17 +34,6 @@ def same_answer(gold: str, answer: str) -> bool:
     if golds and answers and isinstance(golds[0], Choice) and isinstance(answers[0], Choice):
         return equal(golds[0], answers[0])
     return any(equal(one, other) for one, other in product(golds, answers))
-
-
-@lru_cache(maxsize=4096)
-def whole_expressions(text: str) -> list:
-    r"""What math-verify itself reads in a text taken as one whole answer; empty when it reads none.
-
-    Only its LaTeX reader is used: its fallbacks search for any number inside, and would take the set `\{x | x > 3\}`
-    for the number 3.
-    """
-    found = parse(f"\\boxed{{{clean(text)}}}", WHOLE_CONFIG, extraction_mode="first_match", parsing_timeout=None)
-    return [expression for expression in found if not isinstance(expression, str)]
 
 
 def is_readable(text: str) -> bool:
@@ -59,10 +49,18 @@ def _is_understood(form: Form) -> bool:
             words = sum(len(_words(part.text)) for part in form.parts if isinstance(part, Words))
             return words <= READABLE_WORDS and all(map(_is_understood, form.parts))
         case Ranges():
-            ends = [end for part in form.parts if isinstance(part, Interval) for end in (part.low, part.high) if end]
+            ends = [
+                end
+                for part in (*form.parts, *form.without)
+                if isinstance(part, Interval)
+                for end in (part.low, part.high)
+                if end
+            ]
             return all(map(_is_understood, [*ends, *(part for part in form.parts if isinstance(part, Quantity))]))
         case Equation():
             return bool(whole_expressions(form.text))
+        case Inequality():
+            return all(value_of(side) is not None for side in form.sides)
         case Words():
             words = _words(form.text)
             return words == ["no", "solution"] or (len(words) <= READABLE_WORDS and not NEGATIONS & set(words))
@@ -75,10 +73,13 @@ def equal(gold: Form, answer: Form) -> bool:
         case Quantity(), Quantity():
             return labels_agree(gold.label, answer.label) and quantities_equal(gold, answer)
         case Several(), Several():
-            return labels_agree(gold.label, answer.label) and severals_equal(gold, answer)
+            return labels_agree(gold.label, answer.label) and (
+                severals_equal(gold, answer) or severals_equal(gold, with_parameter_of(gold, answer))
+            )
         case Ranges(), Ranges():
-            agree = not gold.variable or not answer.variable or gold.variable == answer.variable
-            return agree and matched(gold.parts, answer.parts, ranges_equal)
+            return (not gold.variable or not answer.variable or gold.variable == answer.variable) and (
+                unions_equal(gold, answer)
+            )
         case Words(), Words():
             return words_equal(gold.text, answer.text)
         case Choice(), Choice():
@@ -90,7 +91,12 @@ def equal(gold: Form, answer: Form) -> bool:
         case (Words(), Quantity()) | (Quantity(), Words()):
             return squashed(gold.text).casefold() == squashed(answer.text).casefold()
         case (Equation(), _) | (_, Equation()):
-            return equations_equal(gold, answer)
+            return equation_and_value(gold, answer)
+        case (Inequality() | Ranges(), Inequality() | Ranges()):
+            return inequalities_equal(gold, answer)
+        case (Ranges(), Several()) | (Several(), Ranges()):
+            ranges, several = (gold, answer) if isinstance(gold, Ranges) else (answer, gold)
+            return several.kind == "set" and points_equal(ranges, several)
     return False
 
 
@@ -139,7 +145,15 @@ def severals_equal(gold: Several, answer: Several) -> bool:
     kinds = {gold.kind, answer.kind}
     if "chain" in kinds:
         return kinds != {"chain", "set"} and in_order(golds, answers)
+    if kinds == {"row", "column"}:
+        return False
+    nouns, counted = _nouns(golds), _nouns(answers)
+    if nouns and counted and set(nouns) == set(counted):
+        by_noun = dict(zip(counted, answers))
+        return all(equal(part, by_noun[noun]) for noun, part in zip(nouns, golds))
     names, others = _labels(golds), _labels(answers)
+    if nouns or counted:
+        return in_order(golds, answers)
     if names and others and set(names) == set(others):
         by_label = dict(zip(others, answers))
         return all(equal(part, by_label[name]) for name, part in zip(names, golds))
@@ -150,9 +164,34 @@ def severals_equal(gold: Several, answer: Several) -> bool:
         alphabetical = sorted(labelled, key=lambda part: part.label)
         same = equal if names else lambda bare_part, labelled_part: equal(labelled_part, bare_part)
         return any(all(same(part, other) for part, other in zip(order, bare)) for order in (labelled, alphabetical))
-    if "tuple" in kinds:
+    if kinds & ORDERED:
         return "set" not in kinds and in_order(golds, answers)
     return matched(golds, answers, equal)
+
+
+def with_parameter_of(gold: Several, answer: Several) -> Several:
+    """The answer with its one letter called as the gold's one letter, where these are tuples or values with different
+    labels: `(1 + 2t, 3 - t)` is a curve, whatever its parameter is called. The letters of a plain list are not."""
+    letters = [letters_of(side) for side in (gold, answer)]
+    is_curve = all(side.kind in ORDERED or _labels(side.parts) for side in (gold, answer))
+    if not is_curve or any(len(each) != 1 for each in letters) or letters[0] == letters[1]:
+        return answer
+    (target,), (source,) = letters
+    return _renamed(answer, re.compile(rf"(?<![a-zA-Z\\\\]){re.escape(source)}(?![a-zA-Z])"), target)
+
+
+def letters_of(form: Form) -> set[str]:
+    """The names of the letters in the values of a form."""
+    if isinstance(form, Several):
+        return {letter for part in form.parts for letter in letters_of(part)}
+    value = value_of(form.text) if isinstance(form, Quantity) else None
+    return set() if value is None or value.exact is not None else {s.name for s in value.expression.free_symbols}
+
+
+def _renamed(form: Form, source: re.Pattern, target: str) -> Form:
+    if isinstance(form, Several):
+        return replace(form, parts=tuple(_renamed(part, source, target) for part in form.parts))
+    return replace(form, text=source.sub(lambda _: target, form.text)) if isinstance(form, Quantity) else form
 
 
 def in_order(golds: Sequence[Form], answers: Sequence[Form]) -> bool:
@@ -165,6 +204,30 @@ def _labels(parts: Sequence[Form]) -> list[str] | None:
     labels = [getattr(part, "label", "") for part in parts]
     bases = {label.partition("_")[0] for label in labels}
     return labels if all(labels) and len(set(labels)) == len(labels) and len(bases) > 1 else None
+
+
+def _nouns(parts: Sequence[Form]) -> list[str] | None:
+    """What is counted or measured in each of several values that are told apart by it, `3 apples and 5 pears`."""
+    units = [getattr(part, "unit", "") for part in parts]
+    return units if all(units) and len(set(units)) == len(units) > 1 else None
+
+
+def unions_equal(gold: Ranges, answer: Ranges) -> bool:
+    r"""The same pieces in any order, or the same numbers: `(1, 3) \cup [2, 5)` is `(1, 5)`."""
+    if matched(gold.parts, answer.parts, ranges_equal) and matched(gold.without, answer.without, ranges_equal):
+        return True
+    mine, other = simplest(gold), simplest(answer)
+    return mine is not None and other is not None and len(mine) == len(other) and all(map(ranges_equal, mine, other))
+
+
+def points_equal(ranges: Ranges, several: Several) -> bool:
+    """Whether a set of numbers has these members and no others."""
+    points = simplest(ranges)
+    return (
+        points is not None
+        and bool(points)
+        and (all(isinstance(point, Quantity) for point in points) and matched(points, several.parts, equal))
+    )
 
 
 def ranges_equal(gold: Interval | Quantity, answer: Interval | Quantity) -> bool:
@@ -237,59 +300,22 @@ def _as_fraction(side: Quantity, ratio: list[Value] | None) -> Quantity | None:
     return Quantity(f"\\frac{{{first}}}{{{second}}}", side.unit) if len(ratio) == 2 else None
 
 
-def equations_equal(gold: Form, answer: Form) -> bool:
-    """Equations that are multiples of each other or have the same solutions; `xy = 6` and the `6/x` it says y is; an
-    answer's last right side against a gold that is no equation, unless that side is a mere 0."""
+def equation_and_value(gold: Form, answer: Form) -> bool:
+    """`xy = 6` and the `6/x` it says y is; the last side of a computation; an answer's last right side against a gold
+    that is no equation, unless that side is a mere 0 or the left side no name."""
     if isinstance(gold, Equation) and isinstance(answer, Quantity) and not answer.label:
         if len(gold.sides) > 2:  # a computation, whose result stands last
             return any(equal(form, answer) for form in read(gold.sides[-1]) if not isinstance(form, Equation))
-        return _solves(gold, answer)
+        return solves(gold, answer)
     if isinstance(answer, Equation) and isinstance(gold, Quantity) and not gold.label:
         last = value_of(answer.sides[-1])
         first = value_of(answer.sides[0])
         if last is None or (last.exact == 0 and (first is None or first.exact is None)):
             return False
-        return any(equal(gold, form) for form in read(answer.sides[-1]) if not isinstance(form, Equation))
-    texts = [_equation_text(side) for side in (gold, answer)]
-    if None in texts:
-        return False
-    differences = [_difference(text) for text in texts]
-    if None not in differences:
-        mine, other = differences
-        if mine.free_symbols != other.free_symbols:
+        if len(answer.sides) == 2 and is_relation(answer):
             return False
-        letters = sorted(mine.free_symbols, key=lambda symbol: symbol.name)
-        ratio = sympy.cancel(mine / other) if letters and other != 0 else None
-        if ratio is not None and not ratio.free_symbols and ratio not in (0, sympy.nan, sympy.zoo):
-            return True
-    return bool(verify(whole_expressions(texts[0]), whole_expressions(texts[1]), timeout_seconds=None))
-
-
-def _equation_text(form: Form) -> str | None:
-    if isinstance(form, Equation):
-        return form.text
-    return f"{form.label} = {form.text}" if isinstance(form, Quantity) and form.label else None
-
-
-def _difference(text: str) -> sympy.Expr | None:
-    sides = [value_of(side.strip()) for side in text.split("=")]
-    if len(sides) != 2 or None in sides:
-        return None
-    left, right = (side.as_expression() for side in sides)
-    return left - right if isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr) else None
-
-
-def _solves(gold: Equation, answer: Quantity) -> bool:
-    """Whether the answer is the one solution of the gold's equation for the one letter that the answer lacks."""
-    difference, value = _difference(gold.text), value_of(answer.text)
-    if difference is None or value is None or not isinstance(value.as_expression(), sympy.Expr):
-        return False
-    expression = value.as_expression()
-    unknown = difference.free_symbols - expression.free_symbols
-    if len(unknown) != 1 or not expression.free_symbols or expression.free_symbols - difference.free_symbols:
-        return False
-    solutions = sympy.solve(difference, unknown.pop())
-    return len(solutions) == 1 and bool(same_everywhere(solutions[0], expression))
+        return any(equal(gold, form) for form in read(answer.sides[-1]) if not isinstance(form, Equation))
+    return equations_equal(gold, answer)
 
 
 def words_equal(gold: str, answer: str) -> bool:

@@ -3,13 +3,14 @@
 import re
 from dataclasses import dataclass
 
-from htpo.tasks.math_units import measured
+from htpo.tasks.math_units import Measured, measured
 
 NAME = r"(?:\\[a-zA-Z]+|[a-zA-Z])(?:_\s*(?:\{[^{}]*\}|\w)|')*"
 VARIABLE = re.compile(rf"{NAME}|\|\s*{NAME}\s*\|")
 WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{3,}|(?<![\\\w])(?:is|no|of|to|on|at|it)(?!\w)", re.IGNORECASE)
 OPERATORS = re.compile(r"[=<>^_+*/]|\\[a-zA-Z]")
 RELATION = re.compile(r"\\leq|\\geq|\\neq|<|>|=|\\approx|\\equiv|\\sim")
+ORDER = {"<", ">", r"\leq", r"\geq"}
 SEPARATOR = re.compile(
     r"\s*(?:[,;]\s*)?(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])\s*[:,]?\s*|\s*\\(?:lor|vee)(?![a-zA-Z])\s*|\s*[,;]\s*"
 )
@@ -27,7 +28,8 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Several:
-    """More than one value: a "tuple" (ordered), a "set" (not), a "list" (either), a "chain" a < b < c."""
+    """More than one value: a "tuple" (ordered; "row" and "column" are tuples too), a "set" (not), a "list" (either), a
+    "chain" a < b < c."""
 
     parts: tuple
     kind: str
@@ -46,10 +48,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Ranges:
-    """A union of intervals and points; `variable` when it was written as a condition on one."""
+    """A union of intervals and points, but for the intervals and points in `without`; `variable` when it was written as
+    a condition on one."""
 
     parts: tuple
     variable: str = ""
+    without: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,14 @@ class Equation:
 
     text: str
     sides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inequality:
+    """`sides[0] signs[0] sides[1] ...` of which no side is a mere variable."""
+
+    sides: tuple[str, ...]
+    signs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,13 +87,13 @@ class Choice:
     content: tuple = ()
 
 
-Form = Quantity | Several | Ranges | Equation | Words | Choice
+Form = Quantity | Several | Ranges | Equation | Inequality | Words | Choice
 
 
 def is_words(text: str) -> bool:
     """Whether this is language, not mathematics: a word or more, no operator, and no number with a unit."""
     text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
-    if measured(text).unit or OPERATORS.search(re.sub(r"(?<=[a-zA-Z])/(?=[a-zA-Z])|\\'|\\&", " ", text)):
+    if measured(text) != Measured(text) or OPERATORS.search(re.sub(r"(?<=[a-zA-Z])/(?=[a-zA-Z])|\\'|\\&", " ", text)):
         words = WORD.findall(text)
         return len(words) >= 3 and sum(map(len, words)) > len(text) / 2
     return bool(WORD.search(text)) and not re.match(r"\s*[-\d(]*\d[\d.,]*\s*$", text)

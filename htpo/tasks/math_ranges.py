@@ -5,12 +5,23 @@ from dataclasses import replace
 from itertools import pairwise
 
 from htpo.tasks.math_forms import NAME, RELATION, SEPARATOR, VARIABLE, Interval, Quantity, Ranges, is_words
-from htpo.tasks.math_text import enclosed, split_outside
+from htpo.tasks.math_text import both_signs, enclosed, split_outside
 from htpo.tasks.math_units import measured
 
 CONJUNCTION = re.compile(r"\s*,?\s*(?<![a-zA-Z\\])(?:and)(?![a-zA-Z])\s*|\s*\\(?:land|wedge|cap)(?![a-zA-Z])\s*")
+CONDITIONS = re.compile(rf"{CONJUNCTION.pattern}|{SEPARATOR.pattern}")
 UNION = re.compile(r"\s*\\cup(?![a-zA-Z])\s*")
 SET_BUILDER = re.compile(rf"(?P<variable>{NAME})\s*(?:\\in\s*\\mathbb\{{R\}}\s*)?[|:]\s*(?P<condition>.+)")
+DIFFERENCE = re.compile(r"\s*\\(?:setminus|backslash|smallsetminus)(?![a-zA-Z])\s*|\s*[-/]\s*(?=\\\{)")
+ALL_REALS = re.compile(
+    r"(?:x is )?(?:the set of )?(?:all|any|every) (?:reals|real numbers?)"
+    r"(?:,? (?:except|other than|but|besides|excluding|not equal to)(?: for)?(?: x ?=)? (?P<without>.+))?"
+)
+# The letter in `|2x + 1|` or `|3 - x|`, what it is multiplied with and what is added.
+ABSOLUTE = re.compile(r"\|\s*([^|]+?)\s*\|")
+LINEAR = re.compile(rf"(?P<factor>\d*)\s*(?P<name>{NAME})\s*(?P<added>[+-].+)?")
+LINEAR_TURNED = re.compile(rf"(?P<added>[^+-]+?)\s*-\s*(?P<factor>\d*)\s*(?P<name>{NAME})")
+EVERYTHING = Interval(None, None, False, False)
 MEMBER = re.compile(rf"(?P<variable>{NAME})\s*\\in\s*(?P<set>.+)")
 
 
@@ -23,7 +34,13 @@ def as_ranges(text: str) -> Ranges | None:
     if (found := MEMBER.fullmatch(text)) and (inner := as_ranges(found.group("set"))):
         return replace(inner, variable=found.group("variable"))
     if text == r"\mathbb{R}" or text == "R":
-        return Ranges((Interval(None, None, False, False),))
+        return Ranges((EVERYTHING,))
+    if found := ALL_REALS.fullmatch(text):
+        pieces = split_outside(found.group("without"), SEPARATOR) if found.group("without") else []
+        return Ranges((EVERYTHING,), without=tuple(_end(piece) for piece in pieces))
+    pieces = split_outside(text, DIFFERENCE)
+    if len(pieces) > 1:
+        return _difference(pieces)
     brackets = enclosed(text)
     if brackets and brackets[0] == r"\{" and (found := SET_BUILDER.fullmatch(brackets[1])):
         condition = re.sub(
@@ -38,6 +55,8 @@ def as_ranges(text: str) -> Ranges | None:
     if len(pieces) > 1:
         return _union([_component(piece) for piece in pieces])
     if RELATION.search(text):
+        if (found := _all_but(text)) is not None:
+            return found
         alternatives = [piece for piece in split_outside(text, SEPARATOR) if piece]
         conjunctions = [piece for piece in split_outside(text, CONJUNCTION) if piece]
         if len(conjunctions) > 1 and len(conjunctions) == len(alternatives):
@@ -55,8 +74,35 @@ def as_ranges(text: str) -> Ranges | None:
     return component if component and isinstance(component.parts[0], Interval) else None
 
 
+def _difference(pieces: list[str]) -> Ranges | None:
+    r"""`A \setminus B`, of intervals, sets of points and what stands for such."""
+    sets = [as_ranges(piece) or _component(piece) for piece in pieces]
+    if None in sets or any(each.without or each.variable for each in sets[1:]):
+        return None
+    without = tuple(part for each in sets[1:] for part in each.parts)
+    return replace(sets[0], without=sets[0].without + without)
+
+
+def _all_but(text: str) -> Ranges | None:
+    r"""`x < 5, x \neq 2` and `x \neq 1, x \neq 2`: a condition without points; None for any other list."""
+    pieces = [piece for piece in split_outside(text, CONDITIONS) if piece]
+    excluded = [piece for piece in pieces if r"\neq" in piece]
+    others = [_condition(piece) for piece in pieces if r"\neq" not in piece]
+    sides = [split_outside(piece, RELATION) for piece in excluded]
+    if len(pieces) < 2 or not excluded or any(len(each) != 2 or not all(each) for each in sides) or None in others:
+        return None
+    names = {each[0] for each in sides} | {each.variable for each in others}
+    if len(names) != 1 or not _is_variable(sides[0][0]):
+        return None
+    base = others[0] if others else Ranges((EVERYTHING,))
+    if len(others) > 1:
+        return None
+    without = tuple(_end(value) for each in sides for value in both_signs(each[1]))
+    return replace(base, variable=sides[0][0], without=base.without + without)
+
+
 def _union(parts: list[Ranges | None]) -> Ranges | None:
-    if any(part is None for part in parts) or len({part.variable for part in parts}) > 1:
+    if any(part is None or part.without for part in parts) or len({part.variable for part in parts}) > 1:
         return None
     return Ranges(tuple(piece for part in parts for piece in part.parts), parts[0].variable)
 
@@ -86,7 +132,7 @@ def _component(text: str) -> Ranges | None:
         return Ranges(tuple(Quantity(piece) for piece in pieces))
     if opening not in "([" or closing not in ")]" or len(pieces) != 2 or not all(pieces):
         return None
-    if any(re.search(r"[=<>]", piece) or is_words(piece) for piece in pieces):
+    if any(re.search(r"[=<>]|\\pm(?![a-zA-Z])", piece) or is_words(piece) for piece in pieces):
         return None
     low = None if re.fullmatch(r"-\s*\\infty\s*", pieces[0]) else _end(pieces[0])
     high = None if re.fullmatch(r"\+?\s*\\infty\s*", pieces[1]) else _end(pieces[1])
@@ -135,29 +181,45 @@ def _condition(text: str) -> Ranges | None:
 
 
 def _is_variable(text: str) -> bool:
+    """A letter, or something linear in one between bars."""
+    if found := ABSOLUTE.fullmatch(text):
+        return _linear(found.group(1)) is not None
     return bool(VARIABLE.fullmatch(text)) and text not in (r"\pi", r"\infty", "e")
 
 
 def _except(variable: str, value: str) -> Ranges | None:
     r"""All numbers but one, or but `\pm c`."""
-    points = [value] if "\\pm" not in value else [value.replace("\\pm", "-"), value.replace("\\pm", "").strip()]
-    ends = [None, *map(_end, points), None]
+    ends = [None, *map(_end, reversed(both_signs(value))), None]
     return Ranges(tuple(Interval(low, high, False, False) for low, high in pairwise(ends)), variable)
 
 
+def _linear(text: str) -> tuple[str, str, str] | None:
+    """Name, factor and what is added, of `2x + 1`; of `3 - x`, which has the same absolute value, as of `x - 3`."""
+    if found := LINEAR.fullmatch(text):
+        name, factor, added = found.group("name"), found.group("factor"), found.group("added") or "0"
+    elif found := LINEAR_TURNED.fullmatch(text):
+        name, factor, added = found.group("name"), found.group("factor"), f"-({found.group('added')})"
+    else:
+        return None
+    return (name, factor or "1", added) if name not in added and factor != "0" else None
+
+
 def _of_absolute(variable: str, interval: Interval) -> Ranges | None:
-    """`|x| < c` is `-c < x < c`, and `|x| > c` the two half-lines outside."""
-    if not variable.startswith("|"):
+    """`|x| < c` is `-c < x < c`, `|x| > c` the two half-lines outside, `1 < |x| < 2` two intervals; so `|2x + 1|`."""
+    found = ABSOLUTE.fullmatch(variable)
+    if found is None:
         return Ranges((interval,), variable)
-    inside = variable.strip("| ")
-    if interval.low is None and interval.high is not None:
-        negative = replace(interval.high, text=f"-({interval.high.text})")
-        return Ranges((Interval(negative, interval.high, interval.high_closed, interval.high_closed),), inside)
-    if interval.high is None and interval.low is not None:
-        negative = replace(interval.low, text=f"-({interval.low.text})")
-        outer = (
-            Interval(None, negative, False, interval.low_closed),
-            Interval(interval.low, None, interval.low_closed, False),
-        )
-        return Ranges(outer, inside)
-    return None
+    name, factor, added = _linear(found.group(1))
+
+    def at(end: Quantity | None, sign: str) -> Quantity | None:
+        """The value of the letter where what is between the bars is this end, or its opposite."""
+        if end is None:
+            return None
+        text = f"{sign}({end.text})" if sign else end.text
+        return replace(end, text=text if (factor, added) == ("1", "0") else f"\\frac{{{text}-({added})}}{{{factor}}}")
+
+    low, high, low_closed, high_closed = interval.low, interval.high, interval.low_closed, interval.high_closed
+    if low is None:
+        return Ranges((Interval(at(high, "-"), at(high, ""), high_closed, high_closed),), name)
+    left = Interval(at(high, "-"), at(low, "-"), high_closed, low_closed)
+    return Ranges((left, Interval(at(low, ""), at(high, ""), low_closed, high_closed)), name)

@@ -6,9 +6,12 @@ two. Each rule says what it takes for what.
 
 import re
 from dataclasses import replace
+from functools import partial
+from itertools import product
 
 from htpo.tasks.math_forms import (
     NAME,
+    ORDER,
     RELATION,
     SEPARATOR,
     VARIABLE,
@@ -16,6 +19,7 @@ from htpo.tasks.math_forms import (
     Choice,
     Equation,
     Form,
+    Inequality,
     Interval,
     Quantity,
     Ranges,
@@ -24,7 +28,7 @@ from htpo.tasks.math_forms import (
     is_words,
 )
 from htpo.tasks.math_ranges import MEMBER, as_ranges
-from htpo.tasks.math_text import clean, enclosed, split_outside
+from htpo.tasks.math_text import SIGN, both_signs, clean, enclosed, split_outside
 from htpo.tasks.math_units import measured
 
 NO_SOLUTION = re.compile(
@@ -40,6 +44,7 @@ LETTER = re.compile(r"[a-zA-Z]")
 TRIGONOMETRIC = re.compile(
     r"\\?(?:sin|cos|tan|cot|log|ln|angle|triangle|overline|vec|measuredangle|operatorname)\b[^=+]*"
 )
+RATIO = re.compile(rf"{NAME}(?:\s*:\s*{NAME})+")
 POINTS = re.compile(r"m?\s*[A-Z]{2,4}|\|\s*[A-Z]{2}\s*\||[SVPA]_\{[^{}]*\}")
 EQUALS = re.compile(r"\s*(?<![<>!\\])=\s*|\s*\\approx\s*")
 GROUPED = re.compile(r"(?<![\d,])\d{1,3}(?:,\d{3})+(?![\d,])")
@@ -51,6 +56,9 @@ CHOICE = re.compile(
 )
 SINGLE_COLUMN = re.compile(r"\\begin\{[pbvB]?matrix\}(?P<rows>[^&]*)\\end\{[pbvB]?matrix\}")
 SINGLE_ROW = re.compile(r"\\begin\{[pbvB]?matrix\}(?P<cells>(?:(?!\\\\).)*)\\end\{[pbvB]?matrix\}")
+CASES = re.compile(r"\\begin\{cases\}(?P<rows>.*)\\end\{cases\}")
+MOST_SIGNS = 4  # in one tuple: sixteen tuples
+TUPLE_BUILDER = re.compile(rf"(?P<tuple>\(.*\))\s*[|:]\s*(?P<name>{NAME})\s*\\in\b.*")
 # A closing remark over which set a letter runs: it says nothing that the question has not said.
 LETTERS = r"[a-zA-Z](?:_\w|_\{\w+\})?(?:\s*,\s*[a-zA-Z](?:_\w|_\{\w+\})?)*"
 NUMBER_SET = r"\\in\s*\\mathbb\{[A-Z]\}(?:\s*[\^_]\s*(?:\{[^{}]*\}|[\w+*]))*"
@@ -60,7 +68,7 @@ DOMAIN = rf"(?:{NUMBER_SET}|(?:is|are|be)\s+{ADJECTIVES}{NUMBERS})"
 QUANTIFIER = re.compile(
     rf",?\s*\(?\s*(?:where|with|for|\\forall)\s+{ADJECTIVES}(?:{NUMBERS}\s+)?(?P<bound>{LETTERS})(?:\s*{DOMAIN})?\s*\)?"
     rf"(?=\s*(?:$|[,;]|and\b|or\b))"
-    rf"|\s*(?:[,;]\s*\(?|\()\s*(?P<also>{LETTERS})\s*{NUMBER_SET.replace('A-Z', 'ZN')}\s*\)?\s*$"
+    rf"|\s*(?:[,;]\s*\(?|\()\s*(?P<also>{LETTERS})\s*{NUMBER_SET.replace('A-Z', 'ZNRQ')}\s*\)?\s*$"
 )
 
 
@@ -82,7 +90,7 @@ def read_cleaned(text: str) -> list[Form]:
         return [Choice(text)]
     if NO_SOLUTION.fullmatch(text):
         return [Words("no solution")]
-    text, bound = without_quantifiers(text)
+    text, bound = without_quantifiers(_without_cases(text))
     whole = measured(text)
     if whole.unit and whole.value.isdigit() and not text.startswith(whole.value):  # 2 hours and 5 minutes
         return [Quantity(whole.value, whole.unit)]
@@ -97,13 +105,37 @@ def read_cleaned(text: str) -> list[Form]:
     pieces = split_outside(text, SEPARATOR)
     if len(pieces) < 2 or not all(pieces):
         return _single(text, bound)
-    forms = [_listed(pieces, bound)]
+    listed = _listed(pieces, bound)
+    forms = [*_grouped(listed), listed]
     if GROUPED.search(text):  # `1,234 and 5,678` are two numbers, or four
         grouped = split_outside(text, SPACED_SEPARATOR)
         forms.append(
             _listed([GROUPED.sub(lambda found: found.group().replace(",", ""), piece) for piece in grouped], bound)
         )
     return forms
+
+
+def _without_cases(text: str) -> str:
+    r"""A system of equations, `\begin{cases} x = 1 \\ y = 2 \end{cases}`, as a list of them."""
+    found = CASES.fullmatch(text)
+    if found is None:
+        return text
+    rows = [row.replace("&", " ").strip(" ,;") for row in found.group("rows").split(r"\\")]
+    rows = [row for row in rows if row]
+    return ", ".join(rows) if len(rows) > 1 and all("=" in row for row in rows) else text
+
+
+def _grouped(listed: Form) -> list[Form]:
+    """`x = 1, y = 2, x = 3, y = 4` as two tuples of named values."""
+    labels = [getattr(part, "label", "") for part in listed.parts] if isinstance(listed, Several) else []
+    names = list(dict.fromkeys(labels))
+    size = len(names)
+    if size < 2 or "" in names or len(labels) == size or len(labels) % size:
+        return []
+    groups = [dict(zip(labels[at : at + size], listed.parts[at : at + size])) for at in range(0, len(labels), size)]
+    if any(len(group) < size for group in groups):
+        return []
+    return [Several(tuple(Several(tuple(group[name] for name in names), "tuple") for group in groups), "list")]
 
 
 def without_quantifiers(text: str) -> tuple[str, frozenset[str]]:
@@ -158,7 +190,23 @@ def _as_pair(text: str, bound: frozenset[str]) -> list[Form]:
     alike = (brackets[0] == "(" and brackets[2] == ")") or (len(pieces) > 2 and brackets[0] + brackets[2] == "[]")
     if len(pieces) < 2 or not all(pieces) or not alike or len(pieces) > LONGEST_LIST:
         return []
+    if SIGN.search(text):
+        return _signed_pairs(pieces, bound)
     return [Several(tuple(_first(piece, bound) for piece in pieces), "tuple")]
+
+
+def _signed_pairs(pieces: list[str], bound: frozenset[str]) -> list[Form]:
+    r"""`(\pm 1, 2)` is two tuples; `(\pm 1, \pm 2)` four, or two whose signs go together."""
+    choices = [both_signs(piece) for piece in pieces]
+    signed = sum(len(choice) > 1 for choice in choices)
+    if signed > MOST_SIGNS:
+        return []
+    together = [[choice[min(sign, len(choice) - 1)] for choice in choices] for sign in (0, 1)]
+    readings = [list(product(*choices)), *([together] if signed > 1 else [])]
+    return [
+        Several(tuple(Several(tuple(_first(piece, bound) for piece in each), "tuple") for each in reading), "list")
+        for reading in readings
+    ]
 
 
 def _as_points(ranges: Ranges) -> list[Form]:
@@ -176,6 +224,8 @@ def _single(text: str, bound: frozenset[str]) -> list[Form]:
         opening, content, closing = brackets
         if opening in (r"\{",) and closing == r"\}":
             pieces = split_outside(content, SEPARATOR)
+            if found := TUPLE_BUILDER.fullmatch(content):
+                return [*_as_pair(found.group("tuple"), bound | {found.group("name")}), Quantity(text)]
             if len(pieces) == 1 and "|" in content:
                 return [Quantity(text)]
             listed = _listed(pieces, bound)
@@ -188,8 +238,8 @@ def _single(text: str, bound: frozenset[str]) -> list[Form]:
     labelled = _labelled(text, bound)
     if labelled:
         return labelled
-    if chain := _as_chain(text):
-        return [chain]
+    if orders := [order for order in (_as_chain(text), _as_inequality(text)) if order]:
+        return orders
     if column := _as_vector(text, bound):
         return [Quantity(text), column]
     return _valued(text, bound)
@@ -203,23 +253,35 @@ def _labelled(text: str, bound: frozenset[str]) -> list[Form]:
     if len(sides) < 2 or not all(sides) or RELATION.search(re.sub(r"=|\\approx", "", text)):
         return []
     name, value = sides[0], sides[-1]
-    if not LETTER.search(NUMERIC_COMMAND.sub("", name)):  # a computation: 5 + 1 = 6
-        return read_cleaned(value)
+    if not _has_letters(name):  # a computation, 5 + 1 = 6, or a relation
+        if len(sides) == 2 and VARIABLE.fullmatch(value) and _has_letters(value):  # 3 = x
+            name, value = value, name
+        elif _has_letters(value):
+            return [Equation(text, tuple(sides))]
+        else:
+            return read_cleaned(value)
     if VALUE_AT.fullmatch(name):
         return [_with_label(form, name) for form in read_cleaned_value(value, bound)]
     if found := FUNCTION.fullmatch(name):
         arguments = frozenset(argument.strip() for argument in found.group("arguments").split(","))
         return [_with_label(form, name) for form in read_cleaned_value(value, bound | arguments)]
-    if VARIABLE.fullmatch(name) or TRIGONOMETRIC.fullmatch(name) or POINTS.fullmatch(name) or _is_wordy(name):
+    if (
+        len(sides) > 2 and all(map(VARIABLE.fullmatch, sides[:-1])) and len({*sides[:-1]}) == len(sides) - 1
+    ):  # x = y = 1
+        forms = read_cleaned_value(value, bound)
+        every = Several(tuple(_with_label(form, side) for side in sides[:-1] for form in forms[:1]), "list")
+        return [*(_with_label(form, name) for form in forms), every]
+    if VARIABLE.fullmatch(name) and name.startswith("|"):  # |x| = 3
+        both = Several((Quantity(value, bound=bound), Quantity(f"-({value})", bound=bound)), "list", name.strip("| "))
+        return [*(_with_label(form, name) for form in read_cleaned_value(value, bound)), both]
+    if any(names.fullmatch(name) for names in (VARIABLE, TRIGONOMETRIC, POINTS, RATIO)) or _is_wordy(name):
         return [_with_label(form, name) for form in read_cleaned_value(value, bound)]
     names = enclosed(name)
     values = enclosed(value)
     if names and values and names[0] == values[0] == "(" and names[2] == values[2] == ")":
         labels = split_outside(names[1], re.compile(r"\s*,\s*"))
-        parts = _as_pair(value, bound)
-        if parts and len(labels) == len(parts[0].parts):
-            members = (_with_label(part, label) for part, label in zip(parts[0].parts, labels))
-            return [Several(tuple(members), "tuple")]
+        if pairs := [pair for pair in map(partial(_with_labels, labels), _as_pair(value, bound)) if pair]:
+            return pairs
     return [Equation(text, tuple(sides))]
 
 
@@ -245,6 +307,21 @@ def _with_label(form: Form, label: str) -> Form:
     return form
 
 
+def _with_labels(labels: list[str], form: Several) -> Several | None:
+    """A tuple whose members are called so, or a list of such tuples; None where their numbers differ."""
+    if form.kind == "list":
+        tuples = [_with_labels(labels, part) for part in form.parts]
+        return None if None in tuples else replace(form, parts=tuple(tuples))
+    if len(labels) != len(form.parts):
+        return None
+    return replace(form, parts=tuple(_with_label(part, label) for part, label in zip(form.parts, labels)))
+
+
+def _has_letters(text: str) -> bool:
+    """Whether a side of an equation has names in it, not only numbers and their functions."""
+    return bool(LETTER.search(NUMERIC_COMMAND.sub("", text)))
+
+
 def _as_chain(text: str) -> Several | None:
     """`b < a < c` of more than two values: an order, which `c > a > b` and the list `b, a, c` also say."""
     signs = set(RELATION.findall(text))
@@ -257,24 +334,30 @@ def _as_chain(text: str) -> Several | None:
     return Several(parts, "chain")
 
 
+def _as_inequality(text: str) -> Inequality | None:
+    """A relation of one or two signs that `as_ranges` could not resolve."""
+    signs = RELATION.findall(text)
+    sides = split_outside(text, RELATION)
+    if not 0 < len(signs) < 3 or not ORDER.issuperset(signs) or len(sides) != len(signs) + 1 or not all(sides):
+        return None
+    return Inequality(tuple(sides), tuple(signs))
+
+
 def _as_vector(text: str, bound: frozenset[str]) -> Several | None:
     """A matrix of one column or one row, as a tuple."""
     if found := SINGLE_COLUMN.fullmatch(text):
-        cells = [cell.strip() for cell in found.group("rows").split(r"\\")]
+        kind, cells = "column", [cell.strip() for cell in found.group("rows").split(r"\\")]
     elif found := SINGLE_ROW.fullmatch(text):
-        cells = [cell.strip() for cell in found.group("cells").split("&")]
+        kind, cells = "row", [cell.strip() for cell in found.group("cells").split("&")]
     else:
         return None
     cells = [cell for cell in cells if cell]
-    return Several(tuple(Quantity(cell, bound=bound) for cell in cells), "tuple") if len(cells) > 1 else None
+    return Several(tuple(Quantity(cell, bound=bound) for cell in cells), kind) if len(cells) > 1 else None
 
 
 def _valued(text: str, bound: frozenset[str]) -> list[Form]:
     r"""One value with its unit, or two of them for `\pm`; the signs of one value go together."""
     value = measured(text)
-    if re.search(r"\\(pm|mp)(?![a-zA-Z])", value.value):
-        upper = value.value.replace("\\pm", "+").replace("\\mp", "-")
-        lower = value.value.replace("\\pm", "-").replace("\\mp", "+")
-        signs = [re.sub(r"^\s*\+", "", re.sub(r"([({=])\s*\+", r"\1", part)) for part in (upper, lower)]
-        return [Several(tuple(Quantity(part, value.unit, bound) for part in signs), "list")]
+    if SIGN.search(value.value):
+        return [Several(tuple(Quantity(part, value.unit, bound) for part in both_signs(value.value)), "list")]
     return [Quantity(value.value, value.unit, bound)]

@@ -34,6 +34,7 @@ BARE_ROOT = re.compile(r"(?<![a-zA-Z\\])sqrt\s?(\d++|[a-z](?![a-zA-Z]))")
 FUNCTION = re.compile(rf"(?<![a-zA-Z\\])({'|'.join(FUNCTIONS)})(?=\s?[(\\\d^_|]|\s[a-z](?![a-zA-Z])|[xt](?![a-zA-Z]))")
 CONSTANT = re.compile(rf"(?<![a-zA-Z\\])({'|'.join(CONSTANTS)})(?![a-zA-Z])")
 SIGNED_INFINITY = re.compile(r"(?<![a-zA-Z])(?:(negative|minus)|positive|plus) (?=\\?inf)", re.IGNORECASE)
+NUMBER_SET = re.compile(r"(?<=[a-zA-Z] )in ([NZQRC])(?![a-zA-Z])")
 PI = re.compile(r"(?<![a-zA-Z\\])([a-z]?)pi(?![a-zA-Z])")
 
 
@@ -58,6 +59,7 @@ def as_latex(text: str) -> str:
     text = SIGNED_INFINITY.sub(lambda found: "-" if found[1] else "", text)
     text = BARE_ROOT.sub(r"\\sqrt{\1}", text)
     text = _written_around(text)
+    text = NUMBER_SET.sub(r"\\in \\mathbb{\1}", text)
     text = PI.sub(r"\1\\pi ", text)
     text = FUNCTION.sub(lambda found: FUNCTIONS[found[1]], text)
     return braced(CONSTANT.sub(lambda found: CONSTANTS[found[1]], text))

@@ -86,6 +86,7 @@ CONNECTIVE = re.compile(
 )
 JOINABLE = re.compile(r"(?<!\d) | (?!\d)")
 BRACE = re.compile(r"(?<!\\)[{}]")
+SIGN = re.compile(r"\\(?:pm|mp)(?![a-zA-Z])")
 OPENING, CLOSING = {"(", "[", "{", r"\{"}, {")", "]", "}", r"\}"}
 
 
@@ -130,6 +131,15 @@ def squashed(text: str) -> str:
     text = re.sub(r"(\\[a-zA-Z]+) (?=[a-zA-Z])", r"\1{}", text)
     text = re.sub(r"([\^_])\{(\w)\}", r"\1\2", JOINABLE.sub("", text))
     return text.replace("\\cdot", "*").replace("\\times", "*").replace("{}", " ")
+
+
+def both_signs(text: str) -> list[str]:
+    r"""The text with the upper signs of `\pm` and `\mp`, and with the lower ones; the text alone where it has none."""
+    if not SIGN.search(text):
+        return [text]
+    upper = text.replace("\\pm", "+").replace("\\mp", "-")
+    lower = text.replace("\\pm", "-").replace("\\mp", "+")
+    return [re.sub(r"^\s*\+", "", re.sub(r"([({=])\s*\+", r"\1", part)).strip() for part in (upper, lower)]
 
 
 def split_outside(text: str, separator: re.Pattern) -> list[str]:

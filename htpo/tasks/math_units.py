@@ -19,6 +19,9 @@ for dimension, names in {
     "yuan": "¥ yuan rmb=1",
     "rupee": "₹ rupee rs=1",
     "angle": "degree=1",
+    "temperature in celsius": "celsius=1",
+    "temperature in fahrenheit": "fahrenheit=1",
+    "temperature": "kelvin=1",
     "percent": "% percent=1",
 }.items():
     waiting: list[str] = []
@@ -31,10 +34,21 @@ for dimension, names in {
 
 CURRENCY = re.compile(r"^(-?)\s*(\\\$|[£€¥₹]|Rs\.?|US\\\$|USD)\s*(?=[\d.\\])(.*)$")
 TRAILING_CURRENCY = re.compile(r"^(.*[\d}])\s*(\\\$|[£€¥₹])$")
-ORDINAL = re.compile(r"^(\d+)\s*(?:\^?\{?\s*(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*\}?\s*\}?)$")
+ORDINAL = re.compile(
+    r"^(?:[Tt]he )?(\d+)\s*(?:\^?\{?\s*(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*\}?\s*\}?)"
+    r"(?: [a-zA-Z]{3,}| \\text\s*\{[^{}]*\})?$"
+)
+NUMBERED = re.compile(
+    r"^(?:day|week|month|year|number|no\.|page|room|step|round|row|column|position|level|term) (\d+)$", re.I
+)
 NUMERAL_BASE = re.compile(r"^([0-9A-F]+)_\{?\s*(?:\\text\s*\{)?\s*(\d+)\s*\}?\}?$")
 PERCENTAGE = re.compile(r"^(.*[\d}\)])\s*(?:%|percent|(?:\\text\s*\{\s*percent(?:age)?\s*\}))$")
-DEGREES = re.compile(r"^(.*[\d}\)a-z])\s*(?:\^\{\\circ\}|(?:\\text\s*\{)?\s*degrees?\s*\}?)\s*(?:[CFK])?$")
+SCALES = {"c": "celsius", "f": "fahrenheit", "k": "kelvin"}
+SCALE = r"(?:\\text\s*\{\s*)?([CFK]|[Cc]elsius|[Ff]ahrenheit|[Kk]elvin)\s*\}?"
+DEGREES = re.compile(
+    rf"^(.*[\d}}\)a-z])\s*(?:\^\{{\\circ\}}|(?:\\text\s*\{{)?\s*(?:degrees?|degs?)\.?\s*\}}?)\s*(?:{SCALE})?$"
+)
+SCALE_ALONE = re.compile(rf"^(-?[\d.,]*\d)(?: |(?=\\)){SCALE}$")
 TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 MINUTES = re.compile(r"^(-?\d+)\s*\^\{\\circ\}\s*(\d+)\s*'\s*(?:(\d+)\s*(?:''|\"))?$")
 # A unit: `\text{...}` after a value, or words after a number; a bare letter after a number is a factor, not a unit.
@@ -42,6 +56,7 @@ TEXT_UNIT = re.compile(r"^(.+?)\s*((?:\\text\s*\{[^{}]*\}\s*(?:\^\s*\{?-?\d\}?)?
 WORD_UNIT = re.compile(
     r"^(-?[\d.,]*\d|.*[\d}\)])\s*((?:sq(?:uare|\.)?|cubic)?\s*[a-zA-Z][a-zA-Z. ]*(?:/\s*[a-z]+)?)(\^\s*\{?\d\}?)?$"
 )
+COUNTED = re.compile(r"^-?[\d.,]*\d (?=[a-z]*[aeiou])[a-z]{3,}(?: [a-z]+)*$")  # `3 red apples`, never `3abc`
 COMPOUND = re.compile(
     r"^(\d+)\s*(?:\\text\s*\{)?\s*([a-z]+)\s*\}?\s*,?\s*(?:and\b)?\s*(\d+)\s*(?:\\text\s*\{)?\s*([a-z]+)\s*\}?$"
 )
@@ -80,18 +95,23 @@ def measured(text: str) -> Measured:
         return Measured(found.group(1), unit_name(found.group(2)))
     if found := NUMERAL_BASE.match(text):
         return Measured(found.group(1), f"base {found.group(2)}")
-    if found := ORDINAL.match(text):
+    if found := ORDINAL.match(text) or NUMBERED.match(text):
         return Measured(found.group(1))
     if found := PERCENTAGE.match(text):
         return Measured(found.group(1), PERCENT)
     if (found := DEGREES.match(text)) and not TRIGONOMETRIC.search(text):
-        return Measured(found.group(1), DEGREE)
+        return Measured(found.group(1), SCALES[found.group(2)[0].lower()] if found.group(2) else DEGREE)
+    if found := SCALE_ALONE.match(text):
+        return Measured(found.group(1), SCALES[found.group(2)[0].lower()])
     if found := TEXT_UNIT.match(text):
         return Measured(found.group(1), unit_name(found.group(2)))
     if found := WORD_UNIT.match(text):
         value, words, power = found.groups()
         first = words.split()[0].strip(".") if words.split() else ""
-        if len(first) > 1 and (unit_name(first) in UNITS or len(first) > 3 or first in ("sq", "cubic", "mph", "kmh")):
+        known = len(first) > 1 and (
+            unit_name(first) in UNITS or len(first) > 3 or first in ("sq", "cubic", "mph", "kmh")
+        )
+        if known or COUNTED.match(text):
             return Measured(value, unit_name(words + (power or "")))
     return Measured(text)
 
@@ -120,6 +140,8 @@ def conversion(gold: str, answer: str) -> Fraction | None:
     """
     if gold != answer and gold.startswith("base ") and answer.startswith("base "):
         return None
+    if DEGREE in (gold, answer) and {gold, answer} & set(SCALES.values()):  # 20 degrees may well be degrees Celsius
+        return Fraction(1)
     known_gold, known_answer = _dimension(gold), _dimension(answer)
     if gold == answer or known_gold is None or known_answer is None:
         return Fraction(1)

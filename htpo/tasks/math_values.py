@@ -36,6 +36,7 @@ REPEATING = re.compile(
 PERIOD = re.compile(r"(\d*?)(?:(\d)\2+|(\d{2,12}?)\3+)")
 IMAGINARY = sympy.Symbol("i", real=True)
 PARAMETERS = frozenset("klmn")
+CONSTANTS = frozenset("CKck")  # of integration, where one is called C or K
 PI_IN_SCHOOL = (sympy.Rational(157, 50), sympy.Rational(22, 7), sympy.Rational(3927, 1250))
 INDEXED_E = re.compile(r"(?<![\\a-zA-Z])E(?=\s*_)")
 NORMALIZATION = NormalizationConfig(
@@ -43,6 +44,8 @@ NORMALIZATION = NormalizationConfig(
 )
 SAMPLES = [sympy.Rational(numerator, 1000003) for numerator in (
     313717, -721931, 1834101, -2463077, 87119, 3710023, 611953, -157243, 2718281, 5430007, 949213)]  # fmt: skip
+# Of letters in exponents: a power of one large fraction by another takes SymPy minutes.
+EXPONENT_SAMPLES = [sympy.Rational(numerator, 2) for numerator in (3, -4, 7, 1, 6, -1, 10, -3, 5, 9, -7)]
 WHOLE_SAMPLES = [sympy.Integer(number) for number in (2, 3, 5, 7, 4)]
 
 
@@ -89,6 +92,8 @@ def value_of(text: str) -> Value | None:
         raise
     except Exception:  # the reader raises whatever comes up
         return None
+    if isinstance(expression, sympy.MatrixExpr):
+        expression = expression.doit()
     if isinstance(expression, sympy.MatrixBase):
         return Value(expression=expression.applyfunc(_on_the_usual_branch))
     return Value(expression=_on_the_usual_branch(expression)) if isinstance(expression, sympy.Basic) else None
@@ -165,10 +170,12 @@ def values_equal(gold: Value, answer: Value, scale=Fraction(1), bound: tuple = (
         return gold.exact == scaled or is_rounding(gold, answer, gold.exact, scaled, scale)
     factor = scale if isinstance(scale, sympy.Basic) else sympy.Rational(scale.numerator, scale.denominator)
     mine, other = gold.as_expression(), answer.as_expression()
+    if getattr(mine, "shape", None) != getattr(other, "shape", None):  # a row is no column
+        return False
     try:
         other = other * factor if factor != 1 else other
         other = renamed(mine, other, bound)
-        verdict = same_everywhere(mine, other)
+        verdict = _same_entries(mine, other) if hasattr(mine, "shape") else same_everywhere(mine, other)
     except (TypeError, ValueError, AttributeError, NotImplementedError):
         verdict = None
     if verdict:
@@ -184,6 +191,12 @@ def values_equal(gold: Value, answer: Value, scale=Fraction(1), bound: tuple = (
     if verdict is not None or getattr(mine, "free_symbols", None) != getattr(other, "free_symbols", None):
         return False
     return bool(verify([mine], [other], timeout_seconds=None))
+
+
+def _same_entries(gold: sympy.MatrixBase, answer: sympy.MatrixBase) -> bool | None:
+    """`same_everywhere` for each entry of two matrices of one shape."""
+    verdicts = {same_everywhere(*entries) for entries in zip(gold, answer)}
+    return False if False in verdicts else None if None in verdicts else True
 
 
 def is_rounding(gold: Value, answer: Value, mine, other, scale) -> bool:
@@ -207,13 +220,21 @@ def _is_whole(value: Value) -> bool:
 
 def _number(expression: sympy.Basic) -> Fraction | None:
     """A real expression without letters as a fraction, right to thirty digits; None for any other."""
-    if not isinstance(expression, sympy.Expr) or expression.free_symbols:
+    if not isinstance(expression, sympy.Expr) or isinstance(expression, sympy.MatrixExpr) or expression.free_symbols:
         return None
     value = expression.evalf(PRECISION)
     if not value.is_Float and not value.is_Rational:
         return None
     exact = sympy.Rational(value)
     return Fraction(int(exact.p), int(exact.q))
+
+
+def number_of(text: str) -> Fraction | None:
+    """The real number a cleaned text is, right to thirty digits; None for any other."""
+    value = value_of(text)
+    if value is None or value.exact is not None:
+        return value and value.exact
+    return _number(value.expression)
 
 
 def _equals_with_school_pi(gold: Fraction, answer: sympy.Basic) -> bool:
@@ -230,7 +251,7 @@ def renamed(gold: sympy.Basic, answer: sympy.Basic, bound: tuple) -> sympy.Basic
 
     A letter that the question gave is never renamed, or `2^k` would be `2^n`.
     """
-    if not isinstance(gold, sympy.Basic) or not isinstance(answer, sympy.Basic):
+    if not all(isinstance(side, sympy.Basic | sympy.MatrixBase) for side in (gold, answer)):
         return answer
     mine, other = gold.free_symbols - answer.free_symbols, answer.free_symbols - gold.free_symbols
     if not mine or not other:
@@ -241,6 +262,11 @@ def renamed(gold: sympy.Basic, answer: sympy.Basic, bound: tuple) -> sympy.Basic
     if len(mine) != 1 or len(other) != 1:
         return answer
     (target,), (source,) = mine, other
+    constants = {target.name, source.name}
+    if constants <= CONSTANTS and constants & {"C", "K"}:
+        return answer.xreplace({source: target})
+    if hasattr(gold, "shape") and len(gold.free_symbols) == 1 == len(answer.free_symbols):  # a line in space
+        return answer.xreplace({source: target})
     periodic = gold.has(sympy.pi) and answer.has(sympy.pi) and {target.name, source.name} <= PARAMETERS
     if periodic or (target.name in bound[0] and source.name in bound[1]):
         return answer.xreplace({source: target})
@@ -257,11 +283,16 @@ def same_everywhere(gold: sympy.Basic, answer: sympy.Basic) -> bool | None:
     letters = sorted(gold.free_symbols | answer.free_symbols, key=lambda symbol: symbol.name)
     if not letters:
         return _are_one_number(gold, answer)
-    roots = any(_is_odd_root(part) for side in (gold, answer) for part in side.atoms(sympy.Pow))
     agreeing = 0
-    for samples in (SAMPLES, WHOLE_SAMPLES):
+    powers = {power for side in (gold, answer) for power in side.atoms(sympy.Pow)}
+    roots = any(map(_is_odd_root, powers))
+    exponents = {letter for power in powers for letter in power.exp.free_symbols}
+    for samples, for_exponents in ((SAMPLES, EXPONENT_SAMPLES), (WHOLE_SAMPLES, WHOLE_SAMPLES)):
         for start in range(len(samples)):
-            place = {letter: samples[(start + 3 * index) % len(samples)] for index, letter in enumerate(letters)}
+            place = {
+                letter: (for_exponents if letter in exponents else samples)[(start + 3 * index) % len(samples)]
+                for index, letter in enumerate(letters)
+            }
             mine, other = gold.xreplace(place), answer.xreplace(place)
             if roots:
                 mine, other = _with_real_roots(mine), _with_real_roots(other)

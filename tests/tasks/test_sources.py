@@ -193,8 +193,8 @@ def test_a_sentence_or_a_solution_without_a_final_answer_is_refused_with_its_row
     ]
     path = write_rows(tmp_path / "a.jsonl", rows)
     assert refusal(path) == (
-        f"{path}: line 4: the gold answer 'We have $2x = 6$, so $x = 3$.' is a sentence or a solution, not a final answer"
-        "; fix or remove it, or --skip_bad_rows"
+        f"{path}: line 4: the gold answer 'We have $2x = 6$, so $x = 3$.' is a sentence or a solution, not a final "
+        "answer; fix or remove it, or --skip_bad_rows"
     )
 
 
