@@ -20,8 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
+from htpo.tasks.code_reading import last_code_block
 from htpo.tasks.code_tests import normalised_tests
-from htpo.tasks.code_verifier import CodeVerifier, last_code_block
+from htpo.tasks.code_verifier import CodeVerifier
 from htpo.tasks.worker_pool import usable_cores
 
 PROGRAMS = {

@@ -9,7 +9,8 @@ import pickletools
 import sys
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 LARGEST_TESTS = 256 * 2**20  # bytes of private tests, decompressed; the largest of LiveCodeBench come near
@@ -60,9 +61,21 @@ def normalised_tests(row: dict[str, Any]) -> str:
     """
     for columns, reader in _READERS.items():
         if all(_cell(row, column) is not None for column in columns.split()):
-            return json.dumps(reader(row))
+            with _long_integers():
+                return json.dumps(reader(row))
     wanted = ", ".join(map(repr, _READERS))
     raise ValueError(f"no tests: none of the columns {wanted} is filled (the row has {sorted(row)})")
+
+
+@contextmanager
+def _long_integers() -> Iterator[None]:
+    """Integers of any length may be read and written: tests are the user's own data."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(limit)
 
 
 def code_prompt(row: dict[str, Any], problem: str) -> str:
@@ -71,7 +84,8 @@ def code_prompt(row: dict[str, Any], problem: str) -> str:
     Raises:
         ValueError: when the row has no tests.
     """
-    tests = json.loads(normalised_tests(row))
+    with _long_integers():
+        tests = json.loads(normalised_tests(row))
     if isinstance(row.get("starter_code"), str) and row["starter_code"].strip():
         return f"{problem.rstrip()}\n\n{STARTER_INSTRUCTION}\n\n{row['starter_code'].strip()}"
     if row.get("test_list"):

@@ -1,12 +1,15 @@
 """Judging programs by running tests on them, in a sandbox that neither the program nor the tests can leave."""
 
+import json
 import math
-import re
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from htpo.errors import UserError
+from htpo.tasks.code_reading import body_continuing_prompt, is_body, last_code_block
+from htpo.tasks.reasoning_text import answer_part
 from htpo.tasks.sandbox.cells import GRACE_SECONDS, LEVELS, STARTUP_SECONDS, choose_level
 from htpo.tasks.task import Verdict
 from htpo.tasks.worker_pool import Outcome, WorkerPool, usable_cores
@@ -16,32 +19,13 @@ CODE_PROMPT = (
     "standard library. Put it in one code block at the end of your answer: a line ```python, the code, a line ```."
 )
 LONGEST_CODE = 200_000  # characters
+CHECKS = '{"kind": "check"'  # how tests begin that may complete a function's head
 WORKER_MEMORY_MB = 4096  # of a worker itself, which holds the tests and what was printed
-LANGUAGES = {"", "python", "python3", "py"}
-FENCE = re.compile(r"^ {0,3}(`{3,})[ \t]*([^`\n]*?)[ \t]*\r?$", re.MULTILINE)
-
-
-def last_code_block(response: str) -> str | None:
-    """The content of the last fenced block that is Python's or names no language, or None when there is none.
-
-    A fence is a line of three or more backticks; it is closed by a line of at least as many and nothing else. When the
-    last fence of any language never closes there is none: what stands in earlier blocks was not the final answer.
-    """
-    opened: tuple[int, str, int] | None = None
-    block = None
-    for fence in FENCE.finditer(response):
-        ticks, language = len(fence[1]), fence[2].lower()
-        if opened is None:
-            opened = ticks, language, fence.end() + 1
-        elif not language and ticks >= opened[0]:
-            if opened[1] in LANGUAGES:
-                block = response[opened[2] : max(opened[2], fence.start() - 1)]
-            opened = None
-    return None if opened else block
 
 
 class CodeVerifier:
-    """Judges the last code block of a response by tests. Correct is a solution that passes all of them.
+    """Judges the last Python block of a response by tests (`code_reading.last_code_block`); for a prompt that is
+    the head of a function, also the body that completes it. Correct is a solution that passes all of them.
 
     The code runs in processes of a sandbox, one for each test, in worker processes that start at the first need. Tests
     of one solution run in turn and stop at the first that fails; solutions run beside each other. Works in any thread
@@ -53,6 +37,9 @@ class CodeVerifier:
         timeout: seconds of processor time one test may take, rounded up; of wall clock it may take twice that.
         solution_timeout: seconds of wall clock all tests of one solution may take together.
         memory_limit_mb: address space of one process that runs a solution, in MiB.
+        float_tolerance: numbers with a decimal point are equal when they differ by no more than this, times the
+            expected one where that is larger than 1. None: what a program prints must be equal as decimals
+            (LiveCodeBench), what a function returns within 1e-5 (LeetCode, whose expected values are rounded so).
         tests_column: the column of the rows that holds the tests, as `normalised_tests` writes them.
 
     Attributes:
@@ -73,13 +60,16 @@ class CodeVerifier:
         solution_timeout: float = 60.0,
         memory_limit_mb: int = 1024,
         tests_column: str = "tests",
+        float_tolerance: float | None = None,
     ):
         workers = usable_cores() if workers is None else workers
         positive = {"workers": workers, "timeout": timeout, "solution_timeout": solution_timeout}
         for name, value in {**positive, "memory_limit_mb": memory_limit_mb}.items():
             if not 0 < value < math.inf:
                 raise UserError(f"{name}={value} of the code verifier must be a positive number")
-        self.level = choose_level(sandbox)
+        if float_tolerance is not None and not 0 <= float_tolerance < 1:
+            raise UserError(f"float_tolerance={float_tolerance} of the code verifier must be from 0 up to 1")
+        self.level, self.float_tolerance = choose_level(sandbox), float_tolerance
         self.tests_column, self.timeout, self.solution_timeout = tests_column, timeout, solution_timeout
         self.failures: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -99,9 +89,9 @@ class CodeVerifier:
             UserError: when a row has no tests, or the sandbox does not start where this is running.
         """
         tests = [self._tests(row) for row in rows]
-        codes = [self._code(response) for response in responses]
+        codes = [self._code(*each) for each in zip(responses, rows, tests, strict=True)]
         pairs = list(dict.fromkeys((code, text) for code, text in zip(codes, tests, strict=True) if code is not None))
-        settings = [self.level, self.memory_limit_mb, self.timeout, self.solution_timeout]
+        settings = [self.level, self.memory_limit_mb, self.timeout, self.solution_timeout, self.float_tolerance]
         requests = [["judge", *settings, *pair] for pair in pairs]
         judged = {pair: self._verdict(pair[0], outcome) for pair, outcome in zip(pairs, self._pool.run(requests))}
         missing = Verdict(False, None, "unparsable")
@@ -123,9 +113,24 @@ class CodeVerifier:
             )
         return tests
 
-    def _code(self, response: str) -> str | None:
-        code = last_code_block(response)
+    def _code(self, response: str, row: dict[str, Any], tests: str) -> str | None:
+        answer = answer_part(response, row)
+        if answer is None:
+            return None
+        code = last_code_block(answer)
+        if code is None and tests.startswith(CHECKS):
+            code = body_continuing_prompt(answer)
+        if code is not None and is_body(code):
+            code = self._completed(code, tests)
         return code if code is not None and code.strip() and len(code) <= LONGEST_CODE else None
+
+    def _completed(self, body: str, tests: str) -> str:
+        """Indented code as a program: after the head that the prompt gave, where it gave one; else moved left."""
+        moved = textwrap.dedent(body)
+        stubs = json.loads(tests).get("stubs", []) if tests.startswith(CHECKS) else []
+        if not stubs or any(line.startswith(f"def {stub}(") for line in moved.split("\n") for stub in stubs):
+            return moved
+        return f"{json.loads(tests)['preamble'].rstrip()}\n{body}"
 
     def _verdict(self, code: str, outcome: Outcome) -> Verdict:
         if outcome.failure:

@@ -6,9 +6,11 @@ its own, and what arrives from there is text and plain data.
 """
 
 import json
+import math
+import sys
 import time
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from typing import Any
 
 from htpo.tasks.sandbox import roles
@@ -16,11 +18,25 @@ from htpo.tasks.sandbox.cells import Exit, Sandbox, SandboxUnavailable, Work
 from htpo.tasks.sandbox.zygote import LARGEST_FILE, WALL_FACTOR
 from htpo.tasks.worker_program import serve
 
+CALL_TOLERANCE = 1e-5  # LeetCode's, whose expected values are rounded to five digits
+LONGEST_WRITTEN_INTEGER = 4300  # digits, in decimal
+
 _sandboxes: dict[str, Sandbox] = {}
 
 
-def judge(level: str, memory_mb: int, test_seconds: float, total_seconds: float, code: str, tests_text: str) -> dict:
+def judge(
+    level: str,
+    memory_mb: int,
+    test_seconds: float,
+    total_seconds: float,
+    tolerance: float | None,
+    code: str,
+    tests_text: str,
+) -> dict:
     """Run the tests of one solution in turn, up to the first that fails.
+
+    Args:
+        tolerance: of numbers with a decimal point; None leaves it to the kind of tests.
 
     Returns:
         `{"correct": bool, "failure": str or None, "tests": how many ran}`, or `{"unavailable": why}`.
@@ -29,7 +45,7 @@ def judge(level: str, memory_mb: int, test_seconds: float, total_seconds: float,
     deadline = time.monotonic() + total_seconds
     ran = 0
     try:
-        for test in TEST_WORKS[tests["kind"]](tests, code):
+        for test in TEST_WORKS[tests["kind"]](tests, code, tolerance):
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return {"correct": False, "failure": "timeout", "tests": ran}
@@ -52,19 +68,19 @@ def failure_of(ends: Iterable[Exit]) -> str | None:
     return next((kind for kind in ("timeout", "unparsable", "crash") if kind in failures), None)
 
 
-def stdin_works(tests: dict[str, Any], code: str):
+def stdin_works(tests: dict[str, Any], code: str, tolerance: float | None):
     """A program a test; its output is compared here."""
     for test in tests["tests"]:
         work = Work("run", {"preamble": "", "code": code}, test["input"].encode("utf-8", "surrogatepass"))
 
         def passes(ends: list[Exit], expected: str = test["output"]) -> bool:
             (end,) = ends
-            return end.status == 0 and len(end.result) < LARGEST_FILE and same_output(end.result, expected)
+            return end.status == 0 and len(end.result) < LARGEST_FILE and same_output(end.result, expected, tolerance)
 
         yield [work], passes
 
 
-def call_works(tests: dict[str, Any], code: str):
+def call_works(tests: dict[str, Any], code: str, tolerance: float | None):
     """A call a test; its result is compared here."""
     for test in tests["tests"]:
         told = {
@@ -77,41 +93,48 @@ def call_works(tests: dict[str, Any], code: str):
         def passes(ends: list[Exit], test: dict[str, Any] = test) -> bool:
             (end,) = ends
             expected = [test[key] for key in ("output", "or_output") if key in test]
-            return end.status == 0 and any(same_value(end.result, value) for value in expected)
+            within = CALL_TOLERANCE if tolerance is None else tolerance
+            return end.status == 0 and any(same_value(end.result, value, within) for value in expected)
 
         yield [Work("call", told)], passes
 
 
-def check_works(tests: dict[str, Any], code: str):
+def check_works(tests: dict[str, Any], code: str, tolerance: float | None):
     """One test: a process that asserts, beside one that holds the solution."""
     told = {"preamble": tests.get("preamble", ""), "code": code, "stubs": tests.get("stubs", [])}
     checker = Work("check", {name: tests[name] for name in ("names", "modules", "setup", "program")})
     yield [checker, Work("serve", told)], lambda ends: ends[0].status == 0 and ends[0].result == b"passed"
 
 
-def same_output(written: bytes, expected: str) -> bool:
+def same_output(written: bytes, expected: str, tolerance: float | None = None) -> bool:
     """Whether two outputs agree line by line: as text without the space around it, or as numbers, token by token.
 
     As LiveCodeBench has it: white space around the whole and around each line is ignored; lines that differ as text
-    must consist of numbers that are equal as decimals (1.0 and 1, not 0.3333 and 0.33333).
+    must consist of numbers that are equal as decimals (1.0 and 1, not 0.3333 and 0.33333), or within the tolerance.
     """
     lines, wanted = (text.strip().split("\n") for text in (written.decode("utf-8", "replace"), expected))
-    return len(lines) == len(wanted) and all(map(_same_line, lines, wanted))
+    return len(lines) == len(wanted) and all(_same_line(*pair, tolerance) for pair in zip(lines, wanted))
 
 
-def same_value(result: bytes, expected: Any) -> bool:
+def same_value(result: bytes, expected: Any, tolerance: float = 0.0) -> bool:
     """Whether the result of a call, as `plain_data.encode` wrote it, equals a value read from JSON; tuples are lists.
 
-    What was written is compared as it is: making objects of it (a set of numbers that all have one hash, say) could
-    take this process hours.
+    Where one side is a number with a decimal point they may differ by `tolerance`. What was written is compared as it
+    is: making objects of it (a set of numbers that all have one hash, say) could take this process hours.
     """
     try:
-        return _same_data(json.loads(result), expected)
+        return _same_data(json.loads(result, parse_int=_written_integer), expected, tolerance)
     except (ValueError, TypeError, LookupError, RecursionError):  # not what `encode` writes
         return False
 
 
-def _same_data(data: Any, expected: Any) -> bool:
+def _written_integer(digits: str) -> int:
+    if len(digits) > LONGEST_WRITTEN_INTEGER:
+        raise ValueError("`encode` writes long integers in base 16")
+    return int(digits)
+
+
+def _same_data(data: Any, expected: Any, tolerance: float) -> bool:
     if isinstance(data, dict) and len(data) == 1:
         ((kind, content),) = data.items()
         if kind == "int" and isinstance(content, str):
@@ -119,23 +142,40 @@ def _same_data(data: Any, expected: Any) -> bool:
         if kind == "dict" and isinstance(content, list) and isinstance(expected, dict):
             made = dict(pair if isinstance(pair[0], str) else (None, None) for pair in content)
             same_keys = made.keys() == expected.keys() and len(content) == len(made)
-            return same_keys and all(_same_data(item, expected[key]) for key, item in made.items())
+            return same_keys and all(_same_data(item, expected[key], tolerance) for key, item in made.items())
         data = content if kind == "tuple" else data
     if isinstance(data, list) and isinstance(expected, list):
-        return len(data) == len(expected) and all(map(_same_data, data, expected))
+        return len(data) == len(expected) and all(_same_data(*pair, tolerance) for pair in zip(data, expected))
+    if isinstance(data, float) or isinstance(expected, float):
+        return data == expected or (_are_numbers(data, expected) and _close(data, expected, tolerance))
     return not isinstance(data, dict | list) and data == expected
 
 
-def _same_line(line: str, wanted: str) -> bool:
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _close(value: Any, expected: Any, tolerance: Any) -> bool:
+    """NaN is close to nothing, infinity to itself alone (which the caller has seen to)."""
+    difference = abs(value - expected)
+    return difference <= tolerance * max(1, abs(expected)) and difference != math.inf
+
+
+def _same_line(line: str, wanted: str, tolerance: float | None) -> bool:
     line, wanted = line.strip(), wanted.strip()
     if line == wanted:
         return True
     tokens, wanted_tokens = line.split(), wanted.split()
+    return len(tokens) == len(wanted_tokens) and all(
+        _same_number(*pair, tolerance) for pair in zip(tokens, wanted_tokens)
+    )
+
+
+def _same_number(token: str, wanted: str, tolerance: float | None) -> bool:
     try:
-        return len(tokens) == len(wanted_tokens) and all(
-            Decimal(token) == Decimal(wanted_token) for token, wanted_token in zip(tokens, wanted_tokens)
-        )
-    except InvalidOperation:
+        value, expected = Decimal(token), Decimal(wanted)
+        return value == expected or (bool(tolerance) and _close(value, expected, Decimal(tolerance)))
+    except (InvalidOperation, Overflow):
         return False
 
 
@@ -149,6 +189,7 @@ TEST_WORKS = {"stdin": stdin_works, "call": call_works, "check": check_works}
 
 
 if __name__ == "__main__":
+    sys.set_int_max_str_digits(0)  # tests of data sets may hold longer ones
     serve({"judge": judge}, warm_up=lambda: None)
     for sandbox in _sandboxes.values():
         sandbox.close()

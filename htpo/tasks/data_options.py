@@ -52,6 +52,13 @@ class DataOptions:
         default=None,
         metadata={"help": "Isolation of the code verifier by name. Default: the strongest that works here."},
     )
+    float_tolerance: float | None = field(
+        default=None,
+        metadata={
+            "help": "Of the code verifier: numbers with a decimal point may differ by this, times the expected one "
+            "where that is larger than 1. Default: nothing for what a program prints, 1e-5 for what a function returns."
+        },
+    )
     max_verifier_failures: float = field(
         default=0.5,
         metadata={"help": "Share of responses on which a verifier of your own may raise before the run stops."},

@@ -22,7 +22,11 @@ TAKEN = {
     "hub": READ | {"dataset_split", "dataset_config"},
 }
 """By kind of source: the options that have an effect on it. The verifier's own come on top."""
-TAKEN_BY_VERIFIER = {"math": {"answer_format", "answer_pattern"}, "code": {"sandbox"}, None: {"max_verifier_failures"}}
+TAKEN_BY_VERIFIER = {
+    "math": {"answer_format", "answer_pattern"},
+    "code": {"sandbox", "float_tolerance"},
+    None: {"max_verifier_failures"},
+}
 BELONGS = {
     "train_prompts": "it counts generated puzzles, other data is used whole",
     "dataset_split": "it belongs to Hugging Face datasets",
@@ -31,6 +35,7 @@ BELONGS = {
     "answer_format": "it belongs to the math verifier",
     "answer_pattern": "it belongs to the math verifier",
     "sandbox": "it belongs to the code verifier",
+    "float_tolerance": "it belongs to the code verifier",
     "max_verifier_failures": "it belongs to a verifier of your own",
 }
 

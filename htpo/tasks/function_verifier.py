@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from htpo.errors import UserError
-from htpo.tasks.task import Verdict
+from htpo.tasks.task import UNSCORED, Verdict
 
 SETTLED_AFTER = 64  # responses, before the share of failures is looked at
 FULL_SCORE = 1.0
@@ -44,12 +44,12 @@ def find_function(path: str) -> Callable[[str, dict[str, Any]], bool | float | V
 class FunctionVerifier:
     """Judges with `function(response, row)`, in this process; `row` is the dataset's row as it was read.
 
-    The function returns a `bool`, a number, which is the reward (correct from 1 on), or a `Verdict`. What it raises
-    counts as the verifier's failure ("crash") on a wrong answer, the first traceback is logged, and the run goes on.
+    The function returns a `bool`, a number, which is the reward (correct from 1 on), or a `Verdict`. Where it raises, or
+    returns None or NaN, there is no verdict ("unscored"), the first traceback is logged, and the run goes on.
 
     Args:
         path: `package.module:function`.
-        max_failures: share of all responses so far on which the function may fail; above it (once there are 64)
+        max_failures: share of all responses so far on which the function may give no verdict; above it (once there are 64)
             `judge` raises.
 
     Attributes:
@@ -76,11 +76,11 @@ class FunctionVerifier:
         verdicts = [self._judge_one(response, json.loads(row["fields"])) for response, row in pairs]
         self.failures.update(verdict.failure for verdict in verdicts if verdict.failure)
         self._judged += len(verdicts)
-        share = self.failures["crash"] / max(self._judged, 1)
+        share = self.failures[UNSCORED] / max(self._judged, 1)
         if self._judged >= SETTLED_AFTER and share > self.max_failures:
             raise UserError(
-                f"verifier {self.path} failed on {share:.0%} of {self._judged} responses, more than "
-                f"max_verifier_failures ({self.max_failures:.0%}); the first traceback is in the log"
+                f"verifier {self.path} gave no verdict on {share:.0%} of {self._judged} responses, more than "
+                f"max_verifier_failures ({self.max_failures:.0%}); what it raised first, if anything, is in the log"
             )
         return verdicts
 
@@ -91,7 +91,23 @@ class FunctionVerifier:
             if not self._logged:
                 logger.warning("verifier %s failed (logged once):\n%s", self.path, traceback.format_exc())
                 self._logged = True
-            return Verdict(False, failure="crash")
+            return Verdict(False, failure=UNSCORED)
+
+    def try_on(self, tries: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Raise UserError when the function gives no verdict on any of these responses to rows, saying why."""
+        reasons = []
+        for response, row in tries:
+            try:
+                if as_verdict(self.function(response, row)).failure != UNSCORED:
+                    return
+                reasons.append("it returned no verdict (None or NaN)")
+            except Exception as error:
+                reasons.append(_users_frames(error))
+        if reasons:
+            raise UserError(
+                f"verifier {self.path} gave no verdict on any of {len(reasons)} responses it was tried on. It is called as "
+                f"function(response, row) with the response's text and the row as a dictionary. The first: {reasons[0]}"
+            )
 
     def close(self) -> None:
         """Nothing to release."""
@@ -101,11 +117,13 @@ def as_verdict(result: Any) -> Verdict:
     """What a function returned, as a verdict.
 
     Raises:
-        TypeError: it is none of `bool`, a number, `Verdict`.
-        ValueError: it is not finite.
+        TypeError: it is none of `bool`, a number, `Verdict`, None.
+        ValueError: it is infinite.
     """
     if isinstance(result, Verdict):
         return result
+    if result is None or (isinstance(result, numbers.Real) and math.isnan(result)):
+        return Verdict(False, failure=UNSCORED)
     if isinstance(result, bool | np.bool_):
         return Verdict(bool(result))
     if not isinstance(result, numbers.Real):
@@ -113,3 +131,11 @@ def as_verdict(result: Any) -> Verdict:
     if not math.isfinite(result):
         raise ValueError(f"a verifier returned {result}; a reward must be finite")
     return Verdict(bool(result >= FULL_SCORE), score=float(result))
+
+
+def _users_frames(error: Exception) -> str:
+    """The error and where in the user's code it came from, in a few lines."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the call in this module
+    called = "".join(traceback.format_list(frames[-3:])).rstrip()
+    message = "".join(traceback.format_exception_only(error)).strip()
+    return f"{message}\n{called}" if called else message

@@ -15,6 +15,8 @@ from htpo.tasks.prompts import Prompt
 from htpo.tasks.rows import Example, Table, answer_text
 from htpo.tasks.task import Verifier
 
+TRIED_ROWS = 3
+TRIED_RESPONSES = ("I do not know.", "The answer is \\boxed{1}.")  # what a verifier of the user's own is tried on
 SOLUTION_COLUMNS = ("canonical_solution", "code", "answer", "solution")  # of programs
 
 
@@ -126,7 +128,7 @@ class CodeGrading(Grading):
     template = CODE_PROMPT
 
     def __init__(self, options: DataOptions):
-        self.verifier = CodeVerifier(sandbox=options.sandbox)
+        self.verifier = CodeVerifier(sandbox=options.sandbox, float_tolerance=options.float_tolerance)
         self.contract = f"the last fenced code block is run against the tests; {self.verifier.description}"
 
     def put(self, row: dict[str, Any], prompt: str) -> str:
@@ -151,6 +153,12 @@ class FunctionGrading(Grading):
 
     def fields(self, row: dict[str, Any], prompt: Prompt, answer_column: str) -> dict[str, str]:
         return {"fields": json.dumps(row, default=str, ensure_ascii=False)}
+
+    def settle(self, table: Table, examples: list[Example], answer_column: str) -> tuple[list[Example], list[str]]:
+        """All rows; the function is tried on the first of them, before a model is loaded."""
+        rows = [json.loads(example.fields["fields"]) for example in examples[:TRIED_ROWS]]
+        self.verifier.try_on([(response, row) for row in rows for response in TRIED_RESPONSES])
+        return examples, []
 
     def same_answer(self, one: Example, other: Example) -> bool:
         return True  # what of a row is its answer, only the function knows

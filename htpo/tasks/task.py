@@ -6,6 +6,17 @@ from typing import Any, Protocol
 
 from datasets import Dataset
 
+UNSCORED = "unscored"
+FAILURES = {
+    "timeout": "took too long to judge",
+    "crash": "broke what judged it, or ran out of memory",
+    "unparsable": "held no answer that could be read",
+    "truncated": "was cut off at the length limit",
+    UNSCORED: "got no verdict: the verifier raised, or returned None or NaN",
+}
+"""How judging can fail, and what that says of the response. All but `unscored` are the response's own fault, and wrong;
+in training an unscored one is left out."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -13,12 +24,14 @@ class Verdict:
 
     correct: bool
     extracted: str | None = None  # the final answer that was judged, as text
-    failure: str | None = None  # "timeout", "crash", "unparsable" or "truncated"; None when it could be judged
+    failure: str | None = None  # a key of FAILURES; None when it could be judged
     score: float | None = None  # the reward, of a verifier that gives partial credit; None: 1 when correct, else 0
 
     @property
-    def reward(self) -> float:
-        """What the response earns before any shaping."""
+    def reward(self) -> float | None:
+        """What the response earns before any shaping; None where there is no verdict."""
+        if self.failure == UNSCORED:
+            return None
         return float(self.correct) if self.score is None else self.score
 
 

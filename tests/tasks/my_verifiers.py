@@ -33,4 +33,20 @@ def returns_nan(response, row):
     return float("nan")
 
 
+def returns_none(response, row):
+    return None
+
+
+def returns_infinity(response, row):
+    return float("inf")
+
+
+def takes_only_the_response(response):
+    return True
+
+
+def reads_another_column(response, row):
+    return response == row["solution"]
+
+
 not_a_function = 3

@@ -173,7 +173,7 @@ def test_raw_system_calls_are_refused(sandbox):
 def test_the_environment_and_the_memory_hold_nothing_of_the_caller(monkeypatch, sandbox):
     monkeypatch.setenv("HTPO_TEST_TOKEN", "sesame-" + "street")
     fresh = Sandbox(sandbox.level, memory_limit_mb=256)
-    code = "import os; print(sorted(os.environ)); print(open.__self__ and len(os.environb))"
+    code = "import os; print(sorted(os.environ)); print(len.__self__ and len(os.environb))"
     assert "TOKEN" not in printed(fresh, code)
     environment = Path(f"/proc/{fresh._process.pid}/environ").read_text()
     fresh.close()

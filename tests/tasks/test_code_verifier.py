@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from htpo.errors import UserError
+from htpo.tasks.code_reading import last_code_block
 from htpo.tasks.code_tests import code_prompt, normalised_tests
-from htpo.tasks.code_verifier import CODE_PROMPT, LONGEST_CODE, CodeVerifier, last_code_block
+from htpo.tasks.code_verifier import CODE_PROMPT, LONGEST_CODE, CodeVerifier
 from htpo.tasks.code_worker import same_output, same_value
 
 
@@ -67,10 +68,10 @@ FORMS = {"call": ADD_CALLS, "asserts": ADD_ASSERTS, "check": ADD_CHECK, "method"
         ("```\nx\n```", "x"),
         ("```py\nx\n```  \nDone.", "x"),
         ("```Python\nx\n\ny\n```", "x\n\ny"),
-        ("```python\r\nx\r\n```\r\n", "x\r"),
+        ("```python\r\nx\r\n```\r\n", "x"),
         ("```python\nx\n```\nbetter:\n```python\ny\n```", "y"),
         ("```python\nx\n```\nsample output:\n```text\n1\n```", "x"),
-        ("  ```python\n  x\n  ```", "  x"),
+        ("  ```python\n  x\n  ```", "x"),
         ("````python\n```\nx\n```\n````", "```\nx\n```"),
         ("```python\ns = '``` '\n```", "s = '``` '"),
         ("```python\n```", ""),
@@ -84,6 +85,85 @@ FORMS = {"call": ADD_CALLS, "asserts": ADD_ASSERTS, "check": ADD_CHECK, "method"
 )
 def test_the_code_is_the_last_closed_block_that_is_python_or_plain(response, code):
     assert last_code_block(response) == code
+
+
+def test_what_stands_in_reasoning_is_no_answer(verifier):
+    row = {"tests": normalised_tests(DOUBLE)}
+    right, wrong = fenced("print(2 * int(input()))"), fenced("print(0)")
+    assert verifier.judge([f"<think>{wrong}</think>{right}"], [row])[0].correct
+    assert verifier.judge([f"<think>\n```python\nprint(0)\n</think>{right}"], [row])[0].correct
+    for response in (f"<think>{right}", f"<think>{right}</think>", f"{right}<think>", f"<think>{right}</think>{wrong}"):
+        assert not verifier.judge([response], [row])[0].correct
+    inside = {**row, "sent": "Double it.\n<think>\n"}
+    assert verifier.judge([right], [inside])[0].failure == "unparsable"
+    assert verifier.judge([f"{wrong}</think>{right}"], [inside])[0].correct
+
+
+@pytest.mark.parametrize(
+    ("response", "correct"),
+    [
+        ("```python\n    return a + b\n```", True),
+        ("```python\n    return a - b\n```", False),
+        ("    c = a + b\n    return c\n", True),
+        ("    return a + b\n\nprint(add(1, 2))\n", True),
+        ("    return a - b\n", False),
+        ("   ```python\n   def add(a, b):\n       return a + b\n   ```", True),
+        ("```python\n    def add(a, b):\n        return a + b\n```", True),
+        ("return a + b", False),
+    ],
+)
+def test_a_body_completes_the_head_that_the_prompt_gave(verifier, response, correct):
+    assert verifier.judge([response], [{"tests": normalised_tests(ADD_CHECK)}])[0].correct is correct
+
+
+LONG = "7" * 6000
+
+
+@pytest.mark.parametrize(
+    ("code", "row"),
+    [
+        ("print(int(input()) % 7)", {"tests": [{"input": LONG, "output": "0"}]}),
+        ("print(int(input()) + 1)", {"tests": [{"input": LONG, "output": LONG[:-1] + "8"}]}),
+        (
+            "def f(n): return n + 1",
+            {"func_name": "f", "tests": [{"input": LONG, "output": LONG[:-1] + "8", "testtype": "functional"}]},
+        ),
+        ("def f(n): return n + 1", {"test_list": [f"assert f({LONG}) == {LONG[:-1]}8"]}),
+    ],
+    ids=["read", "printed", "called", "asserted"],
+)
+def test_integers_may_be_longer_than_pythons_limit(verifier, code, row):
+    assert judge(verifier, code, row).correct
+
+
+@pytest.mark.parametrize(
+    "read",
+    ["open('/dev/stdin').read()", "__import__('pathlib').Path('/dev/stdin').read_text()", "open('/dev/fd/0').read()"],
+)
+@pytest.mark.parametrize("level", ["namespaces", "landlock"])
+def test_a_program_may_read_the_file_of_its_standard_input(level, read):
+    verifier = CodeVerifier(sandbox=level, workers=1)
+    row = {"tests": [{"input": "1 2\n", "output": "3\n"}]}
+    assert judge(verifier, f"print(sum(map(int, {read}.split())))", row).correct
+    verifier.close()
+
+
+def test_floats_agree_within_what_was_asked_for():
+    def correct(tolerance, code, row):
+        verifier = CodeVerifier(workers=1, float_tolerance=tolerance)
+        found = judge(verifier, code, row).correct
+        verifier.close()
+        return found
+
+    printed = {"tests": [{"input": "", "output": "0.333333"}]}
+    returned = {"func_name": "f", "tests": [{"input": "1", "output": "[0.3]", "testtype": "functional"}]}
+    assert not correct(None, "print(1 / 3)", printed)
+    assert correct(1e-6, "print(1 / 3)", printed)
+    assert not correct(1e-6, "print(0.3334)", printed)
+    assert correct(None, "def f(a): return [0.1 + 0.2]", returned)
+    assert correct(None, "def f(a): return [0.300001]", returned)
+    assert not correct(None, "def f(a): return [0.3001]", returned)
+    assert not correct(0.0, "def f(a): return [0.1 + 0.2]", returned)
 
 
 def test_a_response_without_code_needs_no_worker():
@@ -393,6 +473,7 @@ def test_a_worker_killed_at_work_takes_its_sandbox_along_and_the_next_solution_i
     [
         ({"workers": 0}, "workers=0"),
         ({"timeout": -1.0}, r"timeout=-1\.0"),
+        ({"float_tolerance": 1.5}, "float_tolerance=1.5 of the code verifier must be from 0 up to 1"),
         ({"solution_timeout": 0}, "solution_timeout=0"),
         ({"memory_limit_mb": 0}, "memory_limit_mb=0"),
         ({"sandbox": "docker"}, "sandbox='docker' is no level"),

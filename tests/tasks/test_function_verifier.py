@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from htpo.errors import UserError
-from htpo.tasks import FunctionVerifier, Verdict
+from htpo.tasks import FunctionVerifier, Verdict, load_task
+from htpo.tasks.data_options import DataOptions
 from htpo.tasks.function_verifier import as_verdict
+from tests.cli.command import sums, write_problems
 
 HERE = "tests.tasks.my_verifiers"
 
@@ -48,27 +50,56 @@ def test_numpy_s_numbers_are_numbers(result):
     assert as_verdict(result).correct is True
 
 
-def test_an_exception_is_a_wrong_answer_and_logged_once(caplog):
+def test_an_exception_is_no_verdict_and_logged_once(caplog):
     with caplog.at_level(logging.WARNING):
         verdicts, verifier = judge("raises_on_x", "a", "x", "xx", "b", "c")
-    assert [verdict.failure for verdict in verdicts] == [None, "crash", "crash", None, None]
+    assert [verdict.failure for verdict in verdicts] == [None, "unscored", "unscored", None, None]
     assert not verdicts[1].correct
-    assert verifier.failures == {"crash": 2}
+    assert verdicts[1].reward is None
+    assert verifier.failures == {"unscored": 2}
     assert caplog.text.count("logged once") == 1
     assert "no x please" in caplog.text
     assert "raises_on_x" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["returns_text", "returns_nan"])
-def test_a_result_that_is_no_verdict_is_a_failure(name):
+@pytest.mark.parametrize("name", ["returns_text", "returns_nan", "returns_none", "returns_infinity"])
+def test_a_result_that_is_no_verdict_leaves_the_response_unscored(name):
     verdicts, _ = judge(name, "a")
-    assert verdicts == [Verdict(False, failure="crash")]
+    assert verdicts == [Verdict(False, failure="unscored")]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("takes_only_the_response", "takes 1 positional argument but 2 were given"),
+        ("reads_another_column", "KeyError: 'solution'"),
+        ("returns_text", "must return a bool, a number or a Verdict, not str"),
+        ("returns_none", "it returned no verdict"),
+    ],
+)
+def test_a_function_that_never_gives_a_verdict_is_refused_before_anything_is_loaded(tmp_path, name, said):
+    path = write_problems(tmp_path / "rows.jsonl", sums(20))
+    options = DataOptions(dataset=[str(path)], verifier=f"{HERE}:{name}")
+    with pytest.raises(UserError, match="gave no verdict on any of 6 responses it was tried on") as refused:
+        load_task(options, conversational=False, seed=0)
+    assert said in str(refused.value)
+    if name == "reads_another_column":
+        assert "my_verifiers.py" in str(refused.value)
+        assert 'row["solution"]' in str(refused.value)
+        assert "htpo/tasks" not in str(refused.value)
+
+
+def test_a_function_that_fails_on_some_responses_alone_is_taken(tmp_path):
+    path = write_problems(tmp_path / "rows.jsonl", sums(20))
+    load_task(DataOptions(dataset=[str(path)], verifier=f"{HERE}:raises_on_x"), conversational=False, seed=0)
 
 
 def test_the_run_stops_when_too_large_a_share_fails():
     verdicts, _ = judge("raises_on_x", *["x"] * 63)
     assert len(verdicts) == 63
-    with pytest.raises(UserError, match=r"failed on 50% of 64 responses, more than max_verifier_failures \(40%\)"):
+    with pytest.raises(
+        UserError, match=r"gave no verdict on 50% of 64 responses, more than max_verifier_failures \(40%\)"
+    ):
         judge("raises_on_x", *["x", "a"] * 32, max_failures=0.4)
     verdicts, _ = judge("raises_on_x", *["x", "a"] * 32, max_failures=0.5)
     assert len(verdicts) == 64

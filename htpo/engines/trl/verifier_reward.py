@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from htpo.tasks.prompts import Prompt, readable
-from htpo.tasks.task import Verdict, Verifier, judge_finished
+from htpo.tasks.task import FAILURES, Verdict, Verifier, judge_finished
 
 
 class VerifierReward:
-    """Reward 1.0 for a correct response, 0.0 otherwise; logs the share of responses that the verifier failed on.
+    """Reward 1.0 for a correct response, None for one without a verdict, else 0.0; logs how often judging failed.
 
     Attributes:
         as_sent: gives a prompt as the model gets it, through its chat template.
@@ -36,7 +36,7 @@ class VerifierReward:
         completion_ids: list[list[int]],
         log_metric: Callable[[str, float], None],
         **given: Any,
-    ) -> list[float]:
+    ) -> list[float | None]:
         texts = [completion if isinstance(completion, str) else _last_text(completion) for completion in completions]
         rows = [
             {"prompt": prompt, **{name: given[name][index] for name in self.columns}}
@@ -44,10 +44,10 @@ class VerifierReward:
         ]
         finished = [bool(ids) and ids[-1] in self.ends for ids in completion_ids]
         self.verdicts = judge_finished(self.verifier, texts, rows, finished, list(map(self.as_sent, prompts)))
-        for kind in ("timeout", "crash", "unparsable", "truncated"):
+        for kind in FAILURES:
             failed = sum(verdict.failure == kind for verdict in self.verdicts)
             log_metric(f"verifier/{kind}_share", failed / len(self.verdicts))
-        return [float(verdict.correct) for verdict in self.verdicts]
+        return [None if verdict.reward is None else float(verdict.correct) for verdict in self.verdicts]
 
 
 class PartialCredit:
@@ -58,8 +58,9 @@ class PartialCredit:
     def __init__(self, judged: VerifierReward):
         self.judged = judged
 
-    def __call__(self, **given: Any) -> list[float]:
-        return [verdict.reward - float(verdict.correct) for verdict in self.judged.verdicts]
+    def __call__(self, **given: Any) -> list[float | None]:
+        rewards = [(verdict.reward, float(verdict.correct)) for verdict in self.judged.verdicts]
+        return [None if reward is None else reward - correct for reward, correct in rewards]
 
 
 def _last_text(messages: list[dict[str, Any]]) -> str:

@@ -9,6 +9,7 @@ import atexit
 import builtins
 import fcntl
 import importlib
+import io
 import json
 import os
 import sys
@@ -20,6 +21,12 @@ from htpo.tasks.sandbox.plain_data import LONGEST_MESSAGE, decode, encode
 
 RAISED, SYNTAX, MEMORY = 1, 65, 66  # exit codes
 ROLES = ["run", "call", "serve", "check"]
+STANDARD_FILES = {
+    f"{folder}/{name}": number
+    for folder, names in {"/dev": ("stdin", "stdout"), "/dev/fd": "01", "/proc/self/fd": "01"}.items()
+    for number, name in enumerate(names)
+}
+_open = open
 _RESULT, _THIRD = 3, 4  # file descriptors: the result, and the socket to a partner
 
 
@@ -27,6 +34,7 @@ def perform(role: int, work_file: int, result_file: int, third_file: int) -> Non
     """Do one piece of work and end the process. Never returns."""
     status = RAISED
     try:
+        sys.set_int_max_str_digits(0)  # a contest's own judge has no such limit
         work = _arrange_files(ROLES[role], work_file, result_file, third_file)
         builtins.exit, builtins.quit = _sitebuiltins.Quitter("exit", ""), _sitebuiltins.Quitter("quit", "")
         {"run": run, "call": call, "serve": serve, "check": check}[ROLES[role]](work)
@@ -216,7 +224,15 @@ def _arrange_files(role: str, work_file: int, result_file: int, third_file: int)
     # ruff: noqa: SIM115 (they stay open as long as the process lives)
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    if role == "run":
+        builtins.open = io.open = _open_standard
     return work
+
+
+def _open_standard(file: Any, *arguments: Any, **keywords: Any) -> Any:
+    """`open` for programs that read `/dev/stdin`, which leads through `/proc`, and that is closed here."""
+    number = STANDARD_FILES.get(os.fspath(file)) if isinstance(file, str | os.PathLike) else None
+    return _open(file, *arguments, **keywords) if number is None else _open(number, *arguments, closefd=False)
 
 
 def _duplicate_high(file: int) -> int:

@@ -1,0 +1,70 @@
+"""Which block of a response is its solution, in whatever way models write fences; in linear time."""
+
+import importlib
+import pkgutil
+
+import pytest
+
+import htpo.tasks
+from htpo.tasks.code_reading import body_continuing_prompt, is_body, last_code_block
+from tests.tasks.linear_time import patterns_of, too_slow, uses
+
+PYTHON_FENCES = [
+    "```python", "```Python", "```py", "```python3", "``` python", '```python title="a.py"', "```{.python}",
+    "```{python}", "```{.python .numberLines}", "```python, linenos", "````python", "~~~python", "~~~~ py", "```",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fence", PYTHON_FENCES)
+@pytest.mark.parametrize("indent", ["", "   ", "\t", "      "])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_fence_is_read_however_it_is_written(fence, indent, end):
+    mark = fence[0] * (len(fence) - len(fence.lstrip(fence[0])))
+    code = ["def f(x):", "    return x", "", "print(f(3))"]
+    lines = ["Here it is:", "", *(indent + line for line in [fence, *code, mark]), "", "Done."]
+    assert last_code_block(end.join(lines)) == "\n".join(code)
+
+
+@pytest.mark.parametrize("mark", ["1. ", "2) ", "- ", "* "])
+def test_a_fence_may_stand_beside_the_mark_of_a_list(mark):
+    indent = " " * len(mark)
+    assert last_code_block(f"{mark}```python\n{indent}x = 1\n{indent}print(x)\n{indent}```") == "x = 1\nprint(x)"
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        ("```python\nprint(3)\n```\nIt prints\n```\n3\n```", "print(3)"),
+        ("```python\nprint(3)\n```\n```text\n3\n```", "print(3)"),
+        ("```python\nprint(3)\n```\n```output\n3\n```\n```bash\npython a.py\n```", "print(3)"),
+        ("```\nprint(3)\n```\nIt prints\n```\n3\n```", "print(3)"),
+        ("```python\nprint(1)\n```\nbetter\n```\nprint(3)\n```", "print(3)"),
+        ("```python\nprint(1)\n```\n```python\nprint(3)\n```", "print(3)"),
+        ("```\n3\n```", "3"),
+        ("```java\nx\n```", None),
+        ("```python\nprint(1)\n```\n```python\nprint(3)", None),
+        ("~~~python\n```\n~~~", "```"),
+        ("```python\ns = '```'\n```", "s = '```'"),
+        ("text ```python\nx\n```", None),
+        ("``python\nx\n``", None),
+        ("`` ` ``\n1.5 is no list", None),
+    ],
+)
+def test_of_several_blocks_the_last_that_is_code_counts(response, code):
+    assert last_code_block(response) == code
+
+
+def test_a_body_without_a_fence_goes_on_where_the_prompt_ended():
+    assert body_continuing_prompt("    return a + b\n\nprint('more')") == "    return a + b\n"
+    assert body_continuing_prompt("return a + b") is None
+    assert body_continuing_prompt("  \n") is None
+    assert body_continuing_prompt("    x\n```python\ny\n```") is None
+    assert is_body("\n    return 1")
+    assert not is_body("def f():\n    return 1")
+
+
+def test_every_reader_of_a_solution_takes_linear_time():
+    names = [m.name for m in pkgutil.iter_modules(htpo.tasks.__path__) if m.name.startswith(("code_", "reasoning_"))]
+    modules = [importlib.import_module(f"htpo.tasks.{name}") for name in names]
+    patterns = {f"{name}.{way}": use for name, p in patterns_of(modules).items() for way, use in uses(p).items()}
+    assert too_slow({"block": last_code_block, "body": body_continuing_prompt, **patterns}) == []
