@@ -97,7 +97,7 @@ def pass_band(runs: Sequence[PassRates], ks: Sequence[int]) -> tuple[np.ndarray,
 
 
 def _label_axes(axes: Axes, ks: Sequence[int]) -> None:
-    axes.set(xlabel="k, answers per problem", ylabel="pass@k, share of problems solved", ylim=(0, 1.02))
+    axes.set(xlabel="k, answers per problem", ylabel="pass@k, share of problems solved", ylim=(-0.02, 1.02))
     scale_by_k(axes, ks)
 
 
