@@ -9,15 +9,16 @@ import htpo
 
 PACKAGE = Path(htpo.__file__).parent
 BELOW = {
+    "statistics": set(),
     "objectives": set(),
     "tasks": set(),
     "runs": set(),
-    "evaluate": {"tasks", "runs"},
-    "analysis": {"runs", "evaluate", "tasks"},
-    "engines": {"objectives", "evaluate", "analysis", "tasks", "runs"},
-    "study": {"runs", "evaluate", "analysis"},
-    "report": {"study", "analysis", "evaluate", "tasks", "runs"},
-    "cli": {"report", "study", "analysis", "engines", "evaluate", "objectives", "tasks", "runs"},
+    "evaluate": {"tasks", "runs", "statistics"},
+    "analysis": {"runs", "evaluate", "tasks", "statistics"},
+    "engines": {"objectives", "evaluate", "analysis", "tasks", "runs", "statistics"},
+    "study": {"runs", "evaluate", "analysis", "statistics"},
+    "report": {"study", "analysis", "evaluate", "tasks", "runs", "statistics"},
+    "cli": {"report", "study", "analysis", "engines", "evaluate", "objectives", "tasks", "runs", "statistics"},
 }
 FOREIGN = {
     "objectives": {"trl", "verl", "transformers", "datasets"},
@@ -26,6 +27,7 @@ FOREIGN = {
     "evaluate": {"trl", "verl"},
     "analysis": {"trl", "verl"},
     "study": {"trl", "verl"},
+    "statistics": {"trl", "verl", "torch"},
     "report": {"trl", "verl", "torch"},
 }
 

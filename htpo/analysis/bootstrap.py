@@ -1,23 +1,15 @@
 """Intervals for ratios of sums over responses: a bootstrap that draws whole prompts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from htpo.statistics import Estimate
+
 DRAWS = 2000
 FEW = 10  # prompts are drawn where there are so many, else responses; a ratio over fewer has no interval
 LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number with its 95 % bootstrap interval; None where it is not defined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 class Bootstrap:
@@ -46,15 +38,24 @@ class Bootstrap:
         """What the intervals are, for captions."""
         return f"95 % bootstrap intervals over {self.clusters} {self.unit}"
 
-    def ratio(self, numerator: np.ndarray, denominator: np.ndarray) -> Interval:
-        """Sum of one quantity over sum of another; both (responses,)."""
-        return _interval(*self._ratios(numerator, denominator))
+    def ratio(self, numerator: np.ndarray, denominator: np.ndarray, of: str) -> Estimate:
+        """Sum of one quantity over sum of another; both (responses,).
 
-    def difference(self, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Interval:
-        """The first ratio minus the second; each a numerator and a denominator, (responses,)."""
+        Args:
+            of: what the denominator counts, in the singular, for the reason where there is none.
+        """
+        return self._interval(*self._ratios(numerator, denominator), f"no {of}")
+
+    def difference(self, first: Sequence[np.ndarray], second: Sequence[np.ndarray], of: Sequence[str]) -> Estimate:
+        """The first ratio minus the second; each a numerator and a denominator, (responses,).
+
+        Args:
+            of: what each denominator counts, as in `ratio`.
+        """
         (one, one_drawn), (other, other_drawn) = self._ratios(*first), self._ratios(*second)
         drawn = one_drawn - other_drawn if len(one_drawn) and len(other_drawn) else np.zeros(0)
-        return _interval(one - other, drawn)
+        missing = of[0] if not np.isfinite(one) else of[1]
+        return self._interval(one - other, drawn, f"no {missing}")
 
     def _ratios(self, numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, np.ndarray]:
         above, below = (
@@ -66,15 +67,16 @@ class Bootstrap:
         with np.errstate(invalid="ignore", divide="ignore"):
             return above.sum() / below.sum(), (self._times @ above) / (self._times @ below)
 
-
-def _interval(value: float, drawn: np.ndarray) -> Interval:
-    if not np.isfinite(value):
-        return Interval(None, None, None)
-    drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) < DRAWS / 2 or np.ptp(drawn) == 0:
-        return Interval(float(value), None, None)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(value), float(low), float(high))
+    def _interval(self, value: float, drawn: np.ndarray, missing: str) -> Estimate:
+        if not np.isfinite(value):
+            return Estimate.absent(missing)
+        drawn = drawn[np.isfinite(drawn)]
+        if len(drawn) < DRAWS / 2:
+            return Estimate(float(value), why=f"fewer than {FEW} {self.unit}")
+        if np.ptp(drawn) == 0:
+            return Estimate(float(value), why=f"the {self.unit} are all alike")
+        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Estimate(float(value), float(low), float(high))
 
 
 def _strata(responses: pd.DataFrame) -> np.ndarray:

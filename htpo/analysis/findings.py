@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from htpo.analysis.forking_entropy import describe
+from htpo.statistics import estimate_text, number_text
 
 Findings = dict[str, Any]
 VERDICTS = {1: "holds", -1: "the opposite holds", 0: "not decided, the interval contains 0"}
@@ -20,8 +20,9 @@ def _lines(findings: Findings) -> Iterator[str]:
         shares = findings["logic_words"]["tokens"]["all"]
         yield (
             "High-entropy tokens begin a logic word more often than low-entropy ones: "
-            f"{verdict(shares['difference'])}. {_share(shares['high'])} of {shares['high_tokens']:,} high-entropy "
-            f"tokens, {_share(shares['low'])} of {shares['low_tokens']:,} low-entropy ones."
+            f"{verdict(shares['difference'])}. Of {shares['high_tokens']:,} high-entropy tokens "
+            f"{estimate_text(shares['high'], '.1%')}, of {shares['low_tokens']:,} low-entropy ones "
+            f"{estimate_text(shares['low'], '.1%')}."
         )
     if "forking_entropy" in findings:
         yield from _forking_lines(findings["forking_entropy"])
@@ -37,34 +38,49 @@ def _forking_lines(found: Findings) -> Iterator[str]:
         wrong, correct = compared["wrong"], compared["correct"]
         yield (
             f"{claim if name == 'all' else f'The same on {name} prompts'}: {verdict(compared['difference'])}. "
-            f"{wrong['value']:.3f} nats in {compared['wrong_responses']:,} wrong, {correct['value']:.3f} in "
-            f"{compared['correct_responses']:,} correct responses, difference {describe(compared['difference'])}."
+            f"{number_text(wrong['value'], '.3f', wrong['why'])} nats in {compared['wrong_responses']:,} wrong, "
+            f"{number_text(correct['value'], '.3f', correct['why'])} in {compared['correct_responses']:,} correct "
+            f"responses, difference {estimate_text(compared['difference'], '+.3f')}."
         )
     if "same prompt" in found:
         pair = found["same prompt"]
         yield (
             f"The same among responses to one prompt in one update: {verdict(pair['difference'])}. Difference "
-            f"{describe(pair['difference'])} nats over {pair['prompts']:,} prompts."
+            f"{estimate_text(pair['difference'], '+.3f')} nats over {pair['prompts']:,} prompts."
         )
 
 
 def _gradient_lines(shares: Findings, groups: dict[str, str]) -> Iterator[str]:
-    most = max(shares, key=lambda name: shares[name]["weight_share"])
-    yield (
-        f"The largest part of the gradient comes from {groups[most]}: {shares[most]['weight_share']:.0%} of sum |w A| "
-        f"with {shares[most]['token_share']:.0%} of the tokens."
-    )
+    pulls = _known(shares, "weight_share")
+    if pulls:
+        most = max(pulls, key=pulls.get)
+        yield (
+            f"The largest part of the gradient comes from {groups[most]}: {pulls[most]:.0%} of sum |w A| "
+            f"with {shares[most]['token_share']:.0%} of the tokens."
+        )
+    else:
+        yield f"Each group's share of the gradient: {number_text(None, '.0%', 'w A is 0 for every token')}."
+    changes = _known(shares, "entropy_change_share")
+    if not changes:
+        why = "within an update all tokens have the same log-probability or the same advantage"
+        yield f"Each group's share of the predicted entropy change: {number_text(None, '.0%', why)}."
+        return
     for word, end in (("lower", min), ("raise", max)):
-        name = end(shares, key=lambda name: shares[name]["entropy_change_share"])
-        change = shares[name]["entropy_change_share"]
+        name = end(changes, key=changes.get)
+        change = changes[name]
         if change and (change < 0) == (word == "lower"):
             yield f"{groups[name]} is predicted to {word} entropy most: {abs(change):.0%} of the absolute change."
+
+
+def _known(shares: Findings, name: str) -> dict[str, float]:
+    """A share by group, without the groups of which it is not known."""
+    return {group: one[name] for group, one in shares.items() if one[name] is not None}
 
 
 def verdict(difference: dict[str, Any]) -> str:
     """What an interval of a difference says of "it is above 0"."""
     if difference["low"] is None:
-        return "too few responses to tell"
+        return f"not decided, {difference['why']}"
     return VERDICTS[(difference["low"] > 0) - (difference["high"] < 0)]
 
 
@@ -99,9 +115,3 @@ def _code(token: str) -> str:
 
 def _escape(text: str) -> str:
     return "".join("\\" + c if c in "\\`*_[]<>|#" else c for c in " ".join(text.split()))
-
-
-def _share(interval: dict[str, Any]) -> str:
-    if interval["low"] is None:
-        return f"{interval['value']:.1%}"
-    return f"{interval['value']:.1%} ({interval['low']:.1%} to {interval['high']:.1%})"

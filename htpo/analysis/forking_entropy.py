@@ -1,6 +1,5 @@
 """The second finding: the entropy of high-entropy tokens in wrong and in correct responses."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import pandas as pd
 from htpo.analysis.bootstrap import Bootstrap
 from htpo.analysis.drawing import BLUE, VERMILION, Drawing, LeftOut, caption, panels
 from htpo.analysis.tokens import DIFFICULTIES, TokenTable
+from htpo.statistics import estimate_text
 
 COLOURS = {"wrong": VERMILION, "correct": BLUE}
 MARKS = {"wrong": "s", "correct": "o"}
@@ -17,8 +17,8 @@ MARKS = {"wrong": "s", "correct": "o"}
 def forking_entropies(table: TokenTable, bootstrap: Bootstrap) -> dict[str, Any]:
     """Mean entropy (nats) of high-entropy tokens, with intervals, as plain data.
 
-    Keys: `all` and, where known, `hard` and `easy`, each with `wrong`, `correct` and `difference` (wrong minus correct;
-    `value`, `low`, `high`) and the numbers of responses; and `same prompt`, the mean over prompts of the difference
+    Keys: `all` and, where known, `hard` and `easy`, each with `wrong`, `correct` and `difference` (wrong minus correct)
+    as estimates, and the numbers of responses; and `same prompt`, the mean over prompts of the difference
     between the wrong and the correct responses to one prompt in one update, in which neither the difficulty nor the
     progress of training can be what makes the difference.
 
@@ -43,15 +43,17 @@ def forking_entropies(table: TokenTable, bootstrap: Bootstrap) -> dict[str, Any]
             member = chosen & (answers == answer).to_numpy()
             parts[answer] = (total * member, count * member)
         if all(part[1].any() for part in parts.values()):
-            compared = {answer: asdict(bootstrap.ratio(*part)) for answer, part in parts.items()}
-            compared["difference"] = asdict(bootstrap.difference(parts["wrong"], parts["correct"]))
+            of = {answer: f"{answer} response" for answer in COLOURS}
+            compared = {answer: bootstrap.ratio(*part, of[answer]).to_json() for answer, part in parts.items()}
+            difference = bootstrap.difference(parts["wrong"], parts["correct"], (of["wrong"], of["correct"]))
+            compared["difference"] = difference.to_json()
             compared |= {f"{answer}_responses": int((part[1] > 0).sum()) for answer, part in parts.items()}
             found[name] = compared
     paired = _paired(table, total, count)
-    if paired.any():
-        here = np.isfinite(paired)
-        difference = bootstrap.ratio(np.where(here, paired, 0.0), here.astype(float))
-        found["same prompt"] = {"difference": asdict(difference), "prompts": int(here.sum())}
+    here = np.isfinite(paired)
+    if here.any():
+        difference = bootstrap.ratio(np.where(here, paired, 0.0), here.astype(float), "prompt with both")
+        found["same prompt"] = {"difference": difference.to_json(), "prompts": int(here.sum())}
     return found
 
 
@@ -77,6 +79,8 @@ def draw_forking_entropies(found: dict[str, Any], bootstrap: Bootstrap, title: s
     for answer, offset in (("wrong", -0.1), ("correct", 0.1)):
         for place, (name, compared) in enumerate(shown.items()):
             one = compared[answer]
+            if one["value"] is None:
+                continue
             reach = None if one["low"] is None else [[one["value"] - one["low"]], [one["high"] - one["value"]]]
             axes.errorbar(
                 place + offset, one["value"], reach, fmt=MARKS[answer], color=COLOURS[answer], capsize=4, markersize=8,
@@ -95,14 +99,7 @@ def draw_forking_entropies(found: dict[str, Any], bootstrap: Bootstrap, title: s
     if "same prompt" in found:
         pair = found["same prompt"]
         rows.append({"prompts": "same prompt", "answer": "wrong - correct", **pair["difference"], "responses": ""})
-        text += f" Wrong minus correct for the same prompt and update: {describe(pair['difference'])}, "
+        text += f" Wrong minus correct for the same prompt and update: {estimate_text(pair['difference'], '+.3f')}, "
         text += f"n = {pair['prompts']} prompts."
     caption(figure, text)
     return Drawing("forking-entropy", figure, rows)
-
-
-def describe(interval: dict[str, Any], form: str = "{:+.3f}") -> str:
-    """A difference with its interval, in text."""
-    if interval["low"] is None:
-        return form.format(interval["value"]) + " (no interval)"
-    return f"{form.format(interval['value'])} ({form.format(interval['low'])} to {form.format(interval['high'])})"

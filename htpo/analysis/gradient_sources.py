@@ -1,7 +1,5 @@
 """Where the gradient comes from: each group's share of tokens, of sum |w A| and of the predicted entropy change."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -93,10 +91,12 @@ def draw_gradient_sources(shares: pd.DataFrame, table: TokenTable, title: str) -
     return Drawing("gradient-sources", figure, shares.to_dict("records"))
 
 
-def overall(shares: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """By group: each share's mean over the updates that have it."""
-    means: dict[str, Any] = shares.groupby("group", sort=False)[list(SHARES)].mean().to_dict("index")
-    return means
+def overall(shares: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """By group: each share's mean over the updates that have it; None where none has."""
+    means = shares.groupby("group", sort=False)[list(SHARES)].mean().to_dict("index")
+    return {
+        group: {name: None if np.isnan(value) else value for name, value in own.items()} for group, own in means.items()
+    }
 
 
 def _share(part: float, whole: float) -> float:

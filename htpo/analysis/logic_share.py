@@ -1,15 +1,15 @@
 """The first finding: how often high-entropy tokens begin a logic word, and how often low-entropy ones do."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from htpo.analysis.bootstrap import Bootstrap, Interval
+from htpo.analysis.bootstrap import Bootstrap
 from htpo.analysis.drawing import BLUE, ORANGE, Drawing, LeftOut, caption, panels
 from htpo.analysis.logic_words import WordTable
 from htpo.analysis.tokens import CELLS, TokenTable
+from htpo.statistics import Estimate
 
 LEVELS = {"high": True, "low": False}
 COLOURS = {"high": ORANGE, "low": BLUE}
@@ -21,7 +21,7 @@ def logic_shares(table: TokenTable, words: WordTable, bootstrap: Bootstrap) -> d
     """Shares of tokens that begin a logic word, with intervals, as plain data.
 
     Keys: `tokens` and `words` (the share is of all tokens, or of those that begin a word), each with `all` and, where
-    known, `hard correct`, ...; there `high`, `low` and `difference` with `value`, `low`, `high`; and `categories`, the
+    known, `hard correct`, ...; there `high`, `low` and `difference` as estimates; and `categories`, the
     share of all tokens by category of the list.
 
     Raises:
@@ -68,10 +68,11 @@ def _members(table: TokenTable) -> Iterator[tuple[str, np.ndarray]]:
 
 def _compare(sums: _Sums, bootstrap: Bootstrap, logic: np.ndarray, counted: np.ndarray) -> dict[str, Any]:
     parts = {level: (sums(logic, high), sums(counted, high)) for level, high in LEVELS.items()}
-    compared: dict[str, Interval] = {level: bootstrap.ratio(*part) for level, part in parts.items()}
-    compared["difference"] = bootstrap.difference(parts["high"], parts["low"])
+    of = {level: f"{level}-entropy token" for level in LEVELS}
+    compared: dict[str, Estimate] = {level: bootstrap.ratio(*part, of[level]) for level, part in parts.items()}
+    compared["difference"] = bootstrap.difference(parts["high"], parts["low"], (of["high"], of["low"]))
     counts = {f"{level}_tokens": int(part[1].sum()) for level, part in parts.items()}
-    return {name: asdict(interval) for name, interval in compared.items()} | counts
+    return {name: found.to_json() for name, found in compared.items()} | counts
 
 
 def draw_logic_shares(shares: dict[str, Any], bootstrap: Bootstrap, title: str) -> Drawing:

@@ -3,7 +3,6 @@
 import base64
 import time
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 from htpo.analysis.pages import policy_hash, read_asset, render_page
@@ -11,7 +10,7 @@ from htpo.analysis.sources import Source
 from htpo.errors import UserError
 from htpo.report.content import Content, of_runs, of_study, study_results
 from htpo.report.words import GLOSSARY
-from htpo.runs import write_atomically, writing
+from htpo.runs import installed_version, write_atomically, writing
 
 NAME = "report.html"
 HEADINGS = {"run": "Training run {}", "runs": "Training runs {}", "study": "Study {}"}
@@ -56,7 +55,7 @@ def render(content: Content) -> str:
         content=content,
         heading=HEADINGS[content.kind].format(content.title),
         glossary=GLOSSARY,
-        version=metadata.version("htpo"),
+        version=installed_version("htpo") or "from its source",
         written=time.strftime("%Y-%m-%d %H:%M"),
         style=style,
         style_hash=policy_hash(style),

@@ -1,6 +1,6 @@
 """The run directory: what a run writes, and how it is read back and resumed."""
 
-from htpo.runs.directory import RunDirectory
+from htpo.runs.directory import RunDirectory, installed_version
 from htpo.runs.disk import check_disk_space, write_atomically, write_json, writing
 
-__all__ = ["RunDirectory", "check_disk_space", "write_atomically", "write_json", "writing"]
+__all__ = ["RunDirectory", "check_disk_space", "installed_version", "write_atomically", "write_json", "writing"]

@@ -76,7 +76,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path / CONFIG, yaml.safe_dump(config, sort_keys=True))
             versions = {"python": platform.python_version(), "platform": platform.platform()}
-            self.write_json("versions.json", versions | _installed_versions())
+            self.write_json("versions.json", versions | {package: installed_version(package) for package in PACKAGES})
 
     @property
     def config(self) -> dict[str, Any]:
@@ -232,11 +232,9 @@ def _is_complete(checkpoint: Path) -> bool:
     return all(file.is_file() and file.stat().st_size == size for file, size in files.items())
 
 
-def _installed_versions() -> dict[str, str | None]:
-    def version(package: str) -> str | None:
-        try:
-            return metadata.version(package)
-        except metadata.PackageNotFoundError:
-            return None
-
-    return {package: version(package) for package in PACKAGES}
+def installed_version(package: str) -> str | None:
+    """The version of a package; None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -8,10 +8,10 @@ from htpo.analysis.bootstrap import Bootstrap
 from htpo.analysis.drawing import LeftOut
 from htpo.analysis.findings import plain_words
 from htpo.analysis.forking_entropy import forking_entropies
-from htpo.analysis.gradient_sources import gradient_sources
+from htpo.analysis.gradient_sources import gradient_sources, overall
 from htpo.analysis.logic_share import logic_shares
 from htpo.analysis.logic_words import WordTable, read_logic_words
-from htpo.analysis.tokens import build, read_runs
+from htpo.analysis.tokens import PARTITION, build, read_runs
 from htpo.analysis.vocabulary import token_vocabulary
 from tests.analysis.finished_run import write_run
 
@@ -77,8 +77,13 @@ def test_wrong_minus_correct_of_one_prompt_is_paired():
 def test_few_responses_have_a_value_but_no_interval():
     small_table = small(responses=6)
     found = forking_entropies(small_table, Bootstrap(small_table.responses))
-    assert found["all"]["wrong"] == {"value": pytest.approx(2.0), "low": None, "high": None}
-    assert "too few responses to tell" in plain_words({"forking_entropy": found, "groups": {}})[0]
+    assert found["all"]["wrong"] == {
+        "value": pytest.approx(2.0),
+        "low": None,
+        "high": None,
+        "why": "fewer than 10 responses",
+    }
+    assert "not decided, fewer than 10 responses" in plain_words({"forking_entropy": found, "groups": {}})[0]
 
 
 def test_without_wrong_responses_nothing_is_compared():
@@ -92,10 +97,10 @@ def test_intervals_are_the_same_every_time_and_as_wide_as_the_prompts_vary(table
     bootstrap, again = Bootstrap(table.responses), Bootstrap(table.responses)
     value = table.responses["tokens"].to_numpy(float)
     one = np.ones(len(value))
-    assert bootstrap.ratio(value, one) == again.ratio(value, one)
+    assert bootstrap.ratio(value, one, "token") == again.ratio(value, one, "token")
     draw = np.random.default_rng(1)
     by_prompt = draw.normal(size=40)[table.responses["prompt_id"]]
-    interval = bootstrap.ratio(by_prompt, one)
+    interval = bootstrap.ratio(by_prompt, one, "token")
     assert interval.high - interval.low == pytest.approx(4 / np.sqrt(40), rel=0.4)  # 40 prompts, not 160 responses
     assert bootstrap.described == "95 % bootstrap intervals over 40 prompts"
 
@@ -126,3 +131,36 @@ def test_the_vocabulary_has_a_floor_and_no_token_at_both_ends(table):
     assert {"Therefore", "However", "Suppose"} <= set(vocabulary.highest["token"][:10])
     with pytest.raises(LeftOut, match="lower --min_count"):
         token_vocabulary(table, 10**6)
+
+
+def test_a_share_of_no_tokens_is_a_stated_absence():
+    columns = {
+        "prompt": ["p"] * 2,
+        "response": [" so"] * 2,
+        "tokens": [[" so"]] * 2,
+        "entropy": [[1.0]] * 2,
+        "correct": [True, False],
+        "group_accuracy": [0.5] * 2,
+    }
+    table = build(pa.table(columns), {})
+    bootstrap = Bootstrap(table.responses)
+    found = {"logic_words": logic_shares(table, WordTable(table, read_logic_words()), bootstrap)}
+    assert plain_words(found) == [
+        "High-entropy tokens begin a logic word more often than low-entropy ones: not decided, no low-entropy token. "
+        "Of 2 high-entropy tokens 100.0% (no interval: fewer than 10 responses), of 0 low-entropy ones not computed: "
+        "no low-entropy token."
+    ]
+
+
+def test_shares_of_a_gradient_that_is_zero_are_a_stated_absence():
+    columns = {name: [[-1.0, -1.0]] * 2 for name in ("log_prob", "entropy")}
+    columns |= {"prompt": ["p"] * 2, "response": ["ab"] * 2, "tokens": [["a", "b"]] * 2, "correct": [True, False]}
+    columns |= {"group_accuracy": [0.5] * 2, "advantage": [0.0] * 2, "weight": [[1.0, 1.0]] * 2, "step": [1, 1]}
+    found = overall(gradient_sources(build(pa.table(columns | {"run": [0, 0]}), {})))
+    assert found["G2"] == {"token_share": 0.5, "weight_share": None, "entropy_change_share": None}
+    lines = plain_words({"gradient_sources": found, "groups": PARTITION})
+    assert lines == [
+        "Each group's share of the gradient: not computed: w A is 0 for every token.",
+        "Each group's share of the predicted entropy change: not computed: within an update all tokens have the same "
+        "log-probability or the same advantage.",
+    ]

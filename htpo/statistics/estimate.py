@@ -1,0 +1,62 @@
+"""`Estimate`: a number that may be absent, with its interval that may be absent, and the reason."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval.
+
+    Raises:
+        ValueError: something is absent and no reason is given, or a number is not finite.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    why: str = ""  # the value, or else its interval, is absent
+
+    def __post_init__(self) -> None:
+        known = [number for number in (self.value, self.low, self.high) if number is not None]
+        if not all(map(math.isfinite, known)):
+            raise ValueError(f"{self} holds a number that is not finite: make it an absent one with its reason")
+        if len(known) < 3 and not self.why:
+            raise ValueError(f"{self} lacks a number: say why")
+
+    @classmethod
+    def absent(cls, why: str) -> "Estimate":
+        """A number that could not be computed."""
+        return cls(None, why=why)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, which `estimate_text` takes, too."""
+        return asdict(self)
+
+
+def estimate_text(found: Mapping[str, Any], form: str = ".3f") -> str:
+    """In words: "0.512 (0.490 to 0.534)", "0.512 (no interval: REASON)" or "not computed: REASON".
+
+    Args:
+        found: an estimate as plain data.
+        form: of each number, as `format` takes it.
+    """
+    if found["value"] is None:
+        return number_text(None, form, found["why"])
+    if found["low"] is None or found["high"] is None:
+        return f"{found['value']:{form}} (no interval: {found['why']})"
+    return f"{found['value']:{form}} ({found['low']:{form}} to {found['high']:{form}})"
+
+
+def number_text(value: float | None, form: str | Callable[[float], str], why: str = "") -> str:
+    """A number, or that it could not be computed, which NaN and infinities say as None does.
+
+    Args:
+        form: as `format` takes it, or what writes the number.
+        why: the reason where it is absent.
+    """
+    if value is None or not math.isfinite(value):
+        return f"not computed: {why}" if why else "not computed"
+    return form(value) if callable(form) else format(value, form)

@@ -1,0 +1,50 @@
+"""Train, analyse and report runs that are too small for most of what is computed of them."""
+
+import re
+
+import pytest
+
+from htpo.analysis.sources import find_source
+from htpo.cli.analyze import run_analysis
+from htpo.objectives import OBJECTIVES
+from htpo.report import write_report
+from tests.report.small_runs import SHAPES, train
+
+NOT_A_NUMBER = re.compile(r"(?<![\w-])(nan|inf|None)\b(?![-\w])")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_trl(monkeypatch):
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
+
+
+def report(run):
+    """The page's text. It holds neither NaN nor None where a number was to stand."""
+    page = write_report(find_source([run.path]), run.path / "report.html").read_text()
+    shown = re.sub(r"<script.*?</script>|data:[^\"]*|<style.*?</style>", "", page, flags=re.DOTALL)
+    assert not NOT_A_NUMBER.findall(shown)
+    return shown
+
+
+def report_and_analyze(run):
+    shown = report(run)
+    run_analysis([run.path], None, 1.0, None, 1, None)
+    assert not NOT_A_NUMBER.findall((run.path / "analysis" / "findings.md").read_text())
+    return shown
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_run_of_one_update_is_reported_whatever_the_objective(tmp_path, objective):
+    assert f"Objective in force: {objective}" in report(train(tmp_path, objective, "1 update"))
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "1 update"])
+def test_a_small_run_is_reported_whatever_is_missing(tmp_path, shape):
+    report_and_analyze(train(tmp_path, "htpo", shape))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_and_shape(tmp_path, objective, shape):
+    report_and_analyze(train(tmp_path, objective, shape))
