@@ -44,13 +44,13 @@ def find_function(path: str) -> Callable[[str, dict[str, Any]], bool | float | V
 class FunctionVerifier:
     """Judges with `function(response, row)`, in this process; `row` is the dataset's row as it was read.
 
-    The function returns a `bool`, a number, which is the reward (correct from 1 on), or a `Verdict`. Where it raises, or
-    returns None or NaN, there is no verdict ("unscored"), the first traceback is logged, and the run goes on.
+    The function returns a `bool`, a number, which is the reward (correct from 1 on), or a `Verdict`. Where it raises,
+    or returns None or NaN, there is no verdict ("unscored"), the first traceback is logged, and the run goes on.
 
     Args:
         path: `package.module:function`.
-        max_failures: share of all responses so far on which the function may give no verdict; above it (once there are 64)
-            `judge` raises.
+        max_failures: share of all responses so far on which the function may give no verdict; above it (once there are
+            64) `judge` raises.
 
     Attributes:
         failures: responses since construction that were not judged, by kind.
@@ -105,8 +105,8 @@ class FunctionVerifier:
                 reasons.append(_users_frames(error))
         if reasons:
             raise UserError(
-                f"verifier {self.path} gave no verdict on any of {len(reasons)} responses it was tried on. It is called as "
-                f"function(response, row) with the response's text and the row as a dictionary. The first: {reasons[0]}"
+                f"verifier {self.path} gave no verdict on any of {len(reasons)} responses it was tried on. It is called "
+                f"as function(response, row) with the response's text and the row as a dictionary. The first: {reasons[0]}"
             )
 
     def close(self) -> None:

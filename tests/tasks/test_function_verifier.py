@@ -97,9 +97,7 @@ def test_a_function_that_fails_on_some_responses_alone_is_taken(tmp_path):
 def test_the_run_stops_when_too_large_a_share_fails():
     verdicts, _ = judge("raises_on_x", *["x"] * 63)
     assert len(verdicts) == 63
-    with pytest.raises(
-        UserError, match=r"gave no verdict on 50% of 64 responses, more than max_verifier_failures \(40%\)"
-    ):
+    with pytest.raises(UserError, match=r"no verdict on 50% of 64 responses, more than max_verifier_failures \(40%\)"):
         judge("raises_on_x", *["x", "a"] * 32, max_failures=0.4)
     verdicts, _ = judge("raises_on_x", *["x", "a"] * 32, max_failures=0.5)
     assert len(verdicts) == 64
