@@ -10,12 +10,12 @@ from rich.table import Table
 
 from htpo.cli.options import parse, read_flags, refuse
 from htpo.errors import UserError
-from htpo.tasks import BENCHMARKS, PUZZLE_FAMILIES, load_task
+from htpo.tasks import BENCHMARKS, PUZZLE_FAMILIES, Verdict, load_task
 from htpo.tasks.data_options import DataOptions
 from htpo.tasks.find_source import GENERATED_KINDS, find_source
 from htpo.tasks.grading import make_grading
 from htpo.tasks.overlap import find_overlaps
-from htpo.tasks.prompts import Prompt
+from htpo.tasks.prompts import Prompt, check_template
 from htpo.tasks.sources import read_examples
 
 SHOWN = 1000  # characters of a prompt or response
@@ -69,6 +69,8 @@ def show(arguments: list[str]) -> None:
         options = replace(options, train_prompts=max(options.rows, 2))  # the next row's answer is shown, too
     tokenizer = _tokenizer(options.model_name_or_path)
     task = load_task(options, conversational=getattr(tokenizer, "chat_template", None) is not None, seed=options.seed)
+    if tokenizer is not None:
+        check_template(task.train[0]["prompt"], tokenizer)
     console = Console()
     console.print(escape(task.description), style="cyan", highlight=False, soft_wrap=True)
     rows = task.train.select(range(min(options.rows, len(task.train)))).to_list()
@@ -93,8 +95,12 @@ def _show_row(console: Console, row: dict[str, Any], other: dict[str, Any], veri
         verdict = verifier.judge([solution], [row])[0]
         judged = "[green]right[/]" if verdict.correct else f"[red]wrong[/] {verdict.failure or ''}"
         console.print(
-            _part(title, solution) + f"\n  judged {judged}, reward {verdict.reward:g}", highlight=False, soft_wrap=True
+            _part(title, solution) + f"\n  judged {judged}, {_earned(verdict)}", highlight=False, soft_wrap=True
         )
+
+
+def _earned(verdict: Verdict) -> str:
+    return "no reward" if verdict.reward is None else f"reward {verdict.reward:g}"
 
 
 def as_seen(prompt: Prompt, tokenizer: Any) -> str:

@@ -30,6 +30,7 @@ from htpo.evaluate.vllm_engine import VLLMGenerator, check_engine_options, check
 from htpo.runs import write_atomically, write_json, writing
 from htpo.study.statistics import holm
 from htpo.tasks.data_options import DataOptions
+from htpo.tasks.prompts import check_template
 from htpo.tasks.sources import load_problems
 from htpo.tasks.task import Problems
 
@@ -82,10 +83,12 @@ def _evaluate(console: Console, output_dir: str | None, flags: dict[str, Any]) -
             raise UserError(f"{options.model} is a run: its model is {Path(options.model) / 'model'}")
         tokenizer = load_tokenizer(options.model, options.model_revision, options.trust_remote_code)
     tasks = _load(options, data, _conversational(options, tokenizer))
+    template_options = _json_object("chat_template_kwargs", options.chat_template_kwargs)
+    for task in tasks if tokenizer is not None else ():
+        check_template(task.rows[0]["prompt"], tokenizer, template_options)
     if resume:
         directory.check_resumable(config | {name: stored.get(name) for name in WHERE_AND_HOW_FAST}, tasks)
     if options.max_model_len is not None:
-        template_options = _json_object("chat_template_kwargs", options.chat_template_kwargs)
         for task in tasks:
             check_prompts_fit(task.rows["prompt"][:], tokenizer, options.max_model_len, template_options)
     generator = _generator(console, options, tokenizer)

@@ -33,6 +33,10 @@ class DataOptions:
         default=None,
         metadata={"help": "Text around the prompt, with {prompt} in it. Default: asks for what the verifier reads."},
     )
+    system_prompt: str | None = field(
+        default=None,
+        metadata={"help": "A system message before every prompt; for models with a chat template that takes one."},
+    )
     verifier: str | None = field(
         default=None,
         metadata={

@@ -14,10 +14,18 @@ GENERATED_KINDS = ("puzzle", "reasoning_gym")
 VERL_LAYOUT = ("prompt", "reward_model.ground_truth")
 
 GENERATED = {"train_prompts"}
-READ = {"prompt_column", "answer_column", "prompt_template", "verifier", "skip_bad_rows", "eval_dataset"}
+READ = {
+    "prompt_column",
+    "answer_column",
+    "prompt_template",
+    "system_prompt",
+    "verifier",
+    "skip_bad_rows",
+    "eval_dataset",
+}
 TAKEN = {
     "puzzle": GENERATED,
-    "reasoning_gym": GENERATED | {"dataset_config"},
+    "reasoning_gym": GENERATED | {"dataset_config", "system_prompt"},
     "file": READ,
     "hub": READ | {"dataset_split", "dataset_config"},
 }
@@ -28,6 +36,7 @@ TAKEN_BY_VERIFIER = {
     None: {"max_verifier_failures"},
 }
 BELONGS = {
+    "system_prompt": "built-in puzzles are text, for a policy without chat template",
     "train_prompts": "it counts generated puzzles, other data is used whole",
     "dataset_split": "it belongs to Hugging Face datasets",
     "dataset_config": "it belongs to Hugging Face datasets and reasoning_gym",

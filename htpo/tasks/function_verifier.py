@@ -105,8 +105,9 @@ class FunctionVerifier:
                 reasons.append(_users_frames(error))
         if reasons:
             raise UserError(
-                f"verifier {self.path} gave no verdict on any of {len(reasons)} responses it was tried on. It is called "
-                f"as function(response, row) with the response's text and the row as a dictionary. The first: {reasons[0]}"
+                f"verifier {self.path} gave no verdict on any of {len(reasons)} responses it was tried on. It is "
+                "called as function(response, row) with the response's text and the row as a dictionary. The first: "
+                f"{reasons[0]}"
             )
 
     def close(self) -> None:

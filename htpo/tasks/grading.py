@@ -28,12 +28,14 @@ class Grading:
         template: text around a prompt, with `{prompt}` in it, that asks for what the verifier reads.
         contract: what is judged, in plain words.
         needs_answer: whether rows must have a gold answer in a column of its own.
+        form: of the answers that are read, for `prompt_checks`; None where it is not known.
     """
 
     verifier: Verifier
     template = "{prompt}"
     contract = ""
     needs_answer = False
+    form: str | None = None
 
     def put(self, row: dict[str, Any], prompt: str) -> str:
         """The problem as it is put to the model, before the template."""
@@ -67,6 +69,7 @@ class MathGrading(Grading):
         self.format = ANSWER_FORMATS[name]
         self.template = self.format.prompt_template
         self.pattern = options.answer_pattern
+        self.form = name if self.pattern is None else None
         sought = self.format.sought if self.pattern is None else f"the last match of {self.pattern!r}"
         self.contract = f"the math verifier judges {sought}"
 
@@ -126,6 +129,7 @@ class CodeGrading(Grading):
     """Programs, judged by running tests in a sandbox."""
 
     template = CODE_PROMPT
+    form = "code"
 
     def __init__(self, options: DataOptions):
         self.verifier = CodeVerifier(sandbox=options.sandbox, float_tolerance=options.float_tolerance)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jinja2.exceptions import TemplateError
+
 from htpo.errors import UserError
 
 Prompt = str | list[dict[str, str]]  # text, or chat messages
@@ -25,6 +27,25 @@ def as_sent(prompt: Prompt, tokenizer: Any, template_options: Mapping[str, Any] 
     if isinstance(prompt, str):
         return prompt
     return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False, **(template_options or {}))
+
+
+def check_template(prompt: Prompt, tokenizer: Any, template_options: Mapping[str, Any] | None = None) -> None:
+    """Refuse a chat prompt that the tokenizer's template refuses, or of which it drops the system message.
+
+    Raises:
+        UserError: with what the template said, and the remedy.
+    """
+    if isinstance(prompt, str):
+        return
+    system = prompt[0]["content"] if prompt[0]["role"] == "system" else None
+    remedy = "leave out the system message (--system_prompt)" if system else "use text prompts, or another model"
+    try:
+        text = as_sent(prompt, tokenizer, template_options)
+    except (TemplateError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"the model's chat template does not take the prompts ({reason}): {remedy}") from error
+    if system and system.strip() not in text:
+        raise UserError(f"the model's chat template leaves out the system message: {remedy}")
 
 
 def tokenize_prompts(

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +13,7 @@ from htpo.tasks.data_options import DataOptions
 from htpo.tasks.find_source import GENERATED_KINDS, VERL_LAYOUT, Source, check_options, find_source
 from htpo.tasks.grading import Grading, make_grading
 from htpo.tasks.mixture import mix_tasks, shares
+from htpo.tasks.prompt_checks import prompt_remarks
 from htpo.tasks.prompts import Prompt, as_chat, tokenize_prompts
 from htpo.tasks.rows import Example, Table, choose_column, examples, in_words, read_table
 from htpo.tasks.task import Problems, Task
@@ -47,13 +49,18 @@ def load_task(options: DataOptions, *, conversational: bool = False, seed: int =
             raise UserError(f"--eval_dataset {held_out.label}: puzzles are held out by themselves, leave it out")
     check_options(sources, options, held_out)
     if len(sources) == 1:
-        return _load(sources[0], held_out, options, options.held_out_prompts, conversational, seed)
-    weights = shares(sources, options.dataset_weights)
-    tasks = [
-        _load(source, held_out, options, _part(options, index, weights), conversational, seed)
-        for index, source in enumerate(sources)
-    ]
-    return mix_tasks([source.name for source in sources], tasks, options.dataset_weights, seed)
+        task = _load(sources[0], held_out, options, options.held_out_prompts, conversational, seed)
+    else:
+        weights = shares(sources, options.dataset_weights)
+        tasks = [
+            _load(source, held_out, options, _part(options, index, weights), conversational, seed)
+            for index, source in enumerate(sources)
+        ]
+        task = mix_tasks([source.name for source in sources], tasks, options.dataset_weights, seed)
+    if options.system_prompt is None:
+        return task
+    train, kept = (rows and with_system_prompt(rows, options.system_prompt) for rows in (task.train, task.held_out))
+    return replace(task, train=train, held_out=kept)
 
 
 def _part(options: DataOptions, index: int, weights: Sequence[float]) -> int:
@@ -118,7 +125,10 @@ def load_problems(
     """
     sources = [find_source(label, options, held_out=True) for label in options.dataset]
     check_options(sources, options, next((source for source in sources if source.kind == "hub"), None))
-    return [_load_problems(source, options, conversational, seed, bare) for source in sources]
+    loaded = [_load_problems(source, options, conversational, seed, bare) for source in sources]
+    if options.system_prompt is None or bare:
+        return loaded
+    return [replace(each, rows=with_system_prompt(each.rows, options.system_prompt)) for each in loaded]
 
 
 def _load_problems(source: Source, options: DataOptions, conversational: bool, seed: int, bare: bool) -> Problems:
@@ -158,7 +168,7 @@ def read_examples(source: Source, grading: Grading, options: DataOptions) -> tup
     usable = [example for example in usable if example.row not in table.problems]
     if not usable:
         raise UserError(f"{table.label}: no row can be used; {in_words(table.problems, table.unit)}")
-    return usable, remarks
+    return usable, remarks + prompt_remarks(table.label, table.unit, usable, grading.form)
 
 
 def _columns(table: Table, source: Source, grading: Grading) -> tuple[str, str]:
@@ -229,6 +239,25 @@ def _as_dataset(rows: Sequence[Example], template: str, conversational: bool) ->
         return as_chat(text) if conversational else text
 
     return Dataset.from_list([{"prompt": prompt_of(example), **example.fields, "row": example.row} for example in rows])
+
+
+def with_system_prompt(rows: Dataset, text: str) -> Dataset:
+    """The same rows, each chat beginning with a system message.
+
+    Raises:
+        UserError: the prompts are text, or begin with a system message of their own.
+    """
+    if not text.strip():
+        raise UserError("--system_prompt is empty: leave it out")
+    if isinstance(rows[0]["prompt"], str):
+        raise UserError(
+            "--system_prompt needs prompts that are chat messages, and these are text (the model has no chat "
+            "template): write it into --prompt_template"
+        )
+    if any(prompt[0]["role"] == "system" for prompt in rows["prompt"]):
+        raise UserError("--system_prompt: the prompts begin with a system message of their own; leave it out")
+    system = {"role": "system", "content": text}
+    return Dataset.from_list([{**row, "prompt": [system, *row["prompt"]]} for row in rows])
 
 
 def check_prompt_lengths(

@@ -27,7 +27,7 @@ from htpo.evaluate import load_tokenizer
 from htpo.objectives import TableObjective
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.tasks import Task, check_prompt_lengths, load_task
-from htpo.tasks.prompts import as_sent
+from htpo.tasks.prompts import as_sent, check_template
 
 BUILT_IN_POLICIES = {name: Path(htpo.__file__).parent / "assets" / name for name in htpo.tasks.PUZZLE_FAMILIES}
 CHECKPOINT_COPIES = 4  # a parameter in a checkpoint: itself, its gradient's two moments, and slack for the rest
@@ -115,6 +115,7 @@ class Job:
                 f"{self._data_name()} has {len(task.train)} prompts to train on but a generation batch needs {needed}: "
                 "lower prompts_per_generation or give more data"
             )
+        check_template(task.train[0]["prompt"], tokenizer, self.config.chat_template_kwargs)
         if recipe.max_prompt_length is not None:
             check_prompt_lengths(task, tokenizer, recipe.max_prompt_length, self.config.chat_template_kwargs)
         return task
