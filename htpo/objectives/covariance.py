@@ -92,7 +92,8 @@ def _lowest_winner(lot: Tensor, member: Tensor, tokens: Tensor, share: float) ->
     As `axes.rank_cut`, for integers, many of which would be the same as floats.
     """
     least = torch.iinfo(lot.dtype).min
-    ranked = torch.nn.functional.pad(lot.masked_fill(member == 0, least).reshape(-1), (0, 1), value=least)
+    ranked = torch.where(member.view(torch.bool), lot, least).reshape(-1)
+    ranked = torch.nn.functional.pad(ranked, (0, 1), value=least)  # where there is no token at all
     exact = as_written(share)
     most = max(lot.numel() * exact.numerator // exact.denominator, 1)
     rank = (tokens * exact.numerator // exact.denominator).clamp(min=1)

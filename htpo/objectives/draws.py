@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from htpo.objectives.batch import TokenBatch
+from htpo.objectives.indicators import from_mask
 
 # SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): a counter's step and the two factors of its mixing, as int64.
 STEP, *FACTORS = (x - 2**64 for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
@@ -26,17 +27,17 @@ def response_seeds(seed: int, step: int, row: Tensor) -> Tensor:
 
 def token_lots(batch: TokenBatch) -> Tensor:
     """(B, T) int64 over its whole range: a number for every policy token, from the response's seed and its place."""
-    place = batch.mask.cumsum(1)
-    return mix(batch.seed.unsqueeze(1) + place * STEP)
+    place = from_mask(batch.mask, torch.int8).cumsum(1, dtype=torch.int64)
+    return mix(place.mul_(STEP).add_(batch.seed.unsqueeze(1)))
 
 
 def mix(x: Tensor) -> Tensor:
     """SplitMix64's mixing of int64: one to one, and every bit of the result depends on every bit of `x`."""
-    x = (x ^ _shifted(x, 30)) * FACTORS[0]
-    x = (x ^ _shifted(x, 27)) * FACTORS[1]
-    return x ^ _shifted(x, 31)
+    x = _folded(x, 30).mul_(FACTORS[0])
+    x = _folded(x, 27).mul_(FACTORS[1])
+    return _folded(x, 31)
 
 
-def _shifted(x: Tensor, bits: int) -> Tensor:
-    """To the right, filled with zeros; torch fills with the sign."""
-    return (x >> bits) & (2 ** (64 - bits) - 1)
+def _folded(x: Tensor, bits: int) -> Tensor:
+    """`x` with its upper bits put over its lower ones by exclusive or; torch's shift would fill with the sign."""
+    return (x >> bits).bitwise_and_(2 ** (64 - bits) - 1).bitwise_xor_(x)

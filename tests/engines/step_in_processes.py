@@ -5,14 +5,14 @@ import sys
 
 import torch
 
-from tests.engines.tiny import step_once
+from tests.engines.tiny import evaluated, step_once
 
 if __name__ == "__main__":
     model_path, output_dir, options_by_name = sys.argv[1:]
     steps = {}
     for name, options in json.loads(options_by_name).items():
         host, parameters = step_once(model_path, output_dir, **options)
-        log = host.state.log_history[0]
+        log = host.state.log_history[0] | evaluated(host)
         steps[name] = {"parameters": parameters, "processes": host.accelerator.num_processes, "log": log}
     if host.accelerator.is_main_process:
         torch.save(steps, f"{output_dir}/steps.pt")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from htpo.engines.trl import launch
-from tests.engines.tiny import step_once
+from tests.engines.tiny import evaluated, step_once
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = {"per_device_train_batch_size": 64, "prompts_per_generation": 16}
@@ -36,6 +36,7 @@ UPDATES = {
     "batch": {"objective_options": {"entropy_scope": "batch"}, "per_device_train_batch_size": 8},
     "axis by batch, detached by response": mixture("batch", "response"),
     "axis by response, detached by batch": mixture("response", "batch"),
+    "entropy_mask": {"objective": "entropy_mask", "per_device_train_batch_size": 8},
     "clip_cov": {
         "objective": "clip_cov",
         "objective_options": {"share": 0.1, "low": 0.01},
@@ -46,9 +47,9 @@ UPDATES = {
 
 @pytest.fixture(scope="module")
 def of_two_processes(tiny_model, tmp_path_factory) -> dict:
-    """What two processes make of every one of `UPDATES`."""
+    """What two processes make of every one of `UPDATES`, and of an evaluation after it."""
     folder = tmp_path_factory.mktemp("processes")
-    options = {name: DEFAULTS | given for name, given in UPDATES.items()}
+    options = {name: DEFAULTS | {"per_device_eval_batch_size": 8} | given for name, given in UPDATES.items()}
     done = torchrun(2, "tests/engines/step_in_processes.py", tiny_model, str(folder), json.dumps(options))
     assert done.returncode == 0, done.stderr[-3000:]
     return torch.load(folder / "steps.pt", weights_only=True)
@@ -58,11 +59,11 @@ def of_two_processes(tiny_model, tmp_path_factory) -> dict:
 def test_two_processes_make_the_same_update_as_one(tiny_model, tmp_path, of_two_processes, name):
     two = of_two_processes[name]
     assert two["processes"] == 2
-    host, alone = step_once(tiny_model, tmp_path, **DEFAULTS | UPDATES[name])
+    host, alone = step_once(tiny_model, tmp_path, per_device_eval_batch_size=16, **DEFAULTS | UPDATES[name])
     torch.testing.assert_close(alone, two["parameters"], rtol=1e-4, atol=2e-5)
-    one_log = host.state.log_history[0]
+    one_log = host.state.log_history[0] | evaluated(host)
     by_group = ["group/G1/token_share", "group/G2/weight_share"]
-    for key in ("loss", "entropy", "accuracy", "reward", *by_group):
+    for key in ("loss", "entropy", "accuracy", "reward", *by_group, "eval_loss", "eval_group/G2/token_share"):
         assert two["log"][key] == pytest.approx(one_log[key], abs=1e-5), key
 
 

@@ -14,6 +14,7 @@ from tests.engines.tiny import config, trainer
     [
         ({"objective": "hpto"}, "hpto"),
         ({"objective_options": {"clip_hi": 0.3}}, "clip_hi"),
+        ({"objective_options": "3"}, "objective_options must be a mapping, got 3"),
         ({"objective_options": {"clip_high": -1}}, "clip_high"),
         ({"objective": "dapo", "objective_options": {"variant": "paper"}}, "variant"),
         ({"epsilon": 0.3}, "clip_low"),

@@ -60,9 +60,9 @@ UNUSABLE = {
     "fraction": [0, -0.2, 1.01, 20, None, *NOT_NUMBERS],
     "tau_positive": [0, -1.0, None, *NOT_NUMBERS],
     "tau_negative": [0, -1.0, None, *NOT_NUMBERS],
-    "share": [],
-    "low": [],
-    "high": [],
+    "share": [0, -0.1, 1.01, 7, None, *NOT_NUMBERS],
+    "low": [None, *NOT_NUMBERS],
+    "high": [None, *NOT_NUMBERS],
     "target": [0, 1.1, None, *NOT_NUMBERS],
     "low_end": [0.5, 1.1, None, *NOT_NUMBERS],
     "low_step": [0, -0.1, None, *NOT_NUMBERS],
@@ -147,7 +147,9 @@ def test_another_objective_s_option_is_refused_with_whose_it_is():
     ("name", "option", "value"), [(name, option, value) for name, option in SETTINGS for value in UNUSABLE[option]]
 )
 def test_an_unusable_value_is_refused_with_the_option_the_value_and_the_need(name, option, value):
-    with pytest.raises(ValueError, match=rf"^{option} is {re.escape(repr(value))}, needs (a number in|one of) "):
+    with pytest.raises(
+        ValueError, match=rf"^{option}( of axis \w+)? is {re.escape(repr(value))}, needs (a number in|one of) "
+    ):
         make_objective(name, **{option: value})
 
 

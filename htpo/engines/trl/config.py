@@ -136,8 +136,11 @@ class HTPOConfig(GRPOConfig):
 
     def make_objective(self) -> TableObjective:
         """The objective that this configuration names."""
+        options = self.objective_options or {}
+        if not isinstance(options, dict):
+            raise UserError(f"objective_options must be a mapping, got {options!r}")
         try:
-            return make_objective(self.objective, **(self.objective_options or {}))
+            return make_objective(self.objective, **options)
         except ValueError as error:
             raise UserError(str(error)) from error
 

@@ -56,8 +56,11 @@ def whole_update(score, accelerator, micro_batches: list[dict[str, Any]], *, see
 
     def gathered(name: str) -> Tensor:
         local = torch.cat([getattr(part, name) for part in parts])
+        dtype = local.dtype
+        if dtype == torch.bool:
+            local = local.to(torch.int8)  # padding would make int64 of bool, on the processes that are padded alone
         if local.dim() > 1:
             local = accelerator.pad_across_processes(local, dim=1)
-        return accelerator.gather(local)
+        return accelerator.gather(local).to(dtype)
 
     return TokenBatch(**{name: gathered(name) for name in TokenBatch.__dataclass_fields__})
