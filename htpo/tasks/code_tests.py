@@ -29,6 +29,12 @@ from string import *
 from typing import *
 from builtins import *
 """
+CHECKER_COLUMNS = ("checker", "generated_checker")
+CHECK = "check"
+CALL_OF_CHECK = """
+import sys as _sys
+print(int(bool(check(*(open(_name).read() for _name in (_sys.argv[1], _sys.argv[3], _sys.argv[2]))))))
+"""
 STDIN_INSTRUCTION = "The program reads its input from standard input and writes its answer to standard output."
 STARTER_INSTRUCTION = "Use this starter code:"
 COMPLETE_INSTRUCTION = "Complete this Python code:"
@@ -49,11 +55,14 @@ def normalised_tests(row: dict[str, Any]) -> str:
     - `{"kind": "check", "names": [...], "stubs": [...], "modules": [...], "setup": code, "program": code}`: code that
       asserts things of the names the solution defines.
 
-    The last two may have a `preamble`: code that runs before the solution.
+    The last two may have a `preamble`: code that runs before the solution. The first may have a `checker`: a program
+    that judges an output where several are right, from the column of that name or `generated_checker` (Open R1). It is run
+    as `checker.py INPUT EXPECTED OUTPUT` (three files) and prints 1 for a right output, 0 for a wrong one; or it
+    defines `check(input, output, expected) -> bool`.
 
     Read are LiveCodeBench's own columns (`public_test_cases`, `private_test_cases`, `metadata`), lists of such tests in
-    `tests`, LeetCode's `check(candidate)` in `tests["functional"]`, HumanEval (`test`, `entry_point`, `prompt` or
-    `problem`), MBPP (`test_list`, `test_imports` or `test_setup_code`), and `inputs`, `outputs` and `fn_name` as verl
+    `tests` or `official_tests`, LeetCode's `check(candidate)` in `tests["functional"]`, HumanEval (`test`,
+    `entry_point`, `prompt` or `problem`), MBPP (`test_list`, `test_imports` or `test_setup_code`), and `inputs`, `outputs` and `fn_name` as verl
     and PRIME keep them in `reward_model.ground_truth`.
 
     Raises:
@@ -62,9 +71,21 @@ def normalised_tests(row: dict[str, Any]) -> str:
     for columns, reader in _READERS.items():
         if all(_cell(row, column) is not None for column in columns.split()):
             with _long_integers():
-                return json.dumps(reader(row))
+                return json.dumps(_with_checker(reader(row), row))
     wanted = ", ".join(map(repr, _READERS))
     raise ValueError(f"no tests: none of the columns {wanted} is filled (the row has {sorted(row)})")
+
+
+def _with_checker(tests: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """The tests, and the program that judges an output where several are right."""
+    column = next((name for name in CHECKER_COLUMNS if row.get(name)), None)
+    if column is None:
+        return tests
+    if tests["kind"] != "stdin":
+        raise ValueError(f"{column!r} judges what a program prints, but the tests call functions")
+    tree = _tree(row[column], column)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == CHECK]
+    return {**tests, "checker": row[column] + (CALL_OF_CHECK if functions else "")}
 
 
 @contextmanager
@@ -297,5 +318,6 @@ _READERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "test entry_point": _human_eval,
     "test_list": _mbpp,
     "tests": _test_list,
+    "official_tests": lambda row: _of_test_list(_as_list(row["official_tests"], "official_tests"), None),
     "reward_model.ground_truth": _ground_truth,
 }

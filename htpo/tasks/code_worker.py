@@ -16,10 +16,24 @@ from typing import Any
 from htpo.tasks.sandbox import roles
 from htpo.tasks.sandbox.cells import Exit, Sandbox, SandboxUnavailable, Work
 from htpo.tasks.sandbox.zygote import LARGEST_FILE, WALL_FACTOR
+from htpo.tasks.task import UNSCORED
 from htpo.tasks.worker_program import serve
 
 CALL_TOLERANCE = 1e-5  # LeetCode's, whose expected values are rounded to five digits
 LONGEST_WRITTEN_INTEGER = 4300  # digits, in decimal
+
+CHECKERS_FILES = """
+import builtins, io, json, sys
+_files = json.load(sys.stdin)
+_open = builtins.open
+def _open_shown(file, mode="r", *arguments, **keywords):
+    if file not in _files:
+        return _open(file, mode, *arguments, **keywords)
+    return io.BytesIO(_files[file].encode()) if "b" in mode else io.StringIO(_files[file])
+builtins.open = io.open = _open_shown
+sys.argv = ["checker.py", "input", "expected", "output"]
+"""
+"""What runs before a checker: the files that its arguments name are in memory."""
 
 _sandboxes: dict[str, Sandbox] = {}
 
@@ -52,7 +66,11 @@ def judge(
             works, passes = test
             ends = _sandbox(level, memory_mb).run(*works, seconds=min(test_seconds, remaining / WALL_FACTOR))
             ran += 1
-            if not passes(ends):
+            try:
+                passed = passes(ends)
+            except CheckerFailed:
+                return {"correct": False, "failure": UNSCORED, "tests": ran}
+            if not passed:
                 return {"correct": False, "failure": failure_of(ends), "tests": ran}
     except SandboxUnavailable as error:
         broken = _sandboxes.pop(level, None)
@@ -69,15 +87,47 @@ def failure_of(ends: Iterable[Exit]) -> str | None:
 
 
 def stdin_works(tests: dict[str, Any], code: str, tolerance: float | None):
-    """A program a test; its output is compared here."""
+    """A program a test; its output is compared here, or given to the checker, in a process after the solution's."""
+    checker = tests.get("checker")
     for test in tests["tests"]:
         work = Work("run", {"preamble": "", "code": code}, test["input"].encode("utf-8", "surrogatepass"))
 
-        def passes(ends: list[Exit], expected: str = test["output"]) -> bool:
+        written: list[bytes] = []
+
+        def passes(ends: list[Exit], expected: str = test["output"], written: list[bytes] = written) -> bool:
             (end,) = ends
-            return end.status == 0 and len(end.result) < LARGEST_FILE and same_output(end.result, expected, tolerance)
+            written.append(end.result)
+            ended = end.status == 0 and len(end.result) < LARGEST_FILE
+            return ended and (checker is not None or same_output(end.result, expected, tolerance))
 
         yield [work], passes
+        if checker is not None:
+            yield [checking(checker, test, written[0])], says_right
+
+
+class CheckerFailed(Exception):
+    """A checker ended with an error, took too long, or printed no number: nothing is known of the output."""
+
+
+def checking(checker: str, test: dict[str, Any], written: bytes) -> Work:
+    """The run of a checker on what a program wrote; the sandbox has no files, so it is shown three of them."""
+    files = {"input": test["input"], "expected": test["output"], "output": written.decode("utf-8", "replace")}
+    return Work("run", {"preamble": CHECKERS_FILES, "code": checker}, json.dumps(files).encode("ascii"))
+
+
+def says_right(ends: list[Exit]) -> bool:
+    """Whether the last line that a checker printed is 1 or more.
+
+    Raises:
+        CheckerFailed: it is no number.
+    """
+    (end,) = ends
+    try:
+        if end.status == 0:
+            return float(end.result.decode("ascii").split()[-1]) >= 1
+    except (ValueError, IndexError):
+        pass
+    raise CheckerFailed
 
 
 def call_works(tests: dict[str, Any], code: str, tolerance: float | None):
