@@ -8,20 +8,19 @@ summary.json, evaluation_*.json, figures/, model/
 """
 
 import json
-import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from htpo.errors import UserError
 from htpo.runs.disk import without_nan, write_atomically, write_json, writing
+from htpo.runs.rollouts import read_rollouts, rollout_files, write_rollouts
 
 PACKAGES = (
     "htpo",
@@ -124,33 +123,30 @@ class RunDirectory:
 
     # --- rollouts --------------------------------------------------------------------------------------------------
 
-    def _rollouts(self, step: str = "*") -> list[Path]:
-        return sorted((self.path / "rollouts").glob(f"step-{step}.parquet"))
+    @property
+    def _rollouts(self) -> Path:
+        return self.path / "rollouts"
 
-    def write_rollouts(self, step: int, columns: dict[str, list]) -> None:
-        """Keep rollouts of one update: a column per field, a row per response, lists where a field is per token."""
-        folder = self.path / "rollouts"
-        folder.mkdir(exist_ok=True)
-        table = pa.table({"step": [step] * len(next(iter(columns.values()))), **columns})
-        unfinished = folder / f".step-{step:06d}.parquet"
-        pq.write_table(table, unfinished, compression="zstd")
-        os.replace(unfinished, folder / f"step-{step:06d}.parquet")
+    def write_rollouts(self, step: int, columns: Mapping[str, Sequence]) -> None:
+        """Keep rollouts of one update: values by column, as `htpo.runs.rollouts.COLUMNS` says."""
+        write_rollouts(self._rollouts, step, columns)
 
     def read_rollouts(self) -> pa.Table:
-        """All rollouts that were kept, in the order of their updates.
+        """All rollouts that were kept, in the order of their updates; see `htpo.runs.rollouts.COLUMNS`.
 
         Raises:
-            UserError: there are none.
+            UserError: there are none, or they cannot be read.
         """
-        files = self._rollouts()
+        files = rollout_files(self._rollouts)
         if not files:
             raise UserError(f"{self.path} has no rollouts: --rollout_every was 0, or no prompt had a signal")
-        return pa.concat_tables([pq.read_table(file) for file in files], promote_options="default")
+        with _reading(self._rollouts):
+            return read_rollouts(list(files.values()))
 
     def truncate_rollouts(self, step: int) -> None:
         """Drop the rollouts of updates after `step`."""
-        for file in self._rollouts():
-            if int(file.stem.removeprefix("step-")) > step:
+        for number, file in rollout_files(self._rollouts).items():
+            if number > step:
                 file.unlink()
 
     # --- other files -----------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def test_a_batch_holds_no_prompt_twice(tiny_model, tmp_path):
         config(tmp_path, max_steps=8, per_device_train_batch_size=32),
         scripted_by_prompt,
         train_dataset=sums_dataset(12),
-        rollout_recorder=lambda step, inputs, batch, outcome: batches.append((step, inputs, batch)),
+        rollout_recorder=lambda step, inputs, batch, outcome, *_: batches.append((step, inputs, batch)),
     )
     host.train()
     by_generation = {}
@@ -205,7 +205,7 @@ def test_groups_left_over_are_trained_on_in_the_next_batch(tiny_model, tmp_path)
         tiny_model,
         config(tmp_path, max_steps=8),
         mostly_mixed,
-        rollout_recorder=lambda step, inputs, batch, outcome: batches.append(inputs),
+        rollout_recorder=lambda step, inputs, batch, outcome, *_: batches.append(inputs),
     )
     host.train()
     taken = [r["sampling/groups_from_surplus"] for r in host.state.log_history if "sampling/rounds" in r]
@@ -280,7 +280,7 @@ def test_unscored_responses_are_in_no_group_and_have_no_advantage(tiny_model, tm
             updates_per_generation=1,
         ),
         some_missing,
-        rollout_recorder=lambda step, inputs, batch, outcome: seen.append((inputs, batch, outcome)),
+        rollout_recorder=lambda step, inputs, batch, outcome, *_: seen.append((inputs, batch, outcome)),
     )
     host.train()
     inputs, batch, outcome = seen[0]

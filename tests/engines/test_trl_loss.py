@@ -230,7 +230,7 @@ def test_tokens_an_environment_wrote_are_in_no_group(tiny_model, tmp_path):
         config(tmp_path, max_steps=1, dynamic_sampling=False),
         scripted_reward,
         rollout_func=with_observations,
-        rollout_recorder=lambda step, inputs, batch, outcome: seen.append((inputs, batch, outcome)),
+        rollout_recorder=lambda step, inputs, batch, outcome, *_: seen.append((inputs, batch, outcome)),
     )
     host.train()
     inputs, batch, outcome = seen[0]

@@ -24,6 +24,7 @@ PADDED_RIGHT = (
     "ref_per_token_logps",
     "sampling_per_token_logps",
     "importance_sampling_ratio",
+    "judgement",
 )
 PER_ROW = ("advantages", "correct", "group_accuracy", "reward", "prompt_id")
 RECOMPUTED = ("num_items_in_batch",)

@@ -1,13 +1,22 @@
 """What a run keeps of its training: metrics of every update and a sample of rollouts, token by token."""
 
-from typing import Any
+import zlib
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
-import torch
+import numpy as np
 from accelerate import PartialState
+from accelerate.utils import gather_object
+from torch import Tensor
 from transformers import TrainerCallback
 
+from htpo.engines.trl.judgements import JUDGEMENT, unpack
+from htpo.engines.trl.sampling import PROMPT_ID
+from htpo.engines.trl.token_batch import policy_mask
 from htpo.objectives import Outcome, TokenBatch
 from htpo.runs import RunDirectory
+
+T = TypeVar("T")
 
 
 class MetricsWriter(TrainerCallback):
@@ -34,41 +43,104 @@ class CheckpointMarker(TrainerCallback):
 
 
 class RolloutWriter:
-    """Writes up to `kept` rollouts of every `every`-th update, and of the first, to the run's `rollouts/`."""
+    """Writes up to `kept` rollouts of every `every`-th update, and of the first, to the run's `rollouts/`.
 
-    def __init__(self, run: RunDirectory, tokenizer, every: int, kept: int):
-        self.run, self.tokenizer, self.every, self.kept = run, tokenizer, every, kept
-        self._last_step = None
+    They are drawn from the whole update, all its micro-batches on all processes, by seed and update: prompts with all
+    their responses in it while there is room, and of further ones as many as fill it. Every process keeps its own on
+    the CPU until the update is complete; the main process writes.
+    """
 
-    def __call__(self, step: int, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> None:
-        due = self.every and (step == 1 or step % self.every == 0)
-        if not due or step == self._last_step:
+    def __init__(self, run: RunDirectory, tokenizer, every: int, kept: int, seed: int):
+        self.run, self.tokenizer, self.every, self.kept, self.seed = run, tokenizer, every, kept, seed
+        self._chosen: list[dict[int, int]] = []
+        self._records: list[tuple[int, dict[str, Any]]] = []
+
+    def __call__(
+        self,
+        step: int,
+        inputs: dict[str, Any],
+        batch: TokenBatch,
+        outcome: Outcome,
+        index: int,
+        update: list[dict[str, Any]],
+    ) -> None:
+        """See `RolloutRecorder`."""
+        if not self.every or not (step == 1 or step % self.every == 0):
             return
-        self._last_step = step
-        rows = batch.mask.any(1).nonzero().flatten().tolist()[: self.kept]
-        if rows:
-            self.run.write_rollouts(step, self._columns(rows, inputs, batch, outcome))
+        if index == 0:
+            self._chosen, self._records = self._choose(step, update), []
+        for row, place in self._chosen[index].items():
+            self._records.append((place, self._record(row, inputs, batch, outcome)))
+        if index < len(update) - 1:
+            return
+        records = [record for _, record in sorted(gather_object(self._records), key=lambda placed: placed[0])]
+        if records and PartialState().is_main_process:
+            self.run.write_rollouts(step, {name: [record[name] for record in records] for name in records[0]})
 
-    def _columns(self, rows: list[int], inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> dict[str, list]:
-        def per_token(tensor) -> list[list]:
-            return [tensor[row][batch.mask[row]].tolist() for row in rows]
+    def _choose(self, step: int, update: list[dict[str, Any]]) -> list[dict[int, int]]:
+        """Of each of this process's micro-batches the rows to keep, and where each stands among all that are kept."""
+        process = PartialState().process_index
+        mine = [
+            (key, process, index, row)
+            for index, micro in enumerate(update)
+            for row, (key, any_token) in enumerate(zip(_prompt_keys(micro), policy_mask(micro).any(1).tolist()))
+            if any_token
+        ]
+        prompts: dict[int, list[tuple[int, int, int]]] = {}
+        for key, *where in sorted(gather_object(mine)):
+            prompts.setdefault(key, []).append(tuple(where))
+        chosen: list[dict[int, int]] = [{} for _ in update]
+        kept = draw_rows(list(prompts.values()), self.kept, np.random.default_rng((self.seed, step)))
+        for place, (owner, index, row) in enumerate(kept):
+            if owner == process:
+                chosen[index][row] = place
+        return chosen
 
-        token_ids = per_token(inputs["completion_ids"])
-        prompt_ids = [inputs["prompt_ids"][row][inputs["prompt_mask"][row].bool()] for row in rows]
-        advantage = batch.advantage if batch.advantage.dim() == 1 else batch.advantage[:, 0]
-        group = torch.zeros_like(batch.mask, dtype=torch.int8) if outcome.group is None else outcome.group
+    def _record(self, row: int, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> dict[str, Any]:
+        mask = batch.mask[row]
+
+        def text(ids: Tensor | list[int]) -> str:
+            return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+        token_ids = inputs["completion_ids"][row][mask].tolist()
+        number = int(inputs[PROMPT_ID][row])
+        group = None if outcome.group is None else outcome.group[row][mask].tolist()
         return {
-            "prompt": self.tokenizer.batch_decode(prompt_ids, skip_special_tokens=True),
-            "response": self.tokenizer.batch_decode(token_ids, skip_special_tokens=True),
-            "correct": [bool(batch.correct[row]) for row in rows],
-            "group_accuracy": [float(batch.group_accuracy[row]) for row in rows],
-            "reward": [float(inputs["reward"][row]) for row in rows],
-            "advantage": [float(advantage[row]) for row in rows],
+            "prompt_id": None if number < 0 else number,
+            "prompt": text(inputs["prompt_ids"][row][inputs["prompt_mask"][row].bool()].tolist()),
+            "response": text(token_ids),
+            **unpack(inputs[JUDGEMENT][row]),
+            "correct": bool(batch.correct[row]),
+            "group_accuracy": float(batch.group_accuracy[row]),
+            "reward": float(inputs["reward"][row]),
+            "advantage": float(batch.advantage[row].flatten()[0]),
             "token_ids": token_ids,
-            "tokens": [[self.tokenizer.decode([token]) for token in ids] for ids in token_ids],
-            "log_prob": per_token(batch.log_prob.detach().float()),
-            "old_log_prob": per_token(batch.old_log_prob.float()),
-            "entropy": per_token(batch.entropy.float()),
-            "group": per_token(group),
-            "weight": per_token(outcome.weight.float()),
+            "tokens": [self.tokenizer.decode([token]) for token in token_ids],
+            "log_prob": batch.log_prob[row].detach()[mask].float().tolist(),
+            "old_log_prob": batch.old_log_prob[row][mask].float().tolist(),
+            "entropy": batch.entropy[row][mask].float().tolist(),
+            "group": [0] * len(token_ids) if group is None else group,
+            "weight": outcome.weight[row][mask].float().tolist(),
         }
+
+
+def draw_rows(prompts: Sequence[Sequence[T]], kept: int, random: np.random.Generator) -> list[T]:
+    """Up to `kept` rows of prompts in random order: whole prompts while they fit, then parts of others."""
+    order = [prompts[index] for index in random.permutation(len(prompts))]
+    whole, cut, room = [], [], kept
+    for rows in order:
+        if len(rows) <= room:
+            whole += rows
+            room -= len(rows)
+        else:
+            cut += rows
+    return whole + cut[:room]
+
+
+def _prompt_keys(micro: dict[str, Any]) -> list[int]:
+    """A number for each row that rows of one prompt share on every process: its row in the data, or else a hash."""
+    numbers = micro[PROMPT_ID].tolist()
+    if min(numbers, default=0) >= 0:
+        return numbers
+    rows = zip(micro["prompt_ids"].tolist(), micro["prompt_mask"].tolist())
+    return [zlib.crc32(repr([i for i, real in zip(ids, mask) if real]).encode()) for ids, mask in rows]

@@ -16,6 +16,7 @@ from trl import GRPOTrainer
 
 from htpo.engines.rewards import NO_SIGNAL, Scores, score, without_signal
 from htpo.engines.trl.dynamic_sampling import Filling, assemble
+from htpo.engines.trl.judgements import JUDGEMENT, judgements_of, pack
 from htpo.engines.trl.sampler import EpochSeededRepeatSampler
 from htpo.engines.trl.token_batch import policy_mask
 from htpo.errors import UserError
@@ -175,6 +176,7 @@ class SignalSampling(GRPOTrainer):
             "group_accuracy": scores.group_accuracy[local],
             "reward": scores.reward[local],
             PROMPT_ID: torch.tensor(numbers, device=ids.device),
+            JUDGEMENT: pack(judgements_of(self.reward_funcs, len(inputs)), ids.device),
         }
         if (
             self.scale_rewards == "group"

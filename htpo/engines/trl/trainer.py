@@ -20,7 +20,9 @@ from htpo.objectives.rules import LOG_RATIO_LIMIT
 
 logger = logging.getLogger(__name__)
 
-RolloutRecorder = Callable[[int, dict[str, Any], TokenBatch, Outcome], None]
+RolloutRecorder = Callable[[int, dict[str, Any], TokenBatch, Outcome, int, list[dict[str, Any]]], None]
+"""Called with the optimiser step from 1, the host's inputs of this micro-batch, token batch, outcome, the micro-batch's
+place in its update, and the inputs of all micro-batches that this process has of it."""
 
 
 class NonFiniteError(RuntimeError):
@@ -41,8 +43,7 @@ class HTPOTrainer(SignalSampling):
         model, reward_funcs, args, **kwargs: as for `GRPOTrainer`; `args` is an `HTPOConfig`. The reward function that
             judges correctness is `args.correctness_reward`, or the only one: a value above `args.correctness_threshold`
             means correct; None or NaN means that the response is left out.
-        rollout_recorder: called in every training micro-batch on the main process with (optimiser step, TRL's inputs,
-            token batch, outcome).
+        rollout_recorder: called in every training micro-batch on every process; see `RolloutRecorder`.
     """
 
     _tag_names = ("trl", "htpo")
@@ -144,8 +145,11 @@ class HTPOTrainer(SignalSampling):
         batch, outcome = self._scored
         self._refuse_nonfinite(inputs, batch, outcome)
         self._collect_metrics(mode, outcome)
-        if mode == "train" and self.rollout_recorder is not None and self.accelerator.is_main_process:
-            self.rollout_recorder(self.state.global_step + 1, inputs, batch, outcome)
+        if mode == "train" and self.rollout_recorder is not None:
+            place = self._step % self.args.steps_per_generation
+            index = place % self.args.gradient_accumulation_steps
+            update = self._buffered_inputs[place - index :][: self.args.gradient_accumulation_steps]
+            self.rollout_recorder(self.state.global_step + 1, inputs, batch, outcome, index, update)
         return loss + self._value_gap(mode, inputs, batch, outcome)
 
     def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):

@@ -141,7 +141,9 @@ class Job:
         if self.model.attn_implementation:
             init["attn_implementation"] = self.model.attn_implementation
         self.config.model_init_kwargs = {**init, **(self.config.model_init_kwargs or {})}
-        recorder = RolloutWriter(directory, tokenizer, self.recipe.rollout_every, self.recipe.rollouts_kept)
+        recorder = RolloutWriter(
+            directory, tokenizer, self.recipe.rollout_every, self.recipe.rollouts_kept, self.config.seed
+        )
         reward = VerifierReward(
             task.verifier,
             task.train.column_names,

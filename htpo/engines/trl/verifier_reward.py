@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from htpo.engines.trl.judgements import Judgement
 from htpo.tasks.prompts import Prompt, readable
 from htpo.tasks.task import FAILURES, Verdict, Verifier, judge_finished
 
@@ -14,6 +15,7 @@ class VerifierReward:
         as_sent: gives a prompt as the model gets it, through its chat template.
         ends: ids of the tokens that end a response; one that ends otherwise was cut at the limit and is not judged.
         verdicts: on the responses of the last call.
+        judgements: gold, answer and failure of each, for the records.
     """
 
     __name__ = "correct"
@@ -28,6 +30,7 @@ class VerifierReward:
         self.verifier, self.ends, self.as_sent = verifier, ends or set(), as_sent
         self.columns = [name for name in columns if name != "prompt"]
         self.verdicts: list[Verdict] = []
+        self.judgements: list[Judgement] = []
 
     def __call__(
         self,
@@ -44,6 +47,7 @@ class VerifierReward:
         ]
         finished = [bool(ids) and ids[-1] in self.ends for ids in completion_ids]
         self.verdicts = judge_finished(self.verifier, texts, rows, finished, list(map(self.as_sent, prompts)))
+        self.judgements = [(gold_of(row), v.extracted, v.failure) for row, v in zip(rows, self.verdicts, strict=True)]
         for kind in FAILURES:
             failed = sum(verdict.failure == kind for verdict in self.verdicts)
             log_metric(f"verifier/{kind}_share", failed / len(self.verdicts))
@@ -61,6 +65,12 @@ class PartialCredit:
     def __call__(self, **given: Any) -> list[float | None]:
         rewards = [(verdict.reward, float(verdict.correct)) for verdict in self.judged.verdicts]
         return [None if reward is None else reward - correct for reward, correct in rewards]
+
+
+def gold_of(row: dict[str, Any]) -> str | None:
+    """The right answer in a row of a task, or else a right response; None where none is known."""
+    gold = row.get("solution") if row.get("answer") is None else row["answer"]
+    return None if gold is None else str(gold)
 
 
 def _last_text(messages: list[dict[str, Any]]) -> str:
