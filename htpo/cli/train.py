@@ -40,7 +40,9 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     console = Console(quiet=config.process_index != 0)
     if left_out:
         console.print(
-            f"Left out, as {values['objective']} has none or means another thing by it: {', '.join(left_out)}"
+            f"Left out, as {values['objective']} has none or means another thing by it: {', '.join(left_out)}",
+            soft_wrap=True,
+            highlight=False,
         )
     resolved = {key: value for key, value in values.items() if key != "resume"}
     summary = Job(recipe_options, config, model, resolved, console).run()

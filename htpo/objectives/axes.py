@@ -57,7 +57,8 @@ def register_axis(name: str) -> Callable[[type[Axis]], type[Axis]]:
 
 
 def check_partition(axes: Sequence[Axis]) -> None:
-    """Raise ValueError unless the axes' levels can be written in a cell's key and their groups be counted in int8."""
+    """Raise ValueError unless the axes' levels can be written in a cell's key, their scopes are known, and their groups
+    can be counted in int8."""
     for axis in axes:
         name, levels = name_of(axis), tuple(axis.levels)
         words = [level for level in levels if isinstance(level, str) and level and not set(level) & set(" /=")]
@@ -65,6 +66,8 @@ def check_partition(axes: Sequence[Axis]) -> None:
             raise ValueError(
                 f"axis {name!r} has levels {levels!r}, needs two or more different words (no space, / or =)"
             )
+        if getattr(axis, "scope", None) is not None:
+            check_choice(f"scope of axis {name}", axis.scope, SCOPES)
     sizes = [len(axis.levels) for axis in axes]
     if math.prod(sizes) > MOST_GROUPS:
         product = " x ".join(f"{name_of(axis)} {size}" for axis, size in zip(axes, sizes, strict=True))

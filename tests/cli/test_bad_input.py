@@ -97,6 +97,21 @@ def test_an_unusable_dataset_is_refused_by_file_and_row(refuse, tmp_path, tiny_m
     assert_says(message, said)
 
 
+def test_what_a_recipe_says_to_another_objective_is_left_out_and_named(refuse, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("htpo.cli.train.Console.print", lambda self, *words, **options: said.append(words[0]))
+    (tmp_path / "mine.yaml").write_text(
+        "dataset: number_path\nvariant: release\nclip_high: 0.3\ntrain_prompts: 1\nnum_generations: 4"
+    )
+    assert_says(refuse("mine.yaml", "--objective", "grpo"), "1 prompts to train on")
+    assert said[0] == "Left out, as grpo has none or means another thing by it: variant, clip_high"
+    said.clear()
+    assert_says(
+        refuse("mine.yaml", "--objective", "grpo", "--variant", "paper"), "variant is an option of htpo; .* grpo"
+    )
+    assert said == []
+
+
 def test_an_output_directory_with_another_config_is_refused_and_unharmed(refuse, tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.create({"objective": "dapo", "max_steps": 3})

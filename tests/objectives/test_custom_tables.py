@@ -239,6 +239,11 @@ class OneLevel:
     levels = ("all",)
 
 
+class PerToken:
+    levels = ("low", "high")
+    scope = "tokens"
+
+
 class Blank:
     levels = ("low", "very high")
 
@@ -254,6 +259,7 @@ class Blank:
         ({"ratio_level": "sequence"}, "ratio_level is 'sequence', needs one of 'token', 'response'"),
         ({"scale_rewards": "batch"}, "scale_rewards is 'batch'"),
         ({"axes": (OneLevel(),)}, "axis 'OneLevel' has levels .*, needs two or more different words"),
+        ({"axes": (PerToken(),)}, "scope of axis PerToken is 'tokens', needs one of 'response', 'batch'"),
         ({"axes": (Blank(),)}, "axis 'Blank' has levels .*, needs two or more different words"),
     ],
 )
