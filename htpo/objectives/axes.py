@@ -157,7 +157,7 @@ class Entropy:
 @register_axis("position")
 @dataclass(frozen=True)
 class Position:
-    """Early for the first `share` of a response's policy tokens, late for the rest."""
+    """Early for the first ceil(share * tokens) of a response's policy tokens, late for the rest."""
 
     share: float = 0.5
     levels = ("early", "late")
@@ -166,9 +166,10 @@ class Position:
         check_fraction("share of axis position", self.share)
 
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
-        place = from_mask(batch.mask, torch.int32).cumsum(1, dtype=torch.int32) - 1
-        length = batch.mask.sum(1, keepdim=True)
-        return from_mask(place >= self.share * length, torch.int8)
+        share = as_written(self.share)
+        place = from_mask(batch.mask, torch.int8).cumsum(1, dtype=torch.int64) - 1
+        early = (batch.mask.sum(1, keepdim=True) * share.numerator + share.denominator - 1) // share.denominator
+        return from_mask(place >= early, torch.int8)
 
 
 def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, largest: bool) -> Tensor:

@@ -1,12 +1,14 @@
 """Quantiles over the response and over the batch, in every mixture: as the oracle has them, however a batch is cut."""
 
+import math
+from fractions import Fraction
 from itertools import product
 
 import pytest
 import torch
 
 from htpo.objectives import make_objective
-from htpo.objectives.axes import Entropy, rank_cut
+from htpo.objectives.axes import Entropy, Position, rank_cut
 from htpo.objectives.rules import ppo, zero
 from htpo.objectives.table import Cell, TableObjective
 from tests.objectives import oracle
@@ -63,6 +65,15 @@ def test_two_quantiles_over_one_batch_do_not_share_a_threshold():
     batch = random_batch(0, LENGTHS)
     shares = [objective(batch).stats[f"group/G{number}/token_share"].item() for number in range(1, 5)]
     assert shares == pytest.approx([0.4, 0.4, 0.0, 0.2], abs=2e-3)
+
+
+@pytest.mark.parametrize("share", ["0.1", "0.3", "0.35", "0.7", "1"])
+def test_exactly_the_first_share_of_a_response_is_early(share):
+    lengths = [*range(1, 60), 90, 100, 180]
+    batch = random_batch(0, lengths)
+    late = Position(float(share)).level(batch, {}).bool()
+    early = [int((mask & ~row).sum()) for mask, row in zip(batch.mask, late, strict=True)]
+    assert early == [math.ceil(Fraction(share) * n) for n in lengths]
 
 
 @pytest.mark.parametrize(("fraction", "rank"), [(1 / 3, 10_000), (0.1234567890123456, 3703), (0.1 + 0.2, 9000)])
