@@ -7,6 +7,7 @@ import pandas as pd
 
 from htpo.analysis.drawing import LeftOut
 from htpo.analysis.tokens import CELLS, TokenTable
+from htpo.tasks.task import FAILURES
 
 LONGEST = 2000  # tokens of a response that are shown
 
@@ -17,6 +18,7 @@ class Example:
 
     title: str  # "hard prompt, correct answer"
     prompt: str
+    judged: list[tuple[str, str]]  # what is known of its judgement: a name and a text each
     step: int | None
     group_accuracy: float | None
     tokens: pd.DataFrame  # rows of the token table
@@ -55,11 +57,20 @@ def _example(table: TokenTable, fitting: pd.DataFrame, title: str) -> Example:
     return Example(
         title,
         row["prompt"],
+        judgement_lines(row),
         None if np.isnan(row["step"]) else int(row["step"]),
         None if np.isnan(row["group_accuracy"]) else float(row["group_accuracy"]),
         tokens,
         int(row["tokens"]),
     )
+
+
+def judgement_lines(response: pd.Series) -> list[tuple[str, str]]:
+    """What is known of how a response (a row of the token table's `responses`) was judged: a name and a text each."""
+    failure = response["failure"]
+    meaning = f"{failure}: it {FAILURES[failure]}" if failure in FAILURES else failure
+    named = {"right answer": response["gold"], "answer found": response["extracted"], "failure": meaning}
+    return [(name, text) for name, text in named.items() if text is not None]
 
 
 def token_rows(examples: list[Example]) -> list[dict]:

@@ -32,7 +32,8 @@ class TokenTable:
 
     `responses`, by response id: `prompt`, `response`, `step` (update), `prompt_id` (responses to one prompt in one
     update of one run share it), `correct` (1, 0 or NaN), `group_accuracy`, `advantage` (NaN where not known),
-    `difficulty` (hard, easy or missing), `answer` (correct, wrong or missing), `tokens` (count).
+    `difficulty` (hard, easy or missing), `answer` (correct, wrong or missing), `tokens` (count), and if known `gold`,
+    `extracted` (the answer that was judged) and `failure`, else None.
 
     `tokens`, in order: `response_id`, `position`, `text`, `entropy` (nats), `log_prob`, `old_log_prob` (nats),
     `group` (1 and up), `weight`, `advantage`, `correct`, `group_accuracy`, `step`, `high` (among the top fifth of its
@@ -104,6 +105,9 @@ def build(rollouts: pa.Table, labels: dict[str, str]) -> TokenTable:
 
 
 def _responses(rollouts: pa.Table, lengths: np.ndarray) -> pd.DataFrame:
+    def texts(name: str) -> list[str | None]:
+        return rollouts[name].to_pylist() if name in rollouts.column_names else [None] * len(rollouts)
+
     def column(name: str) -> np.ndarray:
         if name not in rollouts.column_names:
             return np.full(len(rollouts), np.nan)
@@ -113,6 +117,9 @@ def _responses(rollouts: pa.Table, lengths: np.ndarray) -> pd.DataFrame:
         {
             "prompt": rollouts["prompt"].to_pylist(),
             "response": rollouts["response"].to_pylist(),
+            "gold": pd.Series(texts("gold"), dtype=object),
+            "extracted": pd.Series(texts("answer"), dtype=object),
+            "failure": pd.Series(texts("failure"), dtype=object),
             **{name: column(name) for name in ("step", "run", "correct", "group_accuracy", "advantage")},
             "tokens": lengths,
         }

@@ -107,7 +107,8 @@ const fits = (one) => {
     && (!update.value || String(one.update) === update.value)
     && (!answer.value || String(one.correct) === answer.value)
     && (!group.value || one.group.some((_, i) => groupOf(one, i) === group.value))
-    && (!words || one.prompt.toLowerCase().includes(words) || plainText(one).includes(words));
+    && (!words || [one.prompt, ...one.judged.map((line) => line[1])].some((text) => text.toLowerCase().includes(words))
+      || plainText(one).includes(words));
 };
 const pagesOf = (found) => {
   const pages = [];
@@ -158,7 +159,15 @@ const rolloutNode = (rollout) => {
     if (text.includes("↵")) tokens.append(document.createElement("br"));
   });
   followTokens(tokens, said);
-  node.append(header, prompt, tokens);
+  const judged = make("dl", "judged");
+  for (const [name, text] of rollout.judged) {
+    const shown = make("dd");
+    shown.append(make("bdi", "", text));
+    judged.append(make("dt", "", name), shown);
+  }
+  judged.tabIndex = 0;
+  judged.setAttribute("aria-label", "how it was judged");
+  node.append(header, prompt, ...(rollout.judged.length ? [judged] : []), tokens);
   return node;
 };
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
+from htpo.analysis.examples import judgement_lines
 from htpo.analysis.responses_picture import COLOURS
 from htpo.analysis.token_text import visible
 from htpo.analysis.tokens import TokenTable
@@ -86,6 +87,7 @@ def _rollout(label: str, table: TokenTable, number: int) -> dict[str, Any]:
         "run": label,
         "update": _number(response["step"], 0),
         "prompt": response["prompt"],
+        "judged": judgement_lines(response),
         "correct": None if pd.isna(response["correct"]) else bool(response["correct"]),
         "accuracy": _number(response["group_accuracy"], 3),
         "advantage": _number(response["advantage"], 4),

@@ -84,6 +84,9 @@ def _rollouts(draw: np.random.Generator, objective: str, prompts: int, samples: 
     names = [
         "prompt",
         "response",
+        "gold",
+        "answer",
+        "failure",
         "correct",
         "group_accuracy",
         "reward",
@@ -107,6 +110,9 @@ def _rollouts(draw: np.random.Generator, objective: str, prompts: int, samples: 
             row = {
                 "prompt": f"problem {prompt}",
                 "response": response,
+                "gold": f"{prompt + 10}",
+                "answer": f"{prompt + 10 + (not correct)}" if sample % 2 else None,
+                "failure": None if correct or sample % 2 else "unparsable",
                 "correct": correct,
                 "group_accuracy": right / samples,
                 "reward": float(correct),

@@ -110,6 +110,8 @@ def test_rollouts_are_kept_token_by_token(quickstart):
     assert set(table["step"].to_pylist()) == {1, 2, 4}
     row = table.to_pylist()[0]
     assert "".join(row["tokens"]).startswith(row["response"])
+    assert None not in table["gold"].to_pylist()
+    assert 0 <= min(table["prompt_id"].to_pylist()) <= max(table["prompt_id"].to_pylist()) < 200
     lengths = {name: len(row[name]) for name in ("tokens", "log_prob", "old_log_prob", "entropy", "group", "weight")}
     assert set(lengths.values()) == {len(row["token_ids"])}
     assert set(row["group"]) <= ({1, 2, 3, 4} if row["group_accuracy"] < 0.6 else {5, 6, 7, 8})

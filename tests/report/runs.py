@@ -29,6 +29,7 @@ def make_hostile(run):
     for file in (run.path / "rollouts").glob("*.parquet"):
         rows = pq.read_table(file).to_pydict()
         rows["prompt"] = [HOSTILE] * len(rows["prompt"])
+        rows["gold"] = rows["answer"] = rows["failure"] = [HOSTILE] * len(rows["prompt"])
         rows["tokens"] = [[HOSTILE, *tokens[1:]] for tokens in rows["tokens"]]
         rows["response"] = ["".join(tokens) for tokens in rows["tokens"]]
         step = rows.pop("step")[0]

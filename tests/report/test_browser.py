@@ -118,6 +118,17 @@ def test_filters_leave_what_fits_and_say_how_many(page):
     assert found(page) == sum(one["prompt"] == "problem 3" for one in data)
 
 
+def test_each_rollout_says_how_it_was_judged(page):
+    for one, node in zip(stored(page), rollouts(page)):
+        lines = [line.text for line in node.find_elements(By.CSS_SELECTOR, ".judged dt, .judged dd")]
+        assert lines == [text for line in one["judged"] for text in line]
+        assert lines[:2] == ["right answer", str(int(one["prompt"].removeprefix("problem ")) + 10)]
+    page.find_element(By.ID, "filter-text").send_keys("could be READ")
+    unread = [one for one in stored(page) if one["judged"][-1][0] == "failure"]
+    assert found(page) == len(unread) > 0
+    assert unread[0]["judged"][-1][1] == "unparsable: it held no answer that could be read"
+
+
 def test_pages_turn(page):
     first = rollouts(page)[0].text
     earlier, later = (page.find_element(By.ID, name) for name in ("earlier", "later"))
@@ -213,6 +224,8 @@ def test_hostile_text_shows_as_text_and_runs_nothing(browser, tmp_path):
     assert browser.execute_script("return window.hacked") is None
     prompt = browser.find_element(By.CSS_SELECTOR, ".rollout pre")
     assert prompt.get_property("textContent") == HOSTILE
+    judged = browser.find_elements(By.CSS_SELECTOR, ".rollout:first-child .judged dd")
+    assert [one.get_property("textContent") for one in judged] == [HOSTILE] * 3
     token = browser.find_element(By.CSS_SELECTOR, ".token b")
     assert "<img src=x onerror='window.hacked = 2'>" in token.get_property("textContent")
     assert "{{ 7 * 7 }}" in browser.find_element(By.ID, "run").text
@@ -251,6 +264,8 @@ def test_the_page_of_responses_is_as_safe_and_follows_the_keyboard(browser, tmp_
     assert browser.get_log("browser") == []
     assert browser.execute_script("return window.hacked") is None
     assert browser.find_element(By.CSS_SELECTOR, ".token b").get_property("textContent").startswith("</script>")
+    judged = browser.find_elements(By.CSS_SELECTOR, "section:first-of-type .judged dd")
+    assert [one.get_property("textContent") for one in judged] == [HOSTILE] * 3
     browser.execute_script("document.querySelector('.token').focus()")
     ActionChains(browser).send_keys(Keys.ARROW_RIGHT).perform()
     assert browser.find_element(By.ID, "said").text.startswith("token 2: ")

@@ -4,10 +4,13 @@ import errno
 import math
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from htpo.errors import UserError
 from htpo.runs import RunDirectory, check_disk_space, writing
+from htpo.runs.rollouts import COLUMNS
 
 CONFIG = {"objective": "htpo", "seed": 1, "output_dir": "somewhere"}
 
@@ -82,6 +85,34 @@ def test_truncating_drops_what_came_after_the_step(run):
     assert run.read_metrics()[-1] == {"step": 3, "again": True}
     assert run.read_rollouts()["step"].to_pylist() == [1, 1, 2, 2]
     assert run.read_rollouts()["entropy"].to_pylist() == [[0.1], [0.2, 0.3]] * 2
+
+
+def test_rollouts_of_earlier_versions_are_read_beside_new_ones(run):
+    (run.path / "rollouts").mkdir()
+    old = pa.table({"step": [1], "prompt": ["p"], "tokens": [["a"]]})
+    pq.write_table(old, run.path / "rollouts" / "step-000001.parquet")
+    assert run.read_rollouts().to_pylist() == [
+        {"step": 1, "prompt": "p", "tokens": ["a"]} | dict.fromkeys(["prompt_id", "gold", "answer", "failure"])
+    ]
+    run.write_rollouts(2, {"prompt": ["q"], "tokens": [["b"]], "gold": ["7"], "answer": [None]})
+    assert run.read_rollouts().select(["gold", "answer", "failure"]).to_pylist() == [
+        {"gold": None, "answer": None, "failure": None},
+        {"gold": "7", "answer": None, "failure": None},
+    ]
+
+
+def test_rollouts_have_the_columns_of_their_schema_in_its_order(run):
+    run.write_rollouts(1, {column.name: [None] for column in reversed(COLUMNS) if column.name != "step"})
+    assert run.read_rollouts().schema.equals(pa.schema([(column.name, column.type) for column in COLUMNS]))
+    with pytest.raises(KeyError, match="golds"):
+        run.write_rollouts(2, {"prompt": ["p"], "golds": ["7"]})
+
+
+def test_rollouts_that_are_damaged_are_named(run):
+    run.write_rollouts(1, {"prompt": ["p"]})
+    (run.path / "rollouts" / "step-000001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="cannot read .*rollouts"):
+        run.read_rollouts()
 
 
 def test_rollouts_that_were_never_written_are_asked_for_clearly(run):
