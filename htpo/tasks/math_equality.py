@@ -20,7 +20,7 @@ from htpo.tasks.math_units import DEGREE, PERCENT, conversion
 from htpo.tasks.math_values import Value, value_of, values_equal
 
 READABLE_WORDS = 6  # a longer sentence can be said in too many ways to be judged
-FUNCTION_LABEL = re.compile(r"\\?[a-zA-Z]+(?:_\w|'|\^-1)*\(.*\)")
+FUNCTION_LABEL = re.compile(r"^\\?[a-zA-Z]+(?:_\w|'|\^-1)*\(.*\)")
 ORDERED = {"tuple", "row", "column"}
 ARTICLES = {"a", "an", "the"}
 NEGATIONS = {"not", "no", "cannot", "never", "neither", "nor", "if", "unless", "except", "without", "but"}

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from htpo.tasks.math_units import Measured, measured
 
-NAME = r"(?:\\[a-zA-Z]+|[a-zA-Z])(?:_\s*(?:\{[^{}]*\}|\w)|')*"
-VARIABLE = re.compile(rf"{NAME}|\|\s*{NAME}\s*\|")
+NAME = r"(?:\\[a-zA-Z]+|[a-zA-Z])(?:_ ?(?:\{[^{}]*\}|\w)|')*"
+VARIABLE = re.compile(rf"{NAME}|\| ?{NAME} ?\|")
 WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{3,}|(?<![\\\w])(?:is|no|of|to|on|at|it)(?!\w)", re.IGNORECASE)
 OPERATORS = re.compile(r"[=<>^_+*/]|\\[a-zA-Z]")
 RELATION = re.compile(r"\\leq|\\geq|\\neq|<|>|=|\\approx|\\equiv|\\sim")
 ORDER = {"<", ">", r"\leq", r"\geq"}
 SEPARATOR = re.compile(
-    r"\s*(?:[,;]\s*)?(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])\s*[:,]?\s*|\s*\\(?:lor|vee)(?![a-zA-Z])\s*|\s*[,;]\s*"
+    r" ?(?:[,;] ?)?(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z]) ?[:,]? ?| ?\\(?:lor|vee)(?![a-zA-Z]) ?| ?[,;] ?"
 )
 
 
@@ -92,8 +92,8 @@ Form = Quantity | Several | Ranges | Equation | Inequality | Words | Choice
 
 def is_words(text: str) -> bool:
     """Whether this is language, not mathematics: a word or more, no operator, and no number with a unit."""
-    text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\\text ?\{([^{}]*)\}", r"\1", text)
     if measured(text) != Measured(text) or OPERATORS.search(re.sub(r"(?<=[a-zA-Z])/(?=[a-zA-Z])|\\'|\\&", " ", text)):
         words = WORD.findall(text)
         return len(words) >= 3 and sum(map(len, words)) > len(text) / 2
-    return bool(WORD.search(text)) and not re.match(r"\s*[-\d(]*\d[\d.,]*\s*$", text)
+    return bool(WORD.search(text)) and not re.match(r" ?[-\d(]*\d[\d.,]* ?$", text)

@@ -8,21 +8,21 @@ from htpo.tasks.math_forms import NAME, RELATION, SEPARATOR, VARIABLE, Interval,
 from htpo.tasks.math_text import both_signs, enclosed, split_outside
 from htpo.tasks.math_units import measured
 
-CONJUNCTION = re.compile(r"\s*,?\s*(?<![a-zA-Z\\])(?:and)(?![a-zA-Z])\s*|\s*\\(?:land|wedge|cap)(?![a-zA-Z])\s*")
+CONJUNCTION = re.compile(r" ?,? ?(?<![a-zA-Z\\])(?:and)(?![a-zA-Z]) ?| ?\\(?:land|wedge|cap)(?![a-zA-Z]) ?")
 CONDITIONS = re.compile(rf"{CONJUNCTION.pattern}|{SEPARATOR.pattern}")
-UNION = re.compile(r"\s*\\cup(?![a-zA-Z])\s*")
-SET_BUILDER = re.compile(rf"(?P<variable>{NAME})\s*(?:\\in\s*\\mathbb\{{R\}}\s*)?[|:]\s*(?P<condition>.+)")
-DIFFERENCE = re.compile(r"\s*\\(?:setminus|backslash|smallsetminus)(?![a-zA-Z])\s*|\s*[-/]\s*(?=\\\{)")
+UNION = re.compile(r" ?\\cup(?![a-zA-Z]) ?")
+SET_BUILDER = re.compile(rf"(?P<variable>{NAME}) ?(?:\\in ?\\mathbb\{{R\}} ?)?[|:] ?(?P<condition>.+)")
+DIFFERENCE = re.compile(r" ?\\(?:setminus|backslash|smallsetminus)(?![a-zA-Z]) ?| ?[-/] ?(?=\\\{)")
 ALL_REALS = re.compile(
     r"(?:x is )?(?:the set of )?(?:all|any|every) (?:reals|real numbers?)"
     r"(?:,? (?:except|other than|but|besides|excluding|not equal to)(?: for)?(?: x ?=)? (?P<without>.+))?"
 )
 # The letter in `|2x + 1|` or `|3 - x|`, what it is multiplied with and what is added.
-ABSOLUTE = re.compile(r"\|\s*([^|]+?)\s*\|")
-LINEAR = re.compile(rf"(?P<factor>\d*)\s*(?P<name>{NAME})\s*(?P<added>[+-].+)?")
-LINEAR_TURNED = re.compile(rf"(?P<added>[^+-]+?)\s*-\s*(?P<factor>\d*)\s*(?P<name>{NAME})")
+ABSOLUTE = re.compile(r"\| ?([^|]+?) ?\|")
+LINEAR = re.compile(rf"^(?P<factor>\d*) ?(?P<name>{NAME}) ?(?P<added>[+-].+)?")
+LINEAR_TURNED = re.compile(rf"^(?P<added>[^+-]+)- ?(?P<factor>\d*) ?(?P<name>{NAME})")
 EVERYTHING = Interval(None, None, False, False)
-MEMBER = re.compile(rf"(?P<variable>{NAME})\s*\\in\s*(?P<set>.+)")
+MEMBER = re.compile(rf"(?P<variable>{NAME}) ?\\in ?(?P<set>.+)")
 
 
 def as_ranges(text: str) -> Ranges | None:
@@ -44,7 +44,7 @@ def as_ranges(text: str) -> Ranges | None:
     brackets = enclosed(text)
     if brackets and brackets[0] == r"\{" and (found := SET_BUILDER.fullmatch(brackets[1])):
         condition = re.sub(
-            rf",\s*{re.escape(found.group('variable'))}\s*\\in\s*\\mathbb\{{R\}}$", "", found.group("condition")
+            rf", ?{re.escape(found.group('variable'))} ?\\in ?\\mathbb\{{R\}}$", "", found.group("condition")
         )
         inner = as_ranges(condition)
         return replace(inner, variable="") if inner and inner.variable in ("", found.group("variable")) else None
@@ -127,15 +127,15 @@ def _component(text: str) -> Ranges | None:
     if brackets is None:
         return None
     opening, content, closing = brackets
-    pieces = split_outside(content, re.compile(r"\s*[,;]\s*"))
+    pieces = split_outside(content, re.compile(r" ?[,;] ?"))
     if opening == r"\{" and closing == r"\}" and all(pieces) and "|" not in content:
         return Ranges(tuple(Quantity(piece) for piece in pieces))
     if opening not in "([" or closing not in ")]" or len(pieces) != 2 or not all(pieces):
         return None
     if any(re.search(r"[=<>]|\\pm(?![a-zA-Z])", piece) or is_words(piece) for piece in pieces):
         return None
-    low = None if re.fullmatch(r"-\s*\\infty\s*", pieces[0]) else _end(pieces[0])
-    high = None if re.fullmatch(r"\+?\s*\\infty\s*", pieces[1]) else _end(pieces[1])
+    low = None if re.fullmatch(r"- ?\\infty ?", pieces[0]) else _end(pieces[0])
+    high = None if re.fullmatch(r"\+? ?\\infty ?", pieces[1]) else _end(pieces[1])
     return Ranges((Interval(low, high, opening == "[" and low is not None, closing == "]" and high is not None),))
 
 
@@ -159,8 +159,8 @@ def _condition(text: str) -> Ranges | None:
         low, variable, high = sides
         if not _is_variable(variable) or not set(signs) <= {"<", r"\leq"}:
             return None
-        low_end = None if re.fullmatch(r"-\s*\\infty\s*", low) else _end(low)
-        high_end = None if re.fullmatch(r"\+?\s*\\infty\s*", high) else _end(high)
+        low_end = None if re.fullmatch(r"- ?\\infty ?", low) else _end(low)
+        high_end = None if re.fullmatch(r"\+? ?\\infty ?", high) else _end(high)
         interval = Interval(low_end, high_end, signs[0] == r"\leq", signs[1] == r"\leq")
         return _of_absolute(variable, interval)
     (left, right), sign = sides, signs[0]

@@ -32,43 +32,43 @@ from htpo.tasks.math_text import SIGN, both_signs, clean, enclosed, split_outsid
 from htpo.tasks.math_units import measured
 
 NO_SOLUTION = re.compile(
-    r"\\emptyset|\\\{\s*\\\}|(?:there (?:is|are) )?no (?:real |such )?(?:solutions?|roots?)(?: exists?)?"
+    r"\\emptyset|\\\{ ?\\\}|(?:there (?:is|are) )?no (?:real |such )?(?:solutions?|roots?)(?: exists?)?"
     r"|(?:the )?empty set",
     re.IGNORECASE,
 )
 LONGEST_LIST = 64  # members; longer lists are compared as they are written
-FUNCTION = re.compile(rf"(?P<name>{NAME}(?:\^\{{?-1\}}?)?)\s*\((?P<arguments>{NAME}(?:\s*,\s*{NAME})*)\)")
-VALUE_AT = re.compile(rf"{NAME}\s*\(\s*-?(?:[\d.]+|\\frac\{{\d+\}}\{{\d+\}})\s*\)")
+FUNCTION = re.compile(rf"(?P<name>{NAME}(?:\^\{{?-1\}}?)?) ?\((?P<arguments>{NAME}(?: ?, ?{NAME})*)\)")
+VALUE_AT = re.compile(rf"{NAME} ?\( ?-?(?:[\d.]+|\\frac\{{\d+\}}\{{\d+\}}) ?\)")
 NUMERIC_COMMAND = re.compile(r"\\(?:frac|binom|sqrt|times|cdot|pi|circ|sin|cos|tan|log|ln|div|pm)(?![a-zA-Z])")
 LETTER = re.compile(r"[a-zA-Z]")
 TRIGONOMETRIC = re.compile(
     r"\\?(?:sin|cos|tan|cot|log|ln|angle|triangle|overline|vec|measuredangle|operatorname)\b[^=+]*"
 )
-RATIO = re.compile(rf"{NAME}(?:\s*:\s*{NAME})+")
-POINTS = re.compile(r"m?\s*[A-Z]{2,4}|\|\s*[A-Z]{2}\s*\||[SVPA]_\{[^{}]*\}")
-EQUALS = re.compile(r"\s*(?<![<>!\\])=\s*|\s*\\approx\s*")
+RATIO = re.compile(rf"{NAME}(?: ?: ?{NAME})+")
+POINTS = re.compile(r"^m? ?[A-Z]{2,4}|\| ?[A-Z]{2} ?\||[SVPA]_\{[^{}]*\}")
+EQUALS = re.compile(r" ?(?<![<>!\\])= ?| ?\\approx ?")
 GROUPED = re.compile(r"(?<![\d,])\d{1,3}(?:,\d{3})+(?![\d,])")
-SPACED_SEPARATOR = re.compile(SEPARATOR.pattern.removesuffix(r"\s*[,;]\s*") + r"\s*;\s*|\s*,(?!\d{3}(?!\d))\s*")
+SPACED_SEPARATOR = re.compile(SEPARATOR.pattern.removesuffix(r" ?[,;] ?") + r" ?; ?| ?,(?!\d{3}(?!\d)) ?")
 THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 CHOICE = re.compile(
-    r"\(\s*([A-Ha-h])\s*\)$|\(\s*([A-H])\s*\)(?=\s+[^\s,;+*/^=<>-]|[\w\\$])(?!\s*(?:and|or)\b)"
-    r"|([A-H])\s*[.:)]\s*(?=$|[-\w\\(\[{$])|(?:[Oo]ption|[Cc]hoice)\s+\(?([A-H])\)?$"
+    r"\( ?([A-Ha-h]) ?\)$|\( ?([A-H]) ?\)(?= [^\s,;+*/^=<>-]|[\w\\$])(?! ?(?:and|or)\b)"
+    r"|([A-H]) ?[.:)] ?(?=$|[-\w\\(\[{$])|(?:[Oo]ption|[Cc]hoice) \(?([A-H])\)?$"
 )
-SINGLE_COLUMN = re.compile(r"\\begin\{[pbvB]?matrix\}(?P<rows>[^&]*)\\end\{[pbvB]?matrix\}")
-SINGLE_ROW = re.compile(r"\\begin\{[pbvB]?matrix\}(?P<cells>(?:(?!\\\\).)*)\\end\{[pbvB]?matrix\}")
+SINGLE_COLUMN = re.compile(r"^\\begin\{[pbvB]?matrix\}(?P<rows>[^&]*)\\end\{[pbvB]?matrix\}")
+SINGLE_ROW = re.compile(r"^\\begin\{[pbvB]?matrix\}(?P<cells>(?:(?!\\\\).)*)\\end\{[pbvB]?matrix\}")
 CASES = re.compile(r"\\begin\{cases\}(?P<rows>.*)\\end\{cases\}")
 MOST_SIGNS = 4  # in one tuple: sixteen tuples
-TUPLE_BUILDER = re.compile(rf"(?P<tuple>\(.*\))\s*[|:]\s*(?P<name>{NAME})\s*\\in\b.*")
+TUPLE_BUILDER = re.compile(rf"^(?P<tuple>\(.*\)) ?[|:] ?(?P<name>{NAME}) ?\\in\b.*")
 # A closing remark over which set a letter runs: it says nothing that the question has not said.
-LETTERS = r"[a-zA-Z](?:_\w|_\{\w+\})?(?:\s*,\s*[a-zA-Z](?:_\w|_\{\w+\})?)*"
-NUMBER_SET = r"\\in\s*\\mathbb\{[A-Z]\}(?:\s*[\^_]\s*(?:\{[^{}]*\}|[\w+*]))*"
-ADJECTIVES = r"(?:(?:all|any|every|each|some|the|an?|arbitrary|positive|negative|non-?negative|whole|values?\s+of)\s+)*"
-NUMBERS = r"(?:real|integers?|natural|rational|whole)(?:\s+(?:numbers?|constants?|values?))?"
-DOMAIN = rf"(?:{NUMBER_SET}|(?:is|are|be)\s+{ADJECTIVES}{NUMBERS})"
+LETTERS = r"[a-zA-Z](?:_\w|_\{\w+\})?(?: ?, ?[a-zA-Z](?:_\w|_\{\w+\})?){0,7}"
+NUMBER_SET = r"\\in ?\\mathbb\{[A-Z]\}(?: ?[\^_] ?(?:\{[^{}]*\}|[\w+*]))*"
+ADJECTIVES = r"(?:(?:all|any|every|each|some|the|an?|arbitrary|positive|negative|non-?negative|whole|values? of) )*"
+NUMBERS = r"(?:real|integers?|natural|rational|whole)(?: (?:numbers?|constants?|values?))?"
+DOMAIN = rf"(?:{NUMBER_SET}|(?:is|are|be) {ADJECTIVES}{NUMBERS})"
 QUANTIFIER = re.compile(
-    rf",?\s*\(?\s*(?:where|with|for|\\forall)\s+{ADJECTIVES}(?:{NUMBERS}\s+)?(?P<bound>{LETTERS})(?:\s*{DOMAIN})?\s*\)?"
-    rf"(?=\s*(?:$|[,;]|and\b|or\b))"
-    rf"|\s*(?:[,;]\s*\(?|\()\s*(?P<also>{LETTERS})\s*{NUMBER_SET.replace('A-Z', 'ZNRQ')}\s*\)?\s*$"
+    rf",? ?\(? ?(?:where|with|for|\\forall) {ADJECTIVES}(?:{NUMBERS} )?(?P<bound>{LETTERS})(?: ?{DOMAIN})? ?\)?"
+    rf"(?= ?(?:$|[,;]|and\b|or\b))"
+    rf"| ?(?:[,;] ?\(?|\() ?(?P<also>{LETTERS}) ?{NUMBER_SET.replace('A-Z', 'ZNRQ')} ?\)? ?$"
 )
 
 
@@ -186,7 +186,7 @@ def _as_pair(text: str, bound: frozenset[str]) -> list[Form]:
     brackets = enclosed(text)
     if brackets is None or brackets[0] not in "([" or brackets[2] not in ")]" or "\\infty" in text:
         return []
-    pieces = split_outside(brackets[1], re.compile(r"\s*[,;]\s*"))
+    pieces = split_outside(brackets[1], re.compile(r" ?[,;] ?"))
     alike = (brackets[0] == "(" and brackets[2] == ")") or (len(pieces) > 2 and brackets[0] + brackets[2] == "[]")
     if len(pieces) < 2 or not all(pieces) or not alike or len(pieces) > LONGEST_LIST:
         return []
@@ -247,7 +247,7 @@ def _single(text: str, bound: frozenset[str]) -> list[Form]:
 
 def _labelled(text: str, bound: frozenset[str]) -> list[Form]:
     r"""`x = 5`, `f(x) = 2x`, `(x, y) = (1, 2)`, `Maximum: 3`, `AB = 7`: a value and what it is the value of."""
-    if found := re.match(r"([A-Za-z][A-Za-z .]+|\\text\{[^{}]*\})\s*:\s*(?=\S)", text):
+    if found := re.match(r"([A-Za-z][A-Za-z .]+|\\text\{[^{}]*\}) ?: ?(?=\S)", text):
         return [_with_label(form, found.group(1).strip().lower()) for form in read_cleaned(text[found.end() :])]
     sides = split_outside(text, EQUALS)
     if len(sides) < 2 or not all(sides) or RELATION.search(re.sub(r"=|\\approx", "", text)):
@@ -279,7 +279,7 @@ def _labelled(text: str, bound: frozenset[str]) -> list[Form]:
     names = enclosed(name)
     values = enclosed(value)
     if names and values and names[0] == values[0] == "(" and names[2] == values[2] == ")":
-        labels = split_outside(names[1], re.compile(r"\s*,\s*"))
+        labels = split_outside(names[1], re.compile(r" ?, ?"))
         if pairs := [pair for pair in map(partial(_with_labels, labels), _as_pair(value, bound)) if pair]:
             return pairs
     return [Equation(text, tuple(sides))]
@@ -297,7 +297,7 @@ def _is_wordy(name: str) -> bool:
 
 
 def _labelled_words(text: str) -> list[Form]:
-    found = re.match(r"([A-Za-z][A-Za-z .']*):\s*(\S.*)", text)
+    found = re.match(r"([A-Za-z][A-Za-z .']*): ?(\S.*)", text)
     return [_with_label(form, found.group(1).lower()) for form in read_cleaned(found.group(2))] if found else []
 
 

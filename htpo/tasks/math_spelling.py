@@ -11,7 +11,7 @@ ABOUT = re.compile(
     r"^(?:(?:is\s+)?(?:approximately|approx\.?|about|roughly|around|nearly)(?![a-zA-Z])|\\(?:approx|sim|simeq)(?![a-zA-Z])|~)\s*",
     re.IGNORECASE,
 )
-POWER = re.compile(r"\s*\*\*\s*+(-?\d++(?:\.\d++)?|-[a-z])?")
+POWER = re.compile(r" ?\*\* ?(-?\d++(?:\.\d++)?|-[a-z])?")
 GROUPED_BY_SPACES = re.compile(r"(?<![\w.^_])(?<![\w.] )\d{1,3}(?: \d{3})++(?! ?\d)(?![\w/^])")
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
 
@@ -112,6 +112,7 @@ class _Braces:
         self.tokens = tokens
         self.curly, self.square = _partners(tokens, "{", "}"), _partners(tokens, "[", "]")
         self.put: dict[int, int] = {}  # from the first token within new braces to the token after them
+        self.without_argument: set[int] = set()  # roots that have none
 
     def __str__(self) -> str:
         closing: dict[int, int] = {}
@@ -133,13 +134,15 @@ class _Braces:
             place += 1
         if place in self.put:
             return self.put[place]
-        if place == len(self.tokens) or self.tokens[place] in NO_ARGUMENT:
+        if place == len(self.tokens) or self.tokens[place] in NO_ARGUMENT or place in self.without_argument:
             return None
         if self.tokens[place] == "{":
             return self.curly[place] + 1 if place in self.curly else None
         end: int | None = place + 1
         if self.tokens[place] == "\\sqrt":
             end = self.put_around(self.after_index(place + 1))
-        if end is not None:
+        if end is None:
+            self.without_argument.add(place)
+        else:
             self.put[place] = end
         return end

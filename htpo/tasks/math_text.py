@@ -41,8 +41,8 @@ DEGREE_SIGN = r"(?:\\text\s*\{\s*(?:\\circ|o|\\degree)\s*\}|\\(?:text)?circ(?:le
 SPELLINGS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"<sup>(.*?)</sup>", r"^{\1}"),
-        (r"<sub>(.*?)</sub>", r"_{\1}"),
+        (r"<sup>([^<]*+)</sup>", r"^{\1}"),
+        (r"<sub>([^<]*+)</sub>", r"_{\1}"),
         (r"\\[()\[\]]", " "),
         (r",\s*\\!|\{,\}(?=\d)|\\!", ""),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
@@ -107,10 +107,11 @@ def clean(text: str) -> str:
         text = pattern.sub(replacement, text)
     text = SPACES.sub(" ", text)
     text = TEXT.sub(_unwrapped, text)
-    text = as_latex(re.sub(r"\s+", " ", text).strip())
+    text = " ".join(as_latex(" ".join(text.split())).split())  # from here on no two spaces
     text = re.sub(r"\.(?=\s*[\])])", "", text)
     text = re.sub(r"^(?:=|:|\\implies|\\Rightarrow|\\therefore)\s*(?=\S)", "", text)
-    text = re.sub(r"(?<!\\)(?:[\s.,;:]|\^(?=\s*$))+$", "", text)
+    kept = text.rstrip(" .,;:^")
+    text = text[: len(kept) + 1] if kept.endswith("\\") else kept  # `\;` is a command
     braces = BRACE.findall(text)
     return text[:-1].rstrip() if text.endswith("}") and braces.count("}") > braces.count("{") else text
 
@@ -121,7 +122,7 @@ def _plain(match: re.Match, table: dict[str, str]) -> str:
 
 def _unwrapped(match: re.Match) -> str:
     content = match.group(1)
-    after_number = UNIT_POSITION.search(match.string[: match.start()])
+    after_number = UNIT_POSITION.search(match.string[max(0, match.start() - 8) : match.start()])
     return match.group() if after_number and not CONNECTIVE.match(content.strip()) else f" {content} "
 
 

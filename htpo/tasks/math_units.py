@@ -32,35 +32,33 @@ for dimension, names in {
             UNITS |= {name: (dimension, Fraction(factor)) for name in waiting}
             waiting = []
 
-CURRENCY = re.compile(r"^(-?)\s*(\\\$|[£€¥₹]|Rs\.?|US\\\$|USD)\s*(?=[\d.\\])(.*)$")
-TRAILING_CURRENCY = re.compile(r"^(.*[\d}])\s*(\\\$|[£€¥₹])$")
+CURRENCY = re.compile(r"^(-?) ?(\\\$|[£€¥₹]|Rs\.?|US\\\$|USD) ?(?=[\d.\\])(.*)$")
+TRAILING_CURRENCY = re.compile(r"^(.*[\d}]) ?(\\\$|[£€¥₹])$")
 ORDINAL = re.compile(
-    r"^(?:[Tt]he )?(\d+)\s*(?:\^?\{?\s*(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*\}?\s*\}?)"
-    r"(?: [a-zA-Z]{3,}| \\text\s*\{[^{}]*\})?$"
+    r"^(?:[Tt]he )?(\d+) ?(?:\^?\{? ?(?:\\text ?\{ ?)?(?:st|nd|rd|th) ?\}? ?\}?)"
+    r"(?: [a-zA-Z]{3,}| \\text ?\{[^{}]*\})?$"
 )
 NUMBERED = re.compile(
     r"^(?:day|week|month|year|number|no\.|page|room|step|round|row|column|position|level|term) (\d+)$", re.I
 )
-NUMERAL_BASE = re.compile(r"^([0-9A-F]+)_\{?\s*(?:\\text\s*\{)?\s*(\d+)\s*\}?\}?$")
-PERCENTAGE = re.compile(r"^(.*[\d}\)])\s*(?:%|percent|(?:\\text\s*\{\s*percent(?:age)?\s*\}))$")
+NUMERAL_BASE = re.compile(r"^([0-9A-F]+)_\{? ?(?:\\text ?\{)? ?(\d+) ?\}?\}?$")
+PERCENTAGE = re.compile(r"^(.*[\d}\)]) ?(?:%|percent|(?:\\text ?\{ ?percent(?:age)? ?\}))$")
 SCALES = {"c": "celsius", "f": "fahrenheit", "k": "kelvin"}
-SCALE = r"(?:\\text\s*\{\s*)?([CFK]|[Cc]elsius|[Ff]ahrenheit|[Kk]elvin)\s*\}?"
+SCALE = r"(?:\\text ?\{ ?)?([CFK]|[Cc]elsius|[Ff]ahrenheit|[Kk]elvin) ?\}?"
 DEGREES = re.compile(
-    rf"^(.*[\d}}\)a-z])\s*(?:\^\{{\\circ\}}|(?:\\text\s*\{{)?\s*(?:degrees?|degs?)\.?\s*\}}?)\s*(?:{SCALE})?$"
+    rf"^(.*[\d}}\)a-z]) ?(?:\^\{{\\circ\}}|(?:\\text ?\{{)? ?(?:degrees?|degs?)\.? ?\}}?) ?(?:{SCALE})?$"
 )
 SCALE_ALONE = re.compile(rf"^(-?[\d.,]*\d)(?: |(?=\\)){SCALE}$")
 TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
-MINUTES = re.compile(r"^(-?\d+)\s*\^\{\\circ\}\s*(\d+)\s*'\s*(?:(\d+)\s*(?:''|\"))?$")
+MINUTES = re.compile(r"^(-?\d+) ?\^\{\\circ\} ?(\d+) ?' ?(?:(\d+) ?(?:''|\"))?$")
 # A unit: `\text{...}` after a value, or words after a number; a bare letter after a number is a factor, not a unit.
-TEXT_UNIT = re.compile(r"^(.+?)\s*((?:\\text\s*\{[^{}]*\}\s*(?:\^\s*\{?-?\d\}?)?\s*/?\s*)+)\.?$")
+TEXT_UNIT = re.compile(r"^(.+?) ?((?:\\text ?\{[^{}]*\} ?(?:\^ ?\{?-?\d\}?)? ?/? ?){1,4})\.?$")
 WORD_UNIT = re.compile(
-    r"^(-?[\d.,]*\d|.*[\d}\)])\s*((?:sq(?:uare|\.)?|cubic)?\s*[a-zA-Z][a-zA-Z. ]*(?:/\s*[a-z]+)?)(\^\s*\{?\d\}?)?$"
+    r"^(-?[\d.,]*\d|.*[\d}\)]) ?((?:sq(?:uare|\.)?|cubic)? ?[a-zA-Z][a-zA-Z. ]*(?:/ ?[a-z]+)?)(\^ ?\{?\d\}?)?$"
 )
 COUNTED = re.compile(r"^-?[\d.,]*\d (?=[a-z]*[aeiou])[a-z]{3,}(?: [a-z]+)*$")  # `3 red apples`, never `3abc`
-COMPOUND = re.compile(
-    r"^(\d+)\s*(?:\\text\s*\{)?\s*([a-z]+)\s*\}?\s*,?\s*(?:and\b)?\s*(\d+)\s*(?:\\text\s*\{)?\s*([a-z]+)\s*\}?$"
-)
-POWER = re.compile(r"\^\s*\{?(-?\d)\}?")
+COMPOUND = re.compile(r"^(\d+) ?(?:\\text ?\{)? ?([a-z]+) ?\}? ?,? ?(?:and\b)? ?(\d+) ?(?:\\text ?\{)? ?([a-z]+) ?\}?$")
+POWER = re.compile(r"\^ ?\{?(-?\d)\}?")
 
 
 @dataclass(frozen=True)
@@ -118,11 +116,11 @@ def measured(text: str) -> Measured:
 
 def unit_name(text: str) -> str:
     """One name for a unit's spellings: singular, lower case, powers as `cm^2`, `per` as `/`."""
-    text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text).strip().strip(".").replace("\\$", "$")
+    text = re.sub(r"\\text ?\{([^{}]*)\}", r"\1", text).strip().strip(".").replace("\\$", "$")
     power = POWER.search(text)
     text = POWER.sub("", text).strip()
     exponent = power.group(1) if power else ""
-    if found := re.match(r"(?:sq(?:uare)?|(cu(?:bic)?))\b\.?\s*", text):
+    if found := re.match(r"(?:sq(?:uare)?|(cu(?:bic)?))\b\.? ?", text):
         exponent, text = "3" if found.group(1) else "2", text[found.end() :]
     text = " ".join(re.sub(r"\bper\b", "/", text.lower()).replace("/", " / ").split()).strip(".")
     name = " ".join(word if word in UNITS else _singular(word) for word in text.split())

@@ -12,6 +12,7 @@ import sympy
 from latex2sympy2_extended import NormalizationConfig, latex2sympy, normalize_latex
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 from math_verify import verify
+from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.function import AppliedUndef
 
 from htpo.tasks.math_text import squashed
@@ -19,10 +20,10 @@ from htpo.tasks.math_text import squashed
 SIGNIFICANT = 3  # digits a rounded decimal must have to stand for an exact value
 PRECISION = 30  # decimal digits of numeric comparisons
 DECIMAL = re.compile(r"([+-]?)(\d*)\.(\d+)|([+-]?\d+)\.?")
-SCIENTIFIC = re.compile(r"([+-]?\d*\.?\d+)(?:[eE]|(?:\\times|\\cdot|\*|x)10\^)\(?\{?([+-]?\d{1,3})\}?\)?")
+SCIENTIFIC = re.compile(r"^([+-]?(?:\d++\.?\d*+|\.\d++))(?:[eE]|(?:\\times|\\cdot|\*|x)10\^)\(?\{?([+-]?\d{1,3})\}?\)?")
 POWER_OF_TEN = re.compile(r"10\^\{?([+-]?\d{1,3})\}?")
-FRACTION = re.compile(r"([+-]?)(?:\\frac\{([+-]?\d+)\}\{([+-]?\d+)\}|\\frac(\d)(\d)|(\d+)/(\d+))")
-MIXED = re.compile(r"([+-]?)(\d+)(?:\\frac\{(\d+)\}\{(\d+)\}|\\frac(\d)(\d))|([+-]?)(\d+)\s+(\d+)/(\d+)")
+FRACTION = re.compile(r"^([+-]?)(?:\\frac\{([+-]?\d+)\}\{([+-]?\d+)\}|\\frac(\d)(\d)|(\d+)/(\d+))")
+MIXED = re.compile(r"^(?:([+-]?)(\d+)(?:\\frac\{(\d+)\}\{(\d+)\}|\\frac(\d)(\d))|([+-]?)(\d+) (\d+)/(\d+))")
 BARE_ARGUMENT = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)) *(\\[a-z]+|[a-z])(?= *\\(?:cdot|times)(?![a-z]))")
 MIXED_WITHIN = re.compile(r"(?<![\w.^_}\\/])(\d++) (\d++)/(\d++)(?![\w/.])")
 # Two numbers side by side are no product (`3 4`), unless the first belongs to a command, an index or a power.
@@ -33,12 +34,12 @@ REPEATING = re.compile(
     r"\\(?:overline|bar)\s?\{?(?P<lined>\d+)\}?|\((?P<bracketed>\d+)\)"
     r"|\\dot\s?\{?(?P<first>\d)\}?(?:(?P<middle>\d*)\\dot\s?\{?(?P<last>\d)\}?)?)|(?P<written>\d{2,40}) ?\\ldots)"
 )
-PERIOD = re.compile(r"(\d*?)(?:(\d)\2+|(\d{2,12}?)\3+)")
+PERIOD = re.compile(r"^(\d{0,40}?)(?:(\d)\2+|(\d{2,12}?)\3+)")
 IMAGINARY = sympy.Symbol("i", real=True)
 PARAMETERS = frozenset("klmn")
 CONSTANTS = frozenset("CKck")  # of integration, where one is called C or K
 PI_IN_SCHOOL = (sympy.Rational(157, 50), sympy.Rational(22, 7), sympy.Rational(3927, 1250))
-INDEXED_E = re.compile(r"(?<![\\a-zA-Z])E(?=\s*_)")
+INDEXED_E = re.compile(r"(?<![\\a-zA-Z])E(?= ?_)")
 NORMALIZATION = NormalizationConfig(
     basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none", equations=False
 )
@@ -280,6 +281,8 @@ def same_everywhere(gold: sympy.Basic, answer: sympy.Basic) -> bool | None:
         return None
     if gold.has(AppliedUndef) or answer.has(AppliedUndef):
         return None
+    if gold.has(ExprWithLimits) and gold.as_dummy() == answer.as_dummy():  # summed over i, or over k
+        return True
     letters = sorted(gold.free_symbols | answer.free_symbols, key=lambda symbol: symbol.name)
     if not letters:
         return _are_one_number(gold, answer)
