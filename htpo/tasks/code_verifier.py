@@ -11,6 +11,7 @@ from htpo.errors import UserError
 from htpo.tasks.code_reading import body_continuing_prompt, is_body, last_code_block
 from htpo.tasks.reasoning_text import answer_part
 from htpo.tasks.sandbox.cells import GRACE_SECONDS, LEVELS, STARTUP_SECONDS, choose_level
+from htpo.tasks.sandbox.zygote import WALL_FACTOR
 from htpo.tasks.task import Verdict
 from htpo.tasks.worker_pool import Outcome, WorkerPool, usable_cores
 
@@ -33,9 +34,10 @@ class CodeVerifier:
 
     Args:
         sandbox: a level of isolation by name; None takes the strongest that works here, and never "none".
-        workers: number of processes; None takes one for each core.
-        timeout: seconds of processor time one test may take, rounded up; of wall clock it may take twice that.
-        solution_timeout: seconds of wall clock all tests of one solution may take together.
+        workers: number of processes; None takes one for each core of this process's share.
+        timeout: seconds of processor time one test may take, rounded up, and seconds it may wait (asleep, say). Time
+            in which other work has the cores does not count; 50 times as much wall clock ends a test all the same.
+        solution_timeout: the same of all tests of one solution together.
         memory_limit_mb: address space of one process that runs a solution, in MiB.
         float_tolerance: numbers with a decimal point are equal when they differ by no more than this, times the
             expected one where that is larger than 1. None: what a program prints must be equal as decimals
@@ -73,7 +75,7 @@ class CodeVerifier:
         self.tests_column, self.timeout, self.solution_timeout = tests_column, timeout, solution_timeout
         self.failures: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
-        patience = solution_timeout + STARTUP_SECONDS + 2 * GRACE_SECONDS
+        patience = 2 * WALL_FACTOR * solution_timeout + STARTUP_SECONDS + 2 * GRACE_SECONDS
         self.memory_limit_mb = memory_limit_mb
         self._pool = WorkerPool("htpo.tasks.code_worker", workers, patience, WORKER_MEMORY_MB)
 

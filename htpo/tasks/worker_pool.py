@@ -6,6 +6,7 @@ one with a guard would still import torch there; fork is unsafe beside torch's t
 its own and knows nothing of the caller's. No signal and no thread is used, so any thread may call.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -26,8 +27,19 @@ FAILED_STARTS = 3
 
 
 def usable_cores() -> int:
-    """Cores this process may run on (macOS knows only how many there are)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """This process's share of the cores, at least 1: those it may run on, or, beside other processes of one training
+    (`LOCAL_WORLD_SIZE`, else `WORLD_SIZE`, as torchrun and accelerate set them), an equal part of their launcher's.
+
+    Processes that are bound to cores of their own thus keep these, and those that share all cores divide them.
+    """
+    own = launchers = os.cpu_count() or 1  # macOS knows no more
+    if hasattr(os, "sched_getaffinity"):
+        own = launchers = len(os.sched_getaffinity(0))
+        with contextlib.suppress(OSError):  # the launcher may be gone
+            launchers = len(os.sched_getaffinity(os.getppid()))
+    ranks = os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1"))
+    processes = int(ranks) if ranks.isdecimal() else 1
+    return own if processes <= 1 else max(1, min(own, max(own, launchers) // processes))
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended: exit code (minus the signal when one killed it), whether it was late, what it wrote."""
+    """How a process ended: exit code (minus the signal when one killed it), whether it was late, what it wrote.
+
+    `spent` are the seconds it computed and waited, without those in which others had its core.
+    """
 
     status: int
     late: bool
+    spent: float
     result: bytes
 
     @property
@@ -123,7 +127,8 @@ class Sandbox:
     def run(self, *works: Work, seconds: float) -> list[Exit]:
         """Run the first work, beside the others; when it ends the others are killed. Two works share a socket.
 
-        Each may use `seconds` of processor time (rounded up) and `WALL_FACTOR` times that of wall clock.
+        Each may compute for `seconds` of processor time (rounded up), wait for as long, and take `WALL_FACTOR` times
+        that of wall clock, which only what naps all the time comes to on a machine that is not overrun.
 
         Raises:
             SandboxUnavailable: when the fork server died or is stuck; this sandbox is then closed.
@@ -148,7 +153,10 @@ class Sandbox:
                     os.close(third)
             reports = self._await_ends(numbers)
             return [
-                Exit(reports[number]["status"], reports[number]["late"], os.pread(result, os.fstat(result).st_size, 0))
+                Exit(
+                    *(reports[number][name] for name in ("status", "late", "spent")),
+                    result=os.pread(result, os.fstat(result).st_size, 0),
+                )
                 for number, result in zip(numbers, results)
             ]
         except (OSError, ValueError) as error:

@@ -7,8 +7,9 @@ The new root holds, read-only, the folders Python itself is read from, two devic
 import ctypes
 import os
 import resource
-import signal
 from collections.abc import Callable, Iterable
+
+from htpo.tasks.sandbox import privileges
 
 INSIDE_USER = 65534  # "nobody": who the untrusted process is inside
 SCRATCH = "/tmp"
@@ -20,8 +21,6 @@ _READ_ONLY, _NO_SETUID, _NO_DEVICES, _BIND, _RECURSIVE, _PRIVATE = 0x1, 0x2, 0x4
 _DETACH = 2
 _MOUNT_SETATTR, _PIVOT_ROOT = 442, {"x86_64": 155, "aarch64": 41}
 _AT_CURRENT, _AT_RECURSIVE = -100, 0x8000
-_CAPABILITY_VERSION_3 = 0x20080522
-_PR_SET_PARENT_DEATH_SIGNAL = 1
 _DEVICES = ("/dev/null", "/dev/urandom")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,7 +38,7 @@ def enter(ask_for_identities: Callable[[], None], readable: Iterable[str]) -> No
     Raises:
         OSError: when the machine forbids any of it.
     """
-    die_with_parent()
+    privileges.die_with_parent()
     _checked("unshare", _NEW_USERS)
     ask_for_identities()
     others = _NEW_MOUNTS | _NEW_PROCESSES | _NEW_NETWORK | _NEW_CGROUPS | _NEW_HOST_NAME | _NEW_IPC
@@ -47,7 +46,7 @@ def enter(ask_for_identities: Callable[[], None], readable: Iterable[str]) -> No
     child = os.fork()
     if child:
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
-    die_with_parent()
+    privileges.die_with_parent()
     _change_root(readable)
 
 
@@ -86,14 +85,8 @@ def drop_rights() -> None:
         os.setgroups([])
         os.setresgid(INSIDE_USER, INSIDE_USER, INSIDE_USER)
         os.setresuid(INSIDE_USER, INSIDE_USER, INSIDE_USER)
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    _checked("capset", header, (ctypes.c_uint32 * 6)())
+    privileges.drop_capabilities()
     resource.setrlimit(resource.RLIMIT_NPROC, (64, 64))  # counted from zero in a user namespace since Linux 5.14
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends."""
-    _checked("prctl", _PR_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
 
 
 def _change_root(readable: Iterable[str]) -> None:

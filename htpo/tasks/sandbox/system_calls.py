@@ -7,9 +7,10 @@ kernel is not. A refused call fails with ENOSYS, so that libraries fall back to 
 
 import ctypes
 import errno
-import os
 import platform
 import struct
+
+from htpo.tasks.sandbox.privileges import prctl, refuse_new_privileges
 
 # name: number on x86_64, number on aarch64 (None where the architecture has no such call)
 ALLOWED = {
@@ -26,7 +27,7 @@ ALLOWED = {
     "umask": (95, 166),
     "mmap": (9, 222), "munmap": (11, 215), "mprotect": (10, 226), "mremap": (25, 216), "madvise": (28, 233),
     "brk": (12, 214), "membarrier": (324, 283),
-    "futex": (202, 98), "set_robust_list": (273, 99), "get_robust_list": (274, 100), "set_tid_address": (218, 96),
+    "futex": (202, 98), "set_robust_list": (273, 99), "set_tid_address": (218, 96),
     "rseq": (334, 293), "sched_yield": (24, 124), "sched_getaffinity": (204, 123),
     "gettid": (186, 178), "getpid": (39, 172), "getppid": (110, 173), "getuid": (102, 174), "geteuid": (107, 175),
     "getgid": (104, 176), "getegid": (108, 177), "getgroups": (115, 158),
@@ -50,7 +51,7 @@ AUDIT_ARCHITECTURE = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # 
 _LOAD_WORD, _JUMP_IF_EQUAL, _JUMP_IF_BITS, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data; low words (little-endian)
-_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 
 
 def filter_program() -> bytes:
@@ -82,11 +83,6 @@ def filter_program() -> bytes:
     return b"".join(program)
 
 
-def refuse_new_privileges() -> None:
-    """Let no program this process might start gain rights; what Landlock and seccomp ask of ordinary users."""
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-
-
 def allow_only_listed_calls(program: bytes) -> None:
     """Put the filter in force for this process (which must have one thread), for good.
 
@@ -97,14 +93,8 @@ def allow_only_listed_calls(program: bytes) -> None:
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
     address = ctypes.create_string_buffer(header, len(header))
     refuse_new_privileges()
-    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(address))
+    prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(address))
 
 
 def _instruction(code: int, operand: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
     return struct.pack("HBBI", code, jump_true, jump_false, operand)
-
-
-def _prctl(option: int, *arguments: int) -> None:
-    padded = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
-    if ctypes.CDLL(None, use_errno=True).prctl(ctypes.c_int(option), *padded):
-        raise OSError(ctypes.get_errno(), f"prctl {option}: {os.strerror(ctypes.get_errno())}")

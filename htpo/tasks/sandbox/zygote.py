@@ -7,7 +7,7 @@ of the new process, which reads its work from them itself. So nothing of one pie
 Requests: `(kind, number, seconds)` packed as `REQUEST`; a role's number comes with three files (the work, the result,
 and standard input or the socket to a partner), `KILL` ends process `number`. Reports, one JSON object a line:
 `{"ask": "identities"}` while starting, `{"ready": null}` or `{"ready": reason}`, then
-`{"number": n, "status": exit code or minus signal, "late": bool}`.
+`{"number": n, "status": exit code or minus signal, "late": bool, "spent": seconds}`.
 """
 
 import contextlib
@@ -24,13 +24,15 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from htpo.tasks.sandbox import roles
+from htpo.tasks.sandbox.clocks import WaitingTime
 
 REQUEST = struct.Struct("=iid")
 KILL = -1
-WALL_FACTOR = 2  # wall clock a process may take, in units of its processor time: other work slows it down
+WALL_FACTOR = 50  # wall clock a process may take, in units of its processor time: other work slows it down
 CLOCK_SLACK = 0.1  # seconds by which two clocks of the kernel may differ on the time a process used
 LARGEST_FILE = 8 * 2**20  # bytes of output, and of any file written
 LARGEST_STACK = 64 * 2**20
@@ -45,9 +47,13 @@ itertools numbers operator queue re statistics string threading typing"""
 @dataclass
 class _Process:
     number: int
-    deadline: float  # monotonic seconds
-    seconds: float  # of processor time
+    seconds: float  # that it may compute, and that it may wait
+    started: float  # monotonic seconds
     late: bool = False
+
+    def is_late(self, waited: float) -> bool:
+        """Whether it has waited too long, or has slept through its time in naps that are too short to be seen."""
+        return waited > self.seconds or time.monotonic() - self.started > WALL_FACTOR * self.seconds
 
 
 @dataclass
@@ -74,8 +80,12 @@ def main() -> None:
     except OSError as error:
         _report(control, ready=f"{error.strerror or error}")
         return
-    for name in PRELOADED.split():
-        importlib.import_module(name)
+    try:
+        for name in PRELOADED.split():
+            importlib.import_module(name)
+    except (ImportError, OSError) as error:  # readable for root's capabilities alone, say
+        _report(control, ready=f"the standard library cannot be read inside: {error}")
+        return
     _report(control, ready=None)
     gc.collect()
     gc.freeze()
@@ -92,23 +102,38 @@ def main() -> None:
     roles.perform(work.role, *work.files)
 
 
-def _confine(level: str, readable: list[str], control: socket.socket):
-    """Confine the fork server itself; return what each new process calls to confine itself further."""
+def _confine(level: str, readable: list[str], control: socket.socket) -> Callable[[], None]:
+    """Confine the fork server itself; return what each new process calls to confine itself further.
+
+    At every level of a Linux, the processes that run solutions and tests have no capabilities and cannot be looked
+    into: what one of them was told stays with it.
+    """
     for kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU):  # the starter's own bounds are not for this process
         hard = resource.getrlimit(kind)[1]
         resource.setrlimit(kind, (hard, hard))
-    if level == "none":
+    if sys.platform != "linux":
+        if level != "none":
+            raise OSError("it needs Linux")
         return lambda: None
-    from htpo.tasks.sandbox import landlock, namespaces, system_calls
+    from htpo.tasks.sandbox import landlock, namespaces, privileges, system_calls
+
+    if level == "none":
+        privileges.forgo_capabilities()
+        privileges.drop_capabilities()
+        privileges.become_opaque()
+        return lambda: None
 
     program = system_calls.filter_program()
     if level == "landlock":
-        system_calls.refuse_new_privileges()
         os.chdir("/")
+        privileges.forgo_capabilities()
         landlock.allow_only_reading(readable)
+        privileges.drop_capabilities()
+        privileges.become_opaque()
 
         def confine_landlocked() -> None:
-            namespaces.die_with_parent()
+            privileges.die_with_parent()
+            landlock.enter_own_domain()
             system_calls.allow_only_listed_calls(program)
 
         return confine_landlocked
@@ -122,12 +147,15 @@ def _confine(level: str, readable: list[str], control: socket.socket):
             raise OSError("users and groups cannot be mapped")
 
     namespaces.enter(ask_for_identities, readable)
+    privileges.forgo_capabilities()
+    privileges.become_opaque()
 
     def confine_process() -> None:
         namespaces.enter_scratch()
         os.chdir(namespaces.SCRATCH)
         namespaces.drop_rights()
-        namespaces.die_with_parent()
+        privileges.die_with_parent()
+        privileges.become_opaque()  # changing the user may have undone it
         system_calls.allow_only_listed_calls(program)
 
     return confine_process
@@ -135,23 +163,24 @@ def _confine(level: str, readable: list[str], control: socket.socket):
 
 def _serve(control: socket.socket) -> _Work | None:
     """Fork and watch processes. Returns work in a new process, and None in the fork server when the socket closes."""
-    processes: dict[int, _Process] = {}
+    processes: dict[int, _Process] = {}  # by process number; all are of one piece of work
+    waiting = WaitingTime()
     woken, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        deadline = min((process.deadline for process in processes.values()), default=math.inf)
-        patience = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
+        patience = max(0.0, waiting.next_look - time.monotonic()) if processes else None
         readable, _, _ = select.select([control, woken], [], [], patience)
         if woken in readable:
             os.read(woken, 4096)
-        now = time.monotonic()
-        for pid, process in processes.items():
-            if process.deadline < now:
-                process.late, process.deadline = True, math.inf
-                _kill(pid)
-        _reap(control, processes)
+        if processes and time.monotonic() >= waiting.next_look:
+            waiting.look(processes)
+            for pid, process in processes.items():
+                process.late = process.late or process.is_late(waiting.seconds)
+                if process.late:
+                    _kill(pid)
+        _reap(control, processes, waiting)
         if control not in readable:
             continue
         message, files, _, _ = socket.recv_fds(control, REQUEST.size, 3)
@@ -175,10 +204,12 @@ def _serve(control: socket.socket) -> _Work | None:
             return _Work(kind, seconds, files)
         for file in files:
             os.close(file)
-        processes[pid] = _Process(number, time.monotonic() + WALL_FACTOR * seconds, seconds)
+        if not processes:
+            waiting = WaitingTime()
+        processes[pid] = _Process(number, seconds, time.monotonic())
 
 
-def _reap(control: socket.socket, processes: dict[int, _Process]) -> None:
+def _reap(control: socket.socket, processes: dict[int, _Process], waiting: WaitingTime) -> None:
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -189,9 +220,10 @@ def _reap(control: socket.socket, processes: dict[int, _Process]) -> None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
                 status = os.waitstatus_to_exitcode(status)
-                used_up = usage.ru_utime + usage.ru_stime > math.ceil(process.seconds) - CLOCK_SLACK
+                used = usage.ru_utime + usage.ru_stime
+                used_up = used > math.ceil(process.seconds) - CLOCK_SLACK
                 late = process.late or (used_up and status in (-signal.SIGKILL, -signal.SIGXCPU))
-                _report(control, number=process.number, status=status, late=late)
+                _report(control, number=process.number, status=status, late=late, spent=used + waiting.seconds)
 
 
 def _kill(pid: int) -> None:
