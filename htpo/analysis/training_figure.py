@@ -49,7 +49,7 @@ def _draw(records: list[dict[str, Any]], groups: dict[str, str], title: str) -> 
     _curve(accuracy, records, "accuracy", BLUE)
     held_out = [record for record in records if record.get(HELD_OUT) is not None]
     if held_out:
-        _curve(accuracy, held_out, HELD_OUT, VERMILION, label="held-out pass@1", style=".-")
+        _curve(accuracy, held_out, HELD_OUT, VERMILION, label="held-out pass@1", marker="o")
         accuracy.legend(fontsize="x-small")
     accuracy.set(title="accuracy of sampled responses", ylabel="share correct", ylim=(0, 1))
     _curve(entropy, records, "entropy", BLACK, label="all tokens", width=2)
@@ -69,10 +69,17 @@ def _draw(records: list[dict[str, Any]], groups: dict[str, str], title: str) -> 
 
 
 def _curve(
-    axes: Axes, records: list[dict[str, Any]], key: str, colour: str, label=None, style="-", width: float = 1.2
+    axes: Axes,
+    records: list[dict[str, Any]],
+    key: str,
+    colour: str,
+    label: str | None = None,
+    style: str = "-",
+    width: float = 1.2,
+    marker: str | None = None,
 ) -> None:
     values = [record.get(key) for record in records]
     heights = [math.nan if value is None else value for value in values]
-    marker = "." if len(records) < 3 else None
+    marker = "." if len(records) < 3 else marker
     steps = [record["step"] for record in records]
     axes.plot(steps, heights, style, color=colour, label=label, linewidth=width, marker=marker)

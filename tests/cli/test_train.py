@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -215,6 +216,11 @@ def test_two_processes_run_the_same_recipe(tmp_path):
     run = RunDirectory(tmp_path / "run")
     assert [record["step"] for record in run.read_metrics()] == [1, 2, 3, 4]
     assert len(run.read_json("evaluation_after.json")["correct"]) == 8
+    whole = [{k: v for k, v in record.items() if k not in TIMES} for record in run.read_metrics()]
+    shutil.rmtree(run.path / "checkpoint-4")
+    done = htpo("train", "--resume", "--output_dir", run.path, launcher=launcher)
+    assert done.returncode == 0, done.stderr
+    assert [{k: v for k, v in record.items() if k not in TIMES} for record in run.read_metrics()] == whole
 
 
 def test_a_recipe_file_and_flags_meet_in_the_stored_config(tmp_path):

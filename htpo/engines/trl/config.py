@@ -145,6 +145,12 @@ class HTPOConfig(GRPOConfig):
             raise UserError(str(error)) from error
 
     @property
+    def device(self) -> torch.device:
+        """This process's device. With several processes the host says "cpu:0", to which torch loads no checkpoint."""
+        device = super().device
+        return torch.device("cpu") if device.type == "cpu" else device
+
+    @property
     def updates_per_batch(self) -> int:
         """Optimiser updates between two generations."""
         return self.steps_per_generation * self.num_iterations // self.gradient_accumulation_steps

@@ -300,7 +300,7 @@ class SignalSampling(GRPOTrainer):
         if checkpoint is None:
             return
         stored = self._surplus_file(Path(checkpoint))
-        device = str(self.accelerator.device)
+        device = str(self.args.device)
         self._surplus = load_file(stored, device=device) if stored.is_file() else None
 
 
