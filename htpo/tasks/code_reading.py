@@ -1,6 +1,6 @@
 """Which of a response's code blocks is its solution. Reads model output line by line, in linear time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 PYTHON = {"python", "python3", "py", "py3", "pypy", "pypy3", "cpython"}
@@ -20,6 +20,7 @@ CODE_STARTS = (
     "async def ",
 )
 """How a line begins that is Python and not the sample output of a program."""
+DEFINITION_STARTS = ("def ", "class ", "import ", "from ", "@", "async ")
 
 
 @dataclass
@@ -77,6 +78,24 @@ def body_continuing_prompt(response: str) -> str | None:
     return "\n".join(body) if any(line.strip() for line in body) else None
 
 
+def unfenced_functions(response: str, names: Sequence[str]) -> str | None:
+    """The definitions in a response without any fence, where those of `names` are among them; else None.
+
+    They begin with the first line of code, and end where a line that is not indented is none.
+    """
+    lines = response.split("\n")
+    if any(_opening(line) for line in lines):
+        return None
+    start = next((index for index, line in enumerate(lines) if line.startswith(DEFINITION_STARTS)), len(lines))
+    taken = []
+    for line in lines[start:]:
+        if line.strip() and line[0] not in " \t#)]}" and not line.startswith(DEFINITION_STARTS):
+            break
+        taken.append(line)
+    defined = all(any(line.startswith(f"def {name}(") for line in taken) for name in names)
+    return "\n".join(taken) if names and defined else None
+
+
 def is_body(code: str) -> bool:
     """Whether code begins inside a function: its first line that is not blank is indented."""
     first = next((line for line in code.split("\n") if line.strip()), "")
@@ -93,16 +112,27 @@ def _indented(lines: list[str]) -> Iterator[str]:
 def _opening(line: str) -> _Block | None:
     """The block that a line opens, or None."""
     text = _without_list_mark(line.lstrip(" \t"))
-    mark = text[:1]
-    if mark not in ("`", "~"):
-        return None
+    if not text.startswith(("`", "~")):
+        return _opening_after_text(text)
+    mark = text[0]
     information = text.lstrip(mark)
     width = len(text) - len(information)
     if width < SHORTEST_FENCE or (mark == "`" and "`" in information):
         return None
-    words = information.strip().strip("{}").replace(",", " ").split(maxsplit=1)
-    language = words[0].lstrip(".").lower() if words else ""
-    return _Block(mark, width, len(line) - len(text), language, [])
+    return _Block(mark, width, len(line) - len(text), _language(information), [])
+
+
+def _opening_after_text(text: str) -> _Block | None:
+    """The block that a fence at the end of a line of text opens, where it names Python and nothing else."""
+    _, fence, language = text.rpartition("`" * SHORTEST_FENCE)
+    return _Block("`", SHORTEST_FENCE, 0, "python", []) if fence and language.strip().lower() in PYTHON else None
+
+
+def _language(information: str) -> str:
+    """The letters and digits that the words after a fence begin with: `python` of `python:a.py` or `{.python #x}`."""
+    text = information.strip().lstrip("{. ").lower()
+    length = next((index for index, letter in enumerate(text) if not letter.isalnum()), len(text))
+    return text[:length]
 
 
 def _closes(line: str, block: _Block) -> bool:

@@ -56,14 +56,14 @@ def normalised_tests(row: dict[str, Any]) -> str:
       asserts things of the names the solution defines.
 
     The last two may have a `preamble`: code that runs before the solution. The first may have a `checker`: a program
-    that judges an output where several are right, from the column of that name or `generated_checker` (Open R1). It is run
-    as `checker.py INPUT EXPECTED OUTPUT` (three files) and prints 1 for a right output, 0 for a wrong one; or it
+    that judges an output where several are right, from the column of that name or `generated_checker` (Open R1). It is
+    run as `checker.py INPUT EXPECTED OUTPUT` (three files) and prints 1 for a right output, 0 for a wrong one; or it
     defines `check(input, output, expected) -> bool`.
 
     Read are LiveCodeBench's own columns (`public_test_cases`, `private_test_cases`, `metadata`), lists of such tests in
     `tests` or `official_tests`, LeetCode's `check(candidate)` in `tests["functional"]`, HumanEval (`test`,
-    `entry_point`, `prompt` or `problem`), MBPP (`test_list`, `test_imports` or `test_setup_code`), and `inputs`, `outputs` and `fn_name` as verl
-    and PRIME keep them in `reward_model.ground_truth`.
+    `entry_point`, `prompt` or `problem`), MBPP (`test_list`, `test_imports` or `test_setup_code`), and
+    `inputs`, `outputs` and `fn_name` as verl and PRIME keep them in `reward_model.ground_truth`.
 
     Raises:
         ValueError: in one line that names what is missing or wrong.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from htpo.errors import UserError
-from htpo.tasks.code_reading import body_continuing_prompt, is_body, last_code_block
+from htpo.tasks.code_reading import body_continuing_prompt, is_body, last_code_block, unfenced_functions
 from htpo.tasks.reasoning_text import answer_part
 from htpo.tasks.sandbox.cells import GRACE_SECONDS, LEVELS, STARTUP_SECONDS, choose_level
 from htpo.tasks.sandbox.zygote import WALL_FACTOR
@@ -121,7 +121,9 @@ class CodeVerifier:
             return None
         code = last_code_block(answer)
         if code is None and tests.startswith(CHECKS):
-            code = body_continuing_prompt(answer)
+            names = json.loads(tests).get("stubs", [])
+            code = body_continuing_prompt(answer) if names else None
+            code = unfenced_functions(answer, names) if code is None else code
         if code is not None and is_body(code):
             code = self._completed(code, tests)
         return code if code is not None and code.strip() and len(code) <= LONGEST_CODE else None

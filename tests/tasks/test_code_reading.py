@@ -2,11 +2,12 @@
 
 import importlib
 import pkgutil
+from functools import partial
 
 import pytest
 
 import htpo.tasks
-from htpo.tasks.code_reading import body_continuing_prompt, is_body, last_code_block
+from htpo.tasks.code_reading import body_continuing_prompt, is_body, last_code_block, unfenced_functions
 from tests.tasks.linear_time import patterns_of, too_slow, uses
 
 PYTHON_FENCES = [
@@ -45,13 +46,25 @@ def test_a_fence_may_stand_beside_the_mark_of_a_list(mark):
         ("```python\nprint(1)\n```\n```python\nprint(3)", None),
         ("~~~python\n```\n~~~", "```"),
         ("```python\ns = '```'\n```", "s = '```'"),
-        ("text ```python\nx\n```", None),
+        ("The code: ```python\nx\n```", "x"),
+        ("Use ```python``` fences.", None),
+        ("```python:solution.py\nx\n```", "x"),
+        ("```python{1,3}\nx\n```", "x"),
+        ("```pycon\n>>> 1\n```", None),
         ("``python\nx\n``", None),
         ("`` ` ``\n1.5 is no list", None),
     ],
 )
 def test_of_several_blocks_the_last_that_is_code_counts(response, code):
     assert last_code_block(response) == code
+
+
+def test_functions_without_a_fence_are_taken_where_the_prompt_began_them():
+    code = "import math\n\ndef f(x):\n    # twice\n    return 2 * x"
+    assert unfenced_functions(f"Sure.\n\n{code}\n\nIt doubles x.", ["f"]) == f"{code}\n"
+    assert unfenced_functions(code, ["g"]) is None
+    assert unfenced_functions(code, []) is None
+    assert unfenced_functions(f"{code}\n```python\npass\n```", ["f"]) is None
 
 
 def test_a_body_without_a_fence_goes_on_where_the_prompt_ended():
@@ -66,5 +79,8 @@ def test_a_body_without_a_fence_goes_on_where_the_prompt_ended():
 def test_every_reader_of_a_solution_takes_linear_time():
     names = [m.name for m in pkgutil.iter_modules(htpo.tasks.__path__) if m.name.startswith(("code_", "reasoning_"))]
     modules = [importlib.import_module(f"htpo.tasks.{name}") for name in names]
+    functions = partial(unfenced_functions, names=["f"])
     patterns = {f"{name}.{way}": use for name, p in patterns_of(modules).items() for way, use in uses(p).items()}
-    assert too_slow({"block": last_code_block, "body": body_continuing_prompt, **patterns}) == []
+    assert (
+        too_slow({"block": last_code_block, "body": body_continuing_prompt, "functions": functions, **patterns}) == []
+    )

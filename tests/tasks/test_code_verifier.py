@@ -113,6 +113,8 @@ def test_what_stands_in_reasoning_is_no_answer(verifier):
         ("   ```python\n   def add(a, b):\n       return a + b\n   ```", True),
         ("```python\n    def add(a, b):\n        return a + b\n```", True),
         ("return a + b", False),
+        ("def add(a, b):\n    return a + b\n", True),
+        ("def add(a, b):\n    return a - b\n", False),
     ],
 )
 def test_a_body_completes_the_head_that_the_prompt_gave(verifier, response, correct):

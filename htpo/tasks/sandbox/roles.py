@@ -26,7 +26,7 @@ STANDARD_FILES = {
     for folder, names in {"/dev": ("stdin", "stdout"), "/dev/fd": "01", "/proc/self/fd": "01"}.items()
     for number, name in enumerate(names)
 }
-_open = open
+_open, _os_open = open, os.open
 _RESULT, _THIRD = 3, 4  # file descriptors: the result, and the socket to a partner
 
 
@@ -226,6 +226,7 @@ def _arrange_files(role: str, work_file: int, result_file: int, third_file: int)
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
     if role == "run":
         builtins.open = io.open = _open_standard
+        os.open = _open_standard_descriptor
     return work
 
 
@@ -233,6 +234,11 @@ def _open_standard(file: Any, *arguments: Any, **keywords: Any) -> Any:
     """`open` for programs that read `/dev/stdin`, which leads through `/proc`, and that is closed here."""
     number = STANDARD_FILES.get(os.fspath(file)) if isinstance(file, str | os.PathLike) else None
     return _open(file, *arguments, **keywords) if number is None else _open(number, *arguments, closefd=False)
+
+
+def _open_standard_descriptor(path: Any, *arguments: Any, **keywords: Any) -> int:
+    number = STANDARD_FILES.get(path) if isinstance(path, str) else None
+    return _os_open(path, *arguments, **keywords) if number is None else os.dup(number)
 
 
 def _duplicate_high(file: int) -> int:
