@@ -58,8 +58,9 @@ def parse(parser: Any, values: dict[str, Any], listing: str) -> Any:
         return parser.parse_args_into_dataclasses(args=arguments, look_for_args_file=False)
     except UserError:
         raise
-    except ValueError as error:
-        raise UserError(" ".join(str(error).split())) from error
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, ImportError, RuntimeError) as error:
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise UserError(f"{kind}{' '.join(str(error).split())}") from error
 
 
 def refuse(message: str) -> None:

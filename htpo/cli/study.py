@@ -9,6 +9,7 @@ from rich.markup import escape
 from htpo.cli.objective_options import with_flags
 from htpo.cli.options import read_flags
 from htpo.cli.report import report_at_the_end
+from htpo.cli.rivals import without_rivals
 from htpo.cli.train import find_yaml, parse_train, read_recipe
 from htpo.errors import UserError
 from htpo.study import (
@@ -69,7 +70,7 @@ def check_options(study: Study, recipe_options: dict[str, Any]) -> None:
             for name, value in options.items():
                 flags |= read_flags(as_flags({name: value})) if value is not None else {name: None}
             try:
-                recipe, _, _ = parse_train(with_flags(recipe_options, flags)[0])
+                recipe, _, _ = parse_train(with_flags(without_rivals(recipe_options, flags)[0], flags)[0])
                 if not recipe.held_out_prompts or not recipe.eval_samples:
                     raise UserError("nothing would be measured: held_out_prompts and eval_samples must be above 0")
             except UserError as error:

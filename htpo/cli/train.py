@@ -12,6 +12,8 @@ from rich.console import Console
 
 from htpo.cli.objective_options import refuse_options_of_other_objectives, with_flags
 from htpo.cli.options import is_true, parse, read_flags, refuse
+from htpo.cli.rivals import without_rivals
+from htpo.engines.option_rules import UNUSED_BY_THE_JOB, check_values, refuse_unused, refuse_without_feature
 from htpo.errors import UserError
 from htpo.tasks import PUZZLE_FAMILIES
 
@@ -28,6 +30,7 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     values, name = read_recipe(recipe), Path(recipe).stem
     if is_true(flags.get("resume")):
         values = _stored_options(flags) or values
+    values, replaced = without_rivals(values, flags)
     values, left_out = with_flags(values, flags)
     values.setdefault("output_dir", f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
     sys.path.append(str(Path.cwd()))  # where a plugin of the user's own lies
@@ -38,6 +41,8 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
 
     recipe_options, config, model = parse_train(values)
     console = Console(quiet=config.process_index != 0)
+    if replaced:
+        console.print(f"Left out of the recipe, replaced or switched off by flags: {', '.join(replaced)}")
     if left_out:
         console.print(
             f"Left out, as {values['objective']} has none or means another thing by it: {', '.join(left_out)}",
@@ -82,7 +87,12 @@ def parse_train(values: dict[str, Any]) -> Any:
     """The dataclasses (Recipe, HTPOConfig, ModelConfig) of a dictionary of options of `htpo train`."""
     parser = _parser()
     refuse_options_of_other_objectives(values, {action.dest for action in parser._actions})
-    return parse(parser, values, "htpo train --options")
+    recipe, config, model = parse(parser, values, "htpo train --options")
+    for options in (recipe, model):
+        check_values(options)
+        refuse_without_feature(options)
+    refuse_unused(config, UNUSED_BY_THE_JOB)
+    return recipe, config, model
 
 
 def list_options() -> None:

@@ -1,6 +1,5 @@
 """`HTPOConfig`: TRL's `GRPOConfig` with an objective by name, dynamic sampling and batch sizes in the field's words."""
 
-import json
 import os
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -8,12 +7,22 @@ from typing import Any, ClassVar
 import torch
 from trl import GRPOConfig
 
+from htpo.engines.option_rules import (
+    UNUSED_BY_HOST,
+    as_mappings,
+    check_deepspeed,
+    check_values,
+    refuse_unused,
+    refuse_without_feature,
+)
 from htpo.engines.rewards import SIGNALS
 from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, TableObjective, fixed_length_mean, make_objective, sequence_mean, token_mean
 
 # The share of the response limit over which DAPO's soft overlong punishment falls: 4096 of 20480 tokens.
 OVERLONG_BUFFER_SHARE = 0.2
+
+READ_FROM_FILES = ("accelerator_config", "fsdp_config", "deepspeed")  # a mapping, or the name of a JSON file
 
 HOST_LOSS = {token_mean: "dapo", sequence_mean: "grpo", fixed_length_mean: "dr_grpo"}
 """TRL's loss type with the same aggregation as the objective's."""
@@ -110,8 +119,7 @@ class HTPOConfig(GRPOConfig):
             raise UserError(
                 f"dynamic_sampling_signal is {self.dynamic_sampling_signal!r}, needs one of {', '.join(SIGNALS)}"
             )
-        if isinstance(self.objective_options, str):
-            self.objective_options = json.loads(self.objective_options)
+        self._check_options()
         if (self.prompts_per_generation is None) != (self.updates_per_generation is None):
             raise UserError("prompts_per_generation and updates_per_generation go together: give both or neither")
         if self.prompts_per_generation is not None:
@@ -129,18 +137,32 @@ class HTPOConfig(GRPOConfig):
             )
         if self.dynamic_sampling is None:
             self.dynamic_sampling = objective.dynamic_sampling
-        if self.max_generation_rounds < 1:
-            raise UserError(f"max_generation_rounds is {self.max_generation_rounds}, needs at least 1")
         self._settle_overlong_buffer(objective)
         self._check_save_steps()
 
+    def _check_options(self) -> None:
+        words = {"true": "group", "false": "none"}  # what a flag or YAML makes of TRL's True and False
+        self.scale_rewards = words.get(str(self.scale_rewards).lower(), self.scale_rewards)
+        as_mappings(self, [name for name in self._VALID_DICT_FIELDS if name not in READ_FROM_FILES])
+        check_values(self)
+        refuse_without_feature(self)
+        refuse_unused(self, UNUSED_BY_HOST)
+        check_deepspeed(self.deepspeed)
+        if self.max_steps != -1 and self.max_steps < 1:
+            raise UserError(f"max_steps is {self.max_steps}, needs at least 1, or -1 for num_train_epochs")
+        if self.max_steps != -1 and self.num_train_epochs != GRPOConfig.num_train_epochs:
+            raise UserError(
+                f"max_steps ({self.max_steps}) and num_train_epochs ({self.num_train_epochs}) both say when training "
+                "ends: give one of them"
+            )
+        size = self.pad_to_multiple_of
+        if size not in (None, "auto", "none") and not (str(size).isdigit() and int(size) > 0):
+            raise UserError(f"pad_to_multiple_of is {size!r}, needs a number of tokens above 0, auto or none")
+
     def make_objective(self) -> TableObjective:
         """The objective that this configuration names."""
-        options = self.objective_options or {}
-        if not isinstance(options, dict):
-            raise UserError(f"objective_options must be a mapping, got {options!r}")
         try:
-            return make_objective(self.objective, **options)
+            return make_objective(self.objective, **(self.objective_options or {}))
         except ValueError as error:
             raise UserError(str(error)) from error
 

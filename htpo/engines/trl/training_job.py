@@ -13,6 +13,7 @@ from trl import ModelConfig, get_peft_config, get_quantization_config
 
 import htpo
 from htpo.analysis import draw_training_figure
+from htpo.engines.trl.availability import refuse_unavailable
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.held_out import HeldOut, MeasureEvery
 from htpo.engines.trl.launch import silently_single
@@ -54,6 +55,7 @@ class Job:
         started = time.monotonic()
         main = self.config.process_index == 0
         directory = RunDirectory(self.config.output_dir)
+        refuse_unavailable(self.config, self.model)
         if main:
             (directory.check_resumable if self.recipe.resume else directory.check_free)(self.resolved)
             self._warn_if_single()
