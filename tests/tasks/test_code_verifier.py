@@ -143,7 +143,12 @@ def test_integers_may_be_longer_than_pythons_limit(verifier, code, row):
 
 @pytest.mark.parametrize(
     "read",
-    ["open('/dev/stdin').read()", "__import__('pathlib').Path('/dev/stdin').read_text()", "open('/dev/fd/0').read()"],
+    [
+        "open('/dev/stdin').read()",
+        "__import__('pathlib').Path('/dev/stdin').read_text()",
+        "open('/dev/fd/0').read()",
+        "(lambda os: os.read(os.open('/dev/stdin', os.O_RDONLY), 99).decode())(__import__('os'))",
+    ],
 )
 @pytest.mark.parametrize("level", ["namespaces", "landlock"])
 def test_a_program_may_read_the_file_of_its_standard_input(level, read):
