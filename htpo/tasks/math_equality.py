@@ -177,7 +177,9 @@ def with_parameter_of(gold: Several, answer: Several) -> Several:
     if not is_curve or any(len(each) != 1 for each in letters) or letters[0] == letters[1]:
         return answer
     (target,), (source,) = letters
-    return _renamed(answer, re.compile(rf"(?<![a-zA-Z\\\\]){re.escape(source)}(?![a-zA-Z])"), target)
+    pattern = rf"(?<![a-zA-Z\\]){re.escape(source)}" if len(source) == 1 else rf"\\{re.escape(source)}"
+    target = target if len(target) == 1 else f"\\{target} "
+    return _renamed(answer, re.compile(rf"{pattern}(?![a-zA-Z])"), target)
 
 
 def letters_of(form: Form) -> set[str]:

@@ -93,7 +93,10 @@ Form = Quantity | Several | Ranges | Equation | Inequality | Words | Choice
 def is_words(text: str) -> bool:
     """Whether this is language, not mathematics: a word or more, no operator, and no number with a unit."""
     text = re.sub(r"\\text ?\{([^{}]*)\}", r"\1", text)
-    if measured(text) != Measured(text) or OPERATORS.search(re.sub(r"(?<=[a-zA-Z])/(?=[a-zA-Z])|\\'|\\&", " ", text)):
+    found = measured(text)
+    if found == Measured(found.value) and found.value != text:  # `the 21st day`
+        return False
+    if found.unit or OPERATORS.search(re.sub(r"(?<=[a-zA-Z])/(?=[a-zA-Z])|\\'|\\&", " ", text)):
         words = WORD.findall(text)
         return len(words) >= 3 and sum(map(len, words)) > len(text) / 2
     return bool(WORD.search(text)) and not re.match(r" ?[-\d(]*\d[\d.,]* ?$", text)

@@ -204,19 +204,30 @@ def _linear(text: str) -> tuple[str, str, str] | None:
     return (name, factor or "1", added) if name not in added and factor != "0" else None
 
 
+def absolute_solutions(side: str, value: str) -> tuple[str, tuple[Quantity, Quantity]] | None:
+    """The letter in `|x - 2|` and its two values where this is the value; None for any other side of an equation."""
+    found = ABSOLUTE.fullmatch(side)
+    linear = _linear(found.group(1)) if found else None
+    return linear and (linear[0], (_solved(linear, _end(value), ""), _solved(linear, _end(value), "-")))
+
+
+def _solved(linear: tuple[str, str, str], end: Quantity, sign: str) -> Quantity:
+    """The value of the letter where what is linear in it is this end, or its opposite."""
+    _, factor, added = linear
+    text = f"{sign}({end.text})" if sign else end.text
+    return replace(end, text=text if (factor, added) == ("1", "0") else f"\\frac{{{text}-({added})}}{{{factor}}}")
+
+
 def _of_absolute(variable: str, interval: Interval) -> Ranges | None:
     """`|x| < c` is `-c < x < c`, `|x| > c` the two half-lines outside, `1 < |x| < 2` two intervals; so `|2x + 1|`."""
     found = ABSOLUTE.fullmatch(variable)
     if found is None:
         return Ranges((interval,), variable)
-    name, factor, added = _linear(found.group(1))
+    linear = _linear(found.group(1))
+    name = linear[0]
 
     def at(end: Quantity | None, sign: str) -> Quantity | None:
-        """The value of the letter where what is between the bars is this end, or its opposite."""
-        if end is None:
-            return None
-        text = f"{sign}({end.text})" if sign else end.text
-        return replace(end, text=text if (factor, added) == ("1", "0") else f"\\frac{{{text}-({added})}}{{{factor}}}")
+        return end and _solved(linear, end, sign)
 
     low, high, low_closed, high_closed = interval.low, interval.high, interval.low_closed, interval.high_closed
     if low is None:

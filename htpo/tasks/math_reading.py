@@ -27,7 +27,7 @@ from htpo.tasks.math_forms import (
     Words,
     is_words,
 )
-from htpo.tasks.math_ranges import MEMBER, as_ranges
+from htpo.tasks.math_ranges import MEMBER, absolute_solutions, as_ranges
 from htpo.tasks.math_text import SIGN, both_signs, clean, enclosed, split_outside
 from htpo.tasks.math_units import measured
 
@@ -55,10 +55,12 @@ CHOICE = re.compile(
     r"|([A-H]) ?[.:)] ?(?=$|[-\w\\(\[{$])|(?:[Oo]ption|[Cc]hoice) \(?([A-H])\)?$"
 )
 SINGLE_COLUMN = re.compile(r"^\\begin\{[pbvB]?matrix\}(?P<rows>[^&]*)\\end\{[pbvB]?matrix\}")
+TRANSPOSED = re.compile(r"^[\[(](?P<cells>[^()\[\]]*)[\])] ?\^ ?\{?(?:T|\\top|\\text\{T\}) ?\}?")
 SINGLE_ROW = re.compile(r"^\\begin\{[pbvB]?matrix\}(?P<cells>(?:(?!\\\\).)*)\\end\{[pbvB]?matrix\}")
 CASES = re.compile(r"\\begin\{cases\}(?P<rows>.*)\\end\{cases\}")
 MOST_SIGNS = 4  # in one tuple: sixteen tuples
 TUPLE_BUILDER = re.compile(rf"^(?P<tuple>\(.*\)) ?[|:] ?(?P<name>{NAME}) ?\\in\b.*")
+TUPLE_MEMBER = re.compile(rf"^\({NAME}(?:, ?{NAME})+\) ?\\in ?(?P<set>.+)")
 # A closing remark over which set a letter runs: it says nothing that the question has not said.
 LETTERS = r"[a-zA-Z](?:_\w|_\{\w+\})?(?: ?, ?[a-zA-Z](?:_\w|_\{\w+\})?){0,7}"
 NUMBER_SET = r"\\in ?\\mathbb\{[A-Z]\}(?: ?[\^_] ?(?:\{[^{}]*\}|[\w+*]))*"
@@ -100,7 +102,7 @@ def read_cleaned(text: str) -> list[Form]:
     ranges = as_ranges(text)
     if ranges is not None:
         return [ranges, *_as_pair(text, bound), *_as_points(ranges)]
-    if found := MEMBER.fullmatch(text):
+    if found := MEMBER.fullmatch(text) or TUPLE_MEMBER.fullmatch(text):
         return read_cleaned(found.group("set"))
     pieces = split_outside(text, SEPARATOR)
     if len(pieces) < 2 or not all(pieces):
@@ -247,7 +249,7 @@ def _single(text: str, bound: frozenset[str]) -> list[Form]:
 
 def _labelled(text: str, bound: frozenset[str]) -> list[Form]:
     r"""`x = 5`, `f(x) = 2x`, `(x, y) = (1, 2)`, `Maximum: 3`, `AB = 7`: a value and what it is the value of."""
-    if found := re.match(r"([A-Za-z][A-Za-z .]+|\\text\{[^{}]*\}) ?: ?(?=\S)", text):
+    if found := re.match(r"([A-Za-z][A-Za-z .]+|[a-z](?=: -?\d)|\\text\{[^{}]*\}) ?: ?(?=\S)", text):
         return [_with_label(form, found.group(1).strip().lower()) for form in read_cleaned(text[found.end() :])]
     sides = split_outside(text, EQUALS)
     if len(sides) < 2 or not all(sides) or RELATION.search(re.sub(r"=|\\approx", "", text)):
@@ -271,9 +273,11 @@ def _labelled(text: str, bound: frozenset[str]) -> list[Form]:
         forms = read_cleaned_value(value, bound)
         every = Several(tuple(_with_label(form, side) for side in sides[:-1] for form in forms[:1]), "list")
         return [*(_with_label(form, name) for form in forms), every]
-    if VARIABLE.fullmatch(name) and name.startswith("|"):  # |x| = 3
-        both = Several((Quantity(value, bound=bound), Quantity(f"-({value})", bound=bound)), "list", name.strip("| "))
-        return [*(_with_label(form, name) for form in read_cleaned_value(value, bound)), both]
+    if len(sides) == 2 and (solved := absolute_solutions(name, value)):  # |x - 2| = 3
+        return [
+            *(_with_label(form, name) for form in read_cleaned_value(value, bound)),
+            Several(solved[1], "list", solved[0]),
+        ]
     if any(names.fullmatch(name) for names in (VARIABLE, TRIGONOMETRIC, POINTS, RATIO)) or _is_wordy(name):
         return [_with_label(form, name) for form in read_cleaned_value(value, bound)]
     names = enclosed(name)
@@ -345,7 +349,9 @@ def _as_inequality(text: str) -> Inequality | None:
 
 def _as_vector(text: str, bound: frozenset[str]) -> Several | None:
     """A matrix of one column or one row, as a tuple."""
-    if found := SINGLE_COLUMN.fullmatch(text):
+    if found := TRANSPOSED.fullmatch(text):
+        kind, cells = "column", [cell.strip() for cell in found.group("cells").split(",")]
+    elif found := SINGLE_COLUMN.fullmatch(text):
         kind, cells = "column", [cell.strip() for cell in found.group("rows").split(r"\\")]
     elif found := SINGLE_ROW.fullmatch(text):
         kind, cells = "row", [cell.strip() for cell in found.group("cells").split("&")]

@@ -11,6 +11,7 @@ ABOUT = re.compile(
     r"^(?:(?:is\s+)?(?:approximately|approx\.?|about|roughly|around|nearly)(?![a-zA-Z])|\\(?:approx|sim|simeq)(?![a-zA-Z])|~)\s*",
     re.IGNORECASE,
 )
+REMARK = re.compile(r" \((?:approximately|approx\.?|rounded)\)$", re.IGNORECASE)
 POWER = re.compile(r" ?\*\* ?(-?\d++(?:\.\d++)?|-[a-z])?")
 GROUPED_BY_SPACES = re.compile(r"(?<![\w.^_])(?<![\w.] )\d{1,3}(?: \d{3})++(?! ?\d)(?![\w/^])")
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
@@ -19,7 +20,10 @@ TWO_ARGUMENTS = {r"\frac", r"\binom"}
 NO_ARGUMENT = {*TWO_ARGUMENTS, *"}])&,;=+-*/", r"\}"}
 
 GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "sigma", "phi", "omega", "rho", "tau")
-CONSTANTS = {**{name: f"\\{name} " for name in GREEK}, **dict.fromkeys(("infinity", "Infinity", "inf"), "\\infty ")}
+CONSTANTS = {
+    **{name: f"\\{name} " for name in GREEK},
+    **dict.fromkeys(("infinity", "Infinity", "infty", "inf", "oo"), "\\infty "),
+}
 TRIGONOMETRIC = ("sin", "cos", "tan")
 FUNCTIONS = {
     name: f"\\{name}" for name in (*TRIGONOMETRIC, "cot", "sec", "csc", "sinh", "cosh", "tanh", "ln", "log", "exp")
@@ -35,12 +39,14 @@ FUNCTION = re.compile(rf"(?<![a-zA-Z\\])({'|'.join(FUNCTIONS)})(?=\s?[(\\\d^_|]|
 CONSTANT = re.compile(rf"(?<![a-zA-Z\\])({'|'.join(CONSTANTS)})(?![a-zA-Z])")
 SIGNED_INFINITY = re.compile(r"(?<![a-zA-Z])(?:(negative|minus)|positive|plus) (?=\\?inf)", re.IGNORECASE)
 NUMBER_SET = re.compile(r"(?<=[a-zA-Z] )in ([NZQRC])(?![a-zA-Z])")
+BINOMIAL = re.compile(r"(?<![a-zA-Z\\])binom\((\w++), ?(\w++)\)")
+LOGARITHM = re.compile(r"(?<![a-zA-Z\\])log(\d++) ?(?=\()")
 PI = re.compile(r"(?<![a-zA-Z\\])([a-z]?)pi(?![a-zA-Z])")
 
 
 def without_markdown(text: str) -> str:
     r"""Without bold, italics and code marks (`**73**`), and without line breaks (`\\`) at the ends."""
-    text = text.strip().rstrip("\\ \t\r\n")
+    text = text.strip().removesuffix("\\newline").rstrip("\\ \t\r\n")
     while text.startswith("\\\\ "):
         text = text[2:].lstrip()
     for mark in MARKS:
@@ -53,12 +59,12 @@ def without_markdown(text: str) -> str:
 def as_latex(text: str) -> str:
     r"""Names without backslash and powers by `**` in LaTeX, fractions and roots with their braces, digits grouped by
     spaces (`12 345`) together; words as they are."""
-    text = ABOUT.sub("", text)
+    text = REMARK.sub("", ABOUT.sub("", text))
     text = POWER.sub(lambda found: f"^{{{found[1]}}}" if found[1] else "^", text)
     text = GROUPED_BY_SPACES.sub(lambda found: found[0].replace(" ", ""), text)
     text = SIGNED_INFINITY.sub(lambda found: "-" if found[1] else "", text)
     text = BARE_ROOT.sub(r"\\sqrt{\1}", text)
-    text = _written_around(text)
+    text = _written_around(BINOMIAL.sub(r"\\binom{\1}{\2}", LOGARITHM.sub(r"\\log_{\1}", text)))
     text = NUMBER_SET.sub(r"\\in \\mathbb{\1}", text)
     text = PI.sub(r"\1\\pi ", text)
     text = FUNCTION.sub(lambda found: FUNCTIONS[found[1]], text)

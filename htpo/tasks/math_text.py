@@ -74,7 +74,8 @@ SPELLINGS = [
          r"(?![a-zA-Z])\s*(?=\{)", r"\\text"),
         (r"\\(?:textdollar|\$)", r"\\$"),
         (r"\\text\s*\{\s*\\?%\s*\}|\\%", "%"),
-        (rf"\^\s*(?:\{{\s*{DEGREE_SIGN}\s*\}}|{DEGREE_SIGN})|\\(?:degree|textdegree)(?![a-zA-Z])", r"^{\\circ}"),
+        (rf"\^\s*(?:\{{\s*{DEGREE_SIGN}\s*\}}|{DEGREE_SIGN})|\\(?:degree|textdegree)(?![a-zA-Z])|(?<=\d)\s?\\deg(?![a-zA-Z])",
+         r"^{\\circ}"),
         (r"\^\s*\{\s*\\prime\s*\}|\^\s*\\prime", "'"),
         (r"\\sqrt\s*(\d+|[a-z])(?![\d{\[])", r"\\sqrt{\1}"),
     )

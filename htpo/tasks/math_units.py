@@ -35,7 +35,7 @@ for dimension, names in {
 CURRENCY = re.compile(r"^(-?) ?(\\\$|[£€¥₹]|Rs\.?|US\\\$|USD) ?(?=[\d.\\])(.*)$")
 TRAILING_CURRENCY = re.compile(r"^(.*[\d}]) ?(\\\$|[£€¥₹])$")
 ORDINAL = re.compile(
-    r"^(?:[Tt]he )?(\d+) ?(?:\^?\{? ?(?:\\text ?\{ ?)?(?:st|nd|rd|th) ?\}? ?\}?)"
+    r"^(?:(?:[Oo]n )?[Tt]he )?(\d+) ?(?:\^?\{? ?(?:\\text ?\{ ?)?(?:st|nd|rd|th) ?\}? ?\}?)"
     r"(?: [a-zA-Z]{3,}| \\text ?\{[^{}]*\})?$"
 )
 NUMBERED = re.compile(
@@ -109,6 +109,7 @@ def measured(text: str) -> Measured:
         known = len(first) > 1 and (
             unit_name(first) in UNITS or len(first) > 3 or first in ("sq", "cubic", "mph", "kmh")
         )
+        known = known or ("/" in words and f"{value} " in text and _dimension(unit_name(words)) is not None)  # 3 m/s
         if known or COUNTED.match(text):
             return Measured(value, unit_name(words + (power or "")))
     return Measured(text)

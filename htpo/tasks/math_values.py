@@ -34,6 +34,8 @@ REPEATING = re.compile(
     r"\\(?:overline|bar)\s?\{?(?P<lined>\d+)\}?|\((?P<bracketed>\d+)\)"
     r"|\\dot\s?\{?(?P<first>\d)\}?(?:(?P<middle>\d*)\\dot\s?\{?(?P<last>\d)\}?)?)|(?P<written>\d{2,40}) ?\\ldots)"
 )
+VECTOR_LINE = re.compile(r"\([^()]*,[^()]*\) ?[+-]")  # (1, 2) + t(3, 4)
+TUPLE = re.compile(r"\(([^()]*,[^()]*)\)")
 PERIOD = re.compile(r"^(\d{0,40}?)(?:(\d)\2+|(\d{2,12}?)\3+)")
 IMAGINARY = sympy.Symbol("i", real=True)
 PARAMETERS = frozenset("klmn")
@@ -75,6 +77,8 @@ def value_of(text: str) -> Value | None:
     number = _plain_number(plain, text)
     if number is not None:
         return number
+    if VECTOR_LINE.match(text):
+        text = TUPLE.sub(lambda found: f"\\begin{{pmatrix}}{found[1].replace(',', chr(92) * 2)}\\end{{pmatrix}}", text)
     text = MIXED_WITHIN.sub(_mixed_as_sum, text)
     # The reader joins digits across a space, and takes dots for nothing: 1 \cdot \ldots \cdot n would be n.
     if not plain or SIDE_BY_SIDE.search(text) or "\\ldots" in text:

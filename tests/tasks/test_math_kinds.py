@@ -6,6 +6,9 @@ import pytest
 
 from htpo.tasks.math_verifier import MathVerifier
 from tests.tasks.math_kind_pairs import KIND_PAIRS
+from tests.tasks.math_later_pairs import LATER_PAIRS
+
+ALL_PAIRS = [*KIND_PAIRS, *LATER_PAIRS]
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +28,9 @@ def wrongly_judged(verifier, pairs):
     return [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.correct != pair[2]]
 
 
-@pytest.mark.parametrize("kind", dict.fromkeys(kind for kind, *_ in KIND_PAIRS))
+@pytest.mark.parametrize("kind", dict.fromkeys(kind for kind, *_ in ALL_PAIRS))
 def test_each_kind_is_judged_as_labelled(verifier, kind):
-    pairs = [(gold, answer, correct) for name, gold, answer, correct in KIND_PAIRS if name == kind]
+    pairs = [(gold, answer, correct) for name, gold, answer, correct in ALL_PAIRS if name == kind]
     assert wrongly_judged(verifier, pairs) == []
     assert {correct for *_, correct in pairs} == {True, False}
     assert len(pairs) >= 4
