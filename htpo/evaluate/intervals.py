@@ -78,7 +78,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike) -> Difference:
 
     The p-value is the share of random exchanges of the two within problems whose mean difference is at least as large,
     two-sided: all 2^problems of them where they are fewer than 9999, else 9999 drawn with a fixed seed (so it is at
-    least 0.0002). It is 1 when no problem differs.
+    least 0.0002). It is 1 when no problem differs, and of a single problem.
 
     Args:
         first, second: (problems,) in the same order.
@@ -92,7 +92,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike) -> Difference:
         low, high = (float(end[0]) for end in _percentiles(differences[:, None]))
     else:
         low = high = None
-    if not (np.abs(differences) > ROUNDING).any():
+    if len(differences) == 1 or not (np.abs(differences) > ROUNDING).any():
         return Difference(mean, low, high, 1.0)
     found = stats.permutation_test(
         (a, b),

@@ -19,6 +19,7 @@ from htpo.report.record import RunRecord, direction
 from htpo.report.rollouts import rollouts_for_browser
 from htpo.report.tables import Table
 from htpo.report.words import objective_in_words
+from htpo.statistics import number_text
 from htpo.study import tables as study_tables
 
 MIN_COUNT = 10  # rarer tokens are not ranked by mean entropy
@@ -72,6 +73,7 @@ class Content:
     cards: list[Card]
     concerns: list[tuple[Concern, list[tuple[str, str]]]]  # with the runs it was found in, and their numbers
     passed: list[str]  # checks that found nothing in any run
+    unknown: dict[str, list[str]]  # why some could not be made in any run, and which
     plan: Table | None
     examples: Table | None
     objectives: list[Objective]
@@ -209,9 +211,10 @@ def _cards(run: RunRecord) -> list[Card]:
         before, after = (tables.pass_rate(rates, k) for rates in (run.before, run.after))
         cards.append(Card(f"pass@{k}", f"{before.mean:.3f} → {after.mean:.3f}", f"now {tables.interval_text(after)}"))
     for name, label in {"accuracy": "accuracy in training", "entropy": "entropy, nats per token"}.items():
-        start, end = run.at_start(name), run.at_end(name)
-        if start is not None and end is not None:
-            cards.append(Card(label, f"{start:.3f} → {end:.3f}", "first and last tenth of the updates"))
+        if run.logged(name):
+            start, end = (number_text(mean, ".3f") for mean in (run.at_start(name), run.at_end(name)))
+            detail = "first and last tenth of the updates" if len(run.updates) > 1 else "at the only update"
+            cards.append(Card(label, f"{start} → {end}" if len(run.updates) > 1 else end, detail))
     seconds = (run.summary or {}).get("seconds")
     updates = str(run.updates[-1]["step"] if run.updates else 0)
     cards.append(Card("updates", updates, f"in {_duration(seconds)}" if seconds else "not finished"))
@@ -224,16 +227,27 @@ def _duration(seconds: float) -> str:
 
 
 def _concerns(runs: Sequence[RunRecord]) -> dict[str, Any]:
-    """Concerns of the same check together, and the checks that all runs passed."""
+    """Concerns of the same check together, the checks that all runs passed, and those that could be made of none."""
     found: dict[str, tuple[Concern, list[tuple[str, str]]]] = {}
     passed: dict[str, int] = {}
+    unknown: dict[tuple[str, str], int] = {}
     for run in runs:
-        raised, fine = concerns(run)
-        for name in fine:
+        checked = concerns(run)
+        for name in checked.passed:
             passed[name] = passed.get(name, 0) + 1
-        for name, concern in raised.items():
+        for name, why in checked.unknown.items():
+            unknown[why, name] = unknown.get((why, name), 0) + 1
+        for name, concern in checked.raised.items():
             found.setdefault(name, (concern, []))[1].append((run.label, f"{concern.title}. {concern.evidence}"))
-    return {"concerns": list(found.values()), "passed": [name for name, times in passed.items() if times == len(runs)]}
+    by_reason: dict[str, list[str]] = {}
+    for (why, name), times in unknown.items():
+        if times == len(runs):
+            by_reason.setdefault(why, []).append(name)
+    return {
+        "concerns": list(found.values()),
+        "passed": [name for name, times in passed.items() if times == len(runs)],
+        "unknown": by_reason,
+    }
 
 
 def _plan(runs: Sequence[RunRecord]) -> Table | None:

@@ -10,6 +10,7 @@ from htpo.evaluate import PassRates, pass_curves
 from htpo.evaluate.intervals import Difference, paired_difference
 from htpo.runs import RunDirectory
 
+SIGNIFICANT = 0.05
 END_SHARE = 0.1  # "at the start" and "at the end" are means over this first and last share of the updates
 
 
@@ -61,6 +62,10 @@ class RunRecord:
         """Mean over all updates."""
         return self._mean(name, slice(None))
 
+    def logged(self, name: str) -> bool:
+        """Whether a metric was logged, if only as a number that could not be computed."""
+        return any(name in update for update in self.updates)
+
     def held_out_change(self, k: int) -> Difference | None:
         """Of pass@k, after - before, paired over problems; None when it was not measured."""
         if self.before is None or self.after is None:
@@ -82,9 +87,11 @@ class RunRecord:
 
 
 def direction(found: Difference) -> int:
-    """1 where the 95 % interval is above 0, -1 below it, else 0. Without spread all problems changed alike."""
-    low, high = (found.mean, found.mean) if found.low is None or found.high is None else (found.low, found.high)
-    return (low > 0) - (high < 0)
+    """1 where the 95 % interval is above 0, -1 below it, else 0. Where all problems changed alike there is no interval:
+    then the test decides, for which one problem or two are too few."""
+    if found.low is None or found.high is None:
+        return ((found.mean > 0) - (found.mean < 0)) * (found.p_value < SIGNIFICANT)
+    return (found.low > 0) - (found.high < 0)
 
 
 def change(start: float | None, end: float | None) -> float | None:

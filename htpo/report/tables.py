@@ -1,6 +1,6 @@
 """The numbers of the page as tables of text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from htpo.evaluate.intervals import Difference, Interval, mean_interval, paired_
 from htpo.evaluate.results import powers_of_two
 from htpo.report.record import RunRecord
 from htpo.report.words import table_rows
+from htpo.statistics import number_text
 from htpo.tasks.prompts import readable
 
 PROBLEMS = (
@@ -17,15 +18,18 @@ PROBLEMS = (
 )
 """Options that decide which held-out problems are measured, and how."""
 LONGEST_EXAMPLE = 600  # characters of a prompt or answer
-IN_TRAINING: dict[str, tuple[str, Callable[[float], str]]] = {
-    "accuracy": ("accuracy of answers", "{:.3f}".format),
-    "reward": ("reward, shaping included", "{:.3f}".format),
-    "entropy": ("entropy, nats per token", "{:.3f}".format),
-    "completions/mean_length": ("answer length, tokens", "{:.1f}".format),
-    "completions/clipped_ratio": ("answers cut off", "{:.1%}".format),
-    "clip/region_fraction": ("tokens at which the clip binds", "{:.2%}".format),
-    "differs_from_ppo": ("tokens whose gradient is not PPO's", "{:.2%}".format),
+NO_VERDICT, NO_TOKEN = "no answer got a verdict", "no token was trained on"
+IN_TRAINING: dict[str, tuple[str, str, str]] = {
+    "accuracy": ("accuracy of answers", ".3f", NO_VERDICT),
+    "reward": ("reward, shaping included", ".3f", NO_VERDICT),
+    "unscored_share": ("answers without a verdict", ".1%", ""),
+    "entropy": ("entropy, nats per token", ".3f", NO_TOKEN),
+    "completions/mean_length": ("answer length, tokens", ".1f", ""),
+    "completions/clipped_ratio": ("answers cut off", ".1%", ""),
+    "clip/region_fraction": ("tokens at which the clip binds", ".2%", NO_TOKEN),
+    "differs_from_ppo": ("tokens whose gradient is not PPO's", ".2%", NO_TOKEN),
 }
+"""Metrics: what each is called, its form, and why it may be absent."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,9 @@ def shortened(text: str) -> str:
 def training_table(run: RunRecord) -> Table:
     """What was logged, over the first and the last tenth of the updates."""
     rows = []
-    for name, (label, shown) in IN_TRAINING.items():
-        start, end = run.at_start(name), run.at_end(name)
-        if start is not None and end is not None:
-            rows.append([label, shown(start), shown(end)])
+    for name, (label, form, why) in IN_TRAINING.items():
+        if run.logged(name):
+            rows.append([label, *(number_text(mean, form, why) for mean in (run.at_start(name), run.at_end(name)))])
     return Table("In training", ["", "first tenth", "last tenth"], rows, "Means over updates.")
 
 
@@ -97,10 +100,10 @@ def runs_table(runs: Sequence[RunRecord]) -> Table:
         rows.append(
             [f"pass@{k} after", *(interval_text(pass_rate(r.after, k)) if r.after else "not measured" for r in runs)]
         )
-    for name, (label, shown) in IN_TRAINING.items():
-        ends = [run.at_end(name) for run in runs]
-        if any(end is not None for end in ends):
-            rows.append([f"{label}, last tenth", *("" if end is None else shown(end) for end in ends)])
+    for name, (label, form, why) in IN_TRAINING.items():
+        if any(run.logged(name) for run in runs):
+            ends = (number_text(r.at_end(name), form, why) if r.logged(name) else "not logged" for r in runs)
+            rows.append([f"{label}, last tenth", *ends])
     return Table("Side by side", ["", *(run.label for run in runs)], rows, "95 % intervals over problems.")
 
 
@@ -127,19 +130,18 @@ def differences_table(runs: Sequence[RunRecord]) -> Table:
 def objective_table(run: RunRecord) -> Table:
     """The groups of the objective: what each holds, its rule, and its part in training."""
     shares = {
-        "token_share": ("share of tokens", "{:.1%}".format),
-        "weight_share": ("share of gradient", "{:.1%}".format),
-        "entropy": ("mean entropy", "{:.3f}".format),
+        "token_share": ("share of tokens", ".1%"),
+        "weight_share": ("share of gradient", ".1%"),
+        "entropy": ("mean entropy", ".3f"),
     }
     parsed = table_rows(run.table)
-    known = {name: any(run.throughout(f"group/{row[0]}/{name}") is not None for row in parsed) for name in shares}
+    known = {name: any(run.logged(f"group/{row[0]}/{name}") for row in parsed) for name in shares}
     rows = []
     for group, levels, rule, meaning in parsed:
         row = [" ".join(filter(None, [group, levels])), rule, meaning]
-        for name, (_, shown) in shares.items():
+        for name, (_, form) in shares.items():
             if known[name]:
-                value = run.throughout(f"group/{group}/{name}")
-                row.append("" if value is None else shown(value))
+                row.append(number_text(run.throughout(f"group/{group}/{name}"), form, "no token in this group"))
         rows.append(row)
     columns = ["tokens", "rule", "in words", *(label for name, (label, _) in shares.items() if known[name])]
     note = "Shares and entropy (nats per token) are means over all updates. Gradient: sum of |w A|."

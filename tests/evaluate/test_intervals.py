@@ -64,3 +64,8 @@ def test_equal_evaluations_have_p_one_and_a_constant_difference_no_interval():
 def test_unpaired_values_are_refused():
     with pytest.raises(ValueError, match="equally many"):
         paired_difference([1.0], [1.0, 0.0])
+
+
+def test_a_single_problem_that_changed_has_a_difference_and_no_more():
+    found = paired_difference([0.5], [1.0])
+    assert (found.mean, found.low, found.high, found.p_value) == (-0.5, None, None, 1.0)

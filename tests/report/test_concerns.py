@@ -24,6 +24,7 @@ FINE = {
     "verifier/timeout_share": 0.0,
     "verifier/crash_share": 0.0,
     "verifier/unparsable_share": 0.02,
+    "unscored_share": 0.0,
     "frac_reward_zero_std": 0.3,
 }
 
@@ -52,9 +53,9 @@ def record(start=None, end=None, *, always=None, updates=40, **fields):
 
 
 def test_a_good_run_raises_nothing_and_names_every_check():
-    found, passed = concerns(record())
-    assert found == {}
-    assert passed == list(CHECKS)
+    checked = concerns(record())
+    assert (checked.raised, checked.unknown) == ({}, {})
+    assert checked.passed == list(CHECKS)
 
 
 @pytest.mark.parametrize(
@@ -81,12 +82,29 @@ def test_a_good_run_raises_nothing_and_names_every_check():
         (
             "problems are neither too easy nor too hard",
             record(always={"sampling/groups_too_hard": 45.0}),
-            "90% always wrong",
+            "90% were answered always wrong",
         ),
         (
             "problems are neither too easy nor too hard",
             record(always={"sampling/groups_drawn": None, "frac_reward_zero_std": 0.8}),
             "80% of the prompts got the same reward",
+        ),
+        (
+            "problems are neither too easy nor too hard",
+            record(always={"sampling/groups_cut_off": 30.0}),
+            "Most prompts' answers are all cut off Of the prompts 10% were answered always right, 20% were answered "
+            "always wrong, 60% had every answer cut off",
+        ),
+        (
+            "problems are neither too easy nor too hard",
+            record(always={"sampling/groups_same_reward": 45.0, "sampling/groups_too_hard": 0.0}),
+            "Most prompts' answers all get the same reward",
+        ),
+        ("few responses are cut off", record(end={"completions/clipped_ratio": 1.0}), "Every response is cut off"),
+        (
+            "all answers got a verdict",
+            record(end={"unscored_share": 0.01}),
+            "0.50% of the responses, at 20 of 40 updates (first at 21)",
         ),
         ("batches were filled", record(always={"sampling/filled_share": 0.7}), "On average 70% of a batch"),
         ("the verifier worked", record(always={"verifier/timeout_share": 0.05}), "5.0% of the responses took too long"),
@@ -96,7 +114,7 @@ def test_a_good_run_raises_nothing_and_names_every_check():
     ],
 )
 def test_each_concern_is_raised_alone_and_says_the_numbers(name, run, words):
-    found, passed = concerns(run)
+    found, passed = concerns(run).raised, concerns(run).passed
     assert name in found
     assert words in f"{found[name].title} {found[name].evidence}"
     assert found[name].advice
@@ -106,11 +124,43 @@ def test_each_concern_is_raised_alone_and_says_the_numbers(name, run, words):
 
 
 def test_a_run_of_which_nothing_is_known_yet_is_unfinished_and_nothing_else():
-    found, _ = concerns(record(updates=0, summary=None, before=None, after=None))
-    assert list(found) == ["came to its end"]
+    checked = concerns(record(updates=0, summary=None, before=None, after=None))
+    assert list(checked.raised) == ["came to its end"]
+    assert checked.passed == []
 
 
 def test_metrics_that_were_not_logged_raise_nothing():
     metrics = [{"step": n, "accuracy": 0.5} for n in range(1, 9)]
-    found, _ = concerns(replace(record(), updates=metrics))
-    assert found == {}
+    checked = concerns(replace(record(), updates=metrics))
+    assert checked.raised == {}
+    held_out = ["something was learnt", "still solves what it used to"]
+    assert checked.passed == ["came to its end", "loss and gradient are numbers", *held_out]
+
+
+def test_what_was_not_measured_is_not_in_order():
+    checked = concerns(record(before=None))
+    assert checked.unknown == dict.fromkeys(
+        ["something was learnt", "still solves what it used to"], "held-out problems were not measured before and after"
+    )
+
+
+def test_two_updates_say_nothing_of_a_trend():
+    start, end = {"entropy": 0.8, "completions/mean_length": 9.0}, {"entropy": 0.1, "completions/mean_length": 90.0}
+    checked = concerns(record(start, end, updates=2))
+    assert checked.raised == {}
+    trends = ["entropy did not collapse", "entropy did not explode", "length did not explode"]
+    assert checked.unknown == dict.fromkeys(trends, "needs 10 updates or more")
+
+
+def test_one_problem_says_neither_better_nor_worse():
+    title = concerns(record(before=rates(2), after=rates(1))).raised["something was learnt"].title
+    assert title != "The policy got WORSE on held-out problems"
+    worse = concerns(record(before=rates(*[2] * 20), after=rates(*[1] * 20))).raised["something was learnt"].title
+    assert worse == "The policy got WORSE on held-out problems"
+
+
+def test_a_run_without_dynamic_sampling_had_no_batches_to_fill():
+    checked = concerns(record(always={"sampling/filled_share": 0.5, "sampling/rounds": 1.0}))
+    assert checked.unknown == {"batches were filled": "there was no dynamic sampling"}
+    with_it = record(always={"sampling/filled_share": 0.5, "sampling/rounds": 1.0, "sampling/groups_from_surplus": 0.0})
+    assert "batches were filled" in concerns(with_it).raised

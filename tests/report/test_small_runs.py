@@ -48,3 +48,9 @@ def test_a_small_run_is_reported_whatever_is_missing(tmp_path, shape):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_and_shape(tmp_path, objective, shape):
     report_and_analyze(train(tmp_path, objective, shape))
+
+
+def test_an_update_without_a_token_has_no_entropy(tmp_path):
+    run = train(tmp_path, "dapo", "no right answer")
+    assert [record["entropy"] for record in run.read_metrics()] == [None]
+    assert "entropy, nats per token</th><td>not computed: no token was trained on" in report(run)

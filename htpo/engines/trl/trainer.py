@@ -235,7 +235,9 @@ class HTPOTrainer(SignalSampling):
             return
         sums = add_sums(self._sums[mode])
         self._sums[mode].clear()
-        stats = summarize(self.accelerator.reduce(sums, reduction="sum"))
+        sums = self.accelerator.reduce(sums, reduction="sum")
+        stats = summarize(sums)
         del stats["nonfinite_tokens"]  # always 0 here, or training would have stopped
+        stats["entropy"] = torch.where(sums["tokens"].any(), stats["entropy"], torch.nan)  # not known without a token
         for name, value in zip(stats, torch.stack(list(stats.values())).tolist(), strict=True):
             metrics[name].append(value)
