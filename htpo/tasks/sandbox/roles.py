@@ -113,7 +113,8 @@ class Partner:
         """`root`, or an attribute of it, or what calling it with `*call` (arguments, keywords) returns or raises.
 
         Raises:
-            Exception: a built-in one of the type the solution raised, RuntimeError for any other.
+            Exception: a built-in one of the type the solution raised, RuntimeError for any other, and for those that
+                end a loop of the tests, which would then be over before it has asked anything.
         """
         request = encode([root, attribute, *call], _number_of)
         try:
@@ -123,7 +124,8 @@ class Partner:
             if "raised" in reply:
                 kind = getattr(builtins, str(reply["raised"]), None)
                 is_error = isinstance(kind, type) and issubclass(kind, Exception)
-                error = kind if is_error else RuntimeError
+                ends_loops = kind in (StopIteration, StopAsyncIteration)
+                error = kind if is_error and not ends_loops else RuntimeError
             else:
                 return decode(reply["value"], lambda number, truth: Remote(self, _Kept(number), truth))
         except BaseException:  # it ended, or wrote what no honest process writes
