@@ -260,9 +260,14 @@ def check(context: typer.Context) -> None:
 
 
 def main() -> None:
-    """Entry point: a `UserError` becomes one line on stderr and exit code 2."""
+    """Entry point: a `UserError` is one line on stderr and exit code 2; any other error one line, a file, and 1."""
     try:
         app()
     except UserError as error:
         print(f"htpo: {error}", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        from htpo.cli.unexpected import explain
+
+        print(f"htpo: {explain(error)}", file=sys.stderr)
+        sys.exit(1)

@@ -15,6 +15,7 @@ from htpo.tasks.data_options import DataOptions
 from htpo.tasks.find_source import GENERATED_KINDS, find_source
 from htpo.tasks.grading import make_grading
 from htpo.tasks.overlap import find_overlaps
+from htpo.tasks.prompt_lengths import prompt_lengths
 from htpo.tasks.prompts import Prompt, check_template
 from htpo.tasks.sources import read_examples
 
@@ -40,6 +41,12 @@ class CheckOptions(DataOptions):
     against: list[str] | None = field(
         default=None,
         metadata={"help": "Benchmarks (sources) that the data must not contain. NAME=FILE reads a local file."},
+    )
+    max_prompt_length: int | None = field(
+        default=None, metadata={"help": "Count prompts with more tokens than this, of the model named."}
+    )
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "Whose tokenizer and chat template count the tokens of a prompt."}
     )
 
 
@@ -117,6 +124,8 @@ def check(arguments: list[str]) -> int:
     options = _options(CheckOptions, arguments, "htpo data check")
     console = Console()
     strict = replace(options, skip_bad_rows=True)
+    if (options.max_prompt_length is None) != (options.model_name_or_path is None):
+        raise UserError("max_prompt_length and model_name_or_path go together: the model's tokenizer counts the tokens")
 
     def read(label: str) -> tuple[list[Any], bool]:
         source = find_source(label, strict)
@@ -151,7 +160,23 @@ def check(arguments: list[str]) -> int:
                 places = f"row {rows[overlap.first].row} is row {reference[overlap.second].row}"
                 text = _clip(" ".join(texts[overlap.first].split()), 80)
                 console.print(escape(f"    {places} ({overlap.share:.0%}): {text}"), highlight=False, soft_wrap=True)
+    if options.max_prompt_length is not None:
+        suspicious |= _too_long(console, strict)
     return int(suspicious)
+
+
+def _too_long(console: Console, options: CheckOptions) -> bool:
+    """Print how many prompts are longer than the limit, as the model will see them; whether any is."""
+    tokenizer = _tokenizer(options.model_name_or_path)
+    conversational = getattr(tokenizer, "chat_template", None) is not None
+    task = load_task(replace(options, held_out_prompts=0, eval_dataset=None), conversational=conversational)
+    try:
+        excess = prompt_lengths(task.train, tokenizer).excess(options.max_prompt_length, "prompts")
+    finally:
+        task.verifier.close()
+    if excess is not None:
+        console.print(f"  {escape(excess)}", highlight=False, soft_wrap=True)
+    return excess is not None
 
 
 def _options(kind: type, arguments: list[str], command: str) -> Any:

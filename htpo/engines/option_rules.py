@@ -96,7 +96,6 @@ CHOICES = {
     "vllm_mode": ("colocate", "server"),
     "vllm_model_impl": ("vllm", "transformers", "auto"),
     "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
-    "cache_implementation": ("static", "dynamic", "offloaded", "offloaded_static", "quantized"),
     "lora_task_type": ("CAUSAL_LM",),
     "debug": ("", "underflow_overflow", "tpu_metrics_debug"),
 }
@@ -209,6 +208,7 @@ FEATURES = (
     ),
     Feature("load_in_4bit", ("bnb_4bit_quant_type", "use_bnb_nested_quant", "bnb_4bit_quant_storage")),
     Feature("eval_samples", ("eval_temperature", "eval_top_p")),
+    Feature("max_prompt_length", ("filter_overlong_prompts",)),
     Feature("rollout_every", ("rollouts_kept",)),
 )
 

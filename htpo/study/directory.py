@@ -37,7 +37,8 @@ class StudyDirectory:
 
     def is_done(self, run: Run) -> bool:
         """Whether a run has been trained and measured to its end."""
-        return (self.run(run).path / "summary.json").is_file()
+        summary = self.run(run).read_json("summary.json")
+        return summary is not None and "failed" not in summary
 
     def begin(self, study: Study, recipe_options: dict[str, Any]) -> None:
         """Write down what is studied, or check that it is what was begun here.

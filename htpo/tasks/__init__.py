@@ -12,9 +12,9 @@ _HOMES = {
     "Task": "task",
     "Verdict": "task",
     "Verifier": "task",
-    "check_prompt_lengths": "sources",
     "countdown_task": "countdown",
     "latin_square_task": "latin_square",
+    "limit_prompt_lengths": "prompt_lengths",
     "load_task": "sources",
     "number_path_task": "number_path",
 }

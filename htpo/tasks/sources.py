@@ -1,10 +1,9 @@
 """From options to a task: sources are found, read, checked, divided and mixed."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import Any
 
 from datasets import Dataset
 
@@ -14,7 +13,7 @@ from htpo.tasks.find_source import GENERATED_KINDS, VERL_LAYOUT, Source, check_o
 from htpo.tasks.grading import Grading, make_grading
 from htpo.tasks.mixture import mix_tasks, shares
 from htpo.tasks.prompt_checks import prompt_remarks
-from htpo.tasks.prompts import Prompt, as_chat, tokenize_prompts
+from htpo.tasks.prompts import Prompt, as_chat
 from htpo.tasks.rows import Example, Table, choose_column, examples, in_words, read_table
 from htpo.tasks.task import Problems, Task
 
@@ -258,30 +257,3 @@ def with_system_prompt(rows: Dataset, text: str) -> Dataset:
         raise UserError("--system_prompt: the prompts begin with a system message of their own; leave it out")
     system = {"role": "system", "content": text}
     return Dataset.from_list([{**row, "prompt": [system, *row["prompt"]]} for row in rows])
-
-
-def check_prompt_lengths(
-    task: Task, tokenizer: Any, max_prompt_length: int, template_options: Mapping[str, Any] | None = None
-) -> None:
-    """Refuse prompts of more than `max_prompt_length` tokens, counted as the model will see them.
-
-    Args:
-        template_options: of the tokenizer's chat template.
-
-    Raises:
-        UserError: with their number, the longest and its row; or when chat prompts meet a tokenizer without template.
-    """
-    for part, rows in (("training", task.train), ("held-out", task.held_out)):
-        if rows is None:
-            continue
-        lengths: list[int] = []
-        for start in range(0, len(rows), 1000):
-            lengths += map(len, tokenize_prompts(rows[start : start + 1000]["prompt"], tokenizer, template_options))
-        too_long = sum(length > max_prompt_length for length in lengths)
-        if too_long:
-            index = max(range(len(lengths)), key=lengths.__getitem__)
-            number = rows["row"][index] if "row" in rows.column_names else index + 1
-            raise UserError(
-                f"{too_long} of {len(lengths)} {part} prompts of {task.name} are longer than {max_prompt_length} "
-                f"tokens, the longest has {lengths[index]} (row {number}): raise --max_prompt_length or remove them"
-            )

@@ -59,6 +59,15 @@ def test_bad_rows_repeats_and_benchmark_problems_are_found(tmp_path):
     assert "row 9 is row 1 (100%)" in done.stdout
 
 
+def test_overlong_prompts_are_counted_as_the_model_will_see_them(tmp_path, tiny_model):
+    path = write_problems(tmp_path / "sums.jsonl", sums(30))  # ten of four characters, twenty of six
+    options = ["--verifier", "math", "--prompt_template", "{prompt}", "--model_name_or_path", tiny_model]
+    done = htpo("data", "check", path, *options, "--max_prompt_length", "5")
+    assert done.returncode == 1, done.stderr
+    assert "20 of 30 prompts are longer than 5 tokens, the longest has 6" in done.stdout
+    assert htpo("data", "check", path, *options, "--max_prompt_length", "6").returncode == 0
+
+
 def test_data_without_faults_ends_with_zero(tmp_path):
     done = htpo("data", "check", write_problems(tmp_path / "sums.jsonl", sums(6)), "--verifier", "math")
     assert done.returncode == 0, done.stderr

@@ -2,15 +2,18 @@
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from htpo.cli import main
-from htpo.cli.train import train_from_arguments
+from htpo.cli.rivals import without_rivals
+from htpo.cli.train import parse_train, read_recipe
 from htpo.engines.trl import training_job
-
-FAST = ["--max_steps", "1", "--train_prompts", "16", "--held_out_prompts", "0", "--prompts_per_generation", "4"]
-FAST += ["--updates_per_generation", "1", "--num_generations", "4", "--max_completion_length", "8", "--report", "false"]
+from htpo.engines.trl.availability import TRACKERS
+from htpo.runs import RunDirectory
+from tests.cli.command import sums, write_problems
+from tests.cli.forked import Outcome, train_in_a_fork
 
 
 @pytest.fixture
@@ -105,3 +108,107 @@ def test_a_value_that_cannot_be_used_is_refused_by_name(refused, name, value):
 def test_an_option_without_effect_is_refused_with_what_to_do(refused, arguments, said):
     message = refused(*arguments)
     assert re.search(said, message), message
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Runs one short update in a fork, with arguments; returns (how it ended, run directory)."""
+
+    def run(*arguments, patches=()):
+        outcome = train_in_a_fork([str(argument) for argument in arguments], tmp_path, patches)
+        return outcome, RunDirectory(tmp_path / "run")
+
+    return run
+
+
+@pytest.mark.parametrize("arguments", [["--logging_steps", "5"], ["--logging_strategy", "no"]])
+def test_the_last_update_is_logged_and_the_run_ends_well(train, arguments):
+    outcome, run = train("--max_steps", "2", *arguments)
+    assert outcome.kind == "ok", outcome
+    assert [record["step"] for record in run.read_metrics()] == [2]
+    assert Path(run.read_json("summary.json")["figure"]).is_file()
+
+
+def test_epochs_given_as_a_flag_replace_the_recipes_updates(tmp_path, monkeypatch):
+    values, replaced = without_rivals(read_recipe("quickstart"), {"num_train_epochs": 2})
+    assert "max_steps" not in values
+    assert replaced == ["max_steps"]
+    _, config, _ = parse_train({**values, "num_train_epochs": 2, "output_dir": str(tmp_path)})
+    assert (config.num_train_epochs, config.max_steps) == (2, -1)
+
+
+def test_a_feature_switched_off_takes_its_options_along():
+    values, replaced = without_rivals(read_recipe("qwen3_lora_24gb"), {"use_vllm": False})
+    assert not [name for name in values if name.startswith("vllm_")]
+    assert "use_vllm" not in replaced
+    assert "lora_r" in values
+
+
+def fail(*arguments):
+    raise RuntimeError("no such luck")
+
+
+def test_a_figure_that_cannot_be_drawn_fails_no_run(train):
+    outcome, run = train(patches=((training_job, "draw_training_figure", fail),))
+    assert outcome.kind == "ok", outcome
+    summary = run.read_json("summary.json")
+    assert summary["figure"] == "none: RuntimeError: no such luck"
+    assert "failed" not in summary
+
+
+def test_a_measurement_that_fails_after_training_keeps_model_and_summary(train):
+    patch = (training_job.HeldOut, "after", fail)
+    outcome, run = train("--eval_samples", "2", patches=(patch,))
+    assert outcome == Outcome("traceback", "RuntimeError: no such luck", outcome.printed)
+    assert run.read_json("summary.json")["failed"] == "not measured after training: RuntimeError: no such luck"
+    assert (run.path / "model" / "model.safetensors").is_file()
+
+
+def test_scale_rewards_false_is_none(tmp_path):
+    _, config, _ = parse_train({"scale_rewards": "False", "output_dir": str(tmp_path)})
+    assert config.scale_rewards == "none"
+
+
+def test_every_tracker_of_the_host_is_known():
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    assert set(TRACKERS) == set(INTEGRATION_TO_CALLBACK)
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_a_missing_tracker_is_refused(refused, monkeypatch, tracker):
+    monkeypatch.setitem(TRACKERS, tracker, (lambda: False, "pip install it"))
+    assert f"report_to {tracker} cannot be used here: pip install it" in refused("--report_to", tracker)
+
+
+def test_an_unexpected_error_is_one_line_and_a_file(monkeypatch, capsys):
+    monkeypatch.setattr("htpo.cli.train.train_from_arguments", fail)
+    monkeypatch.setattr(sys, "argv", ["htpo", "train"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert stopped.value.code == 1
+    path = re.match(r"htpo: unexpected RuntimeError: no such luck \(its traceback is in (\S+),", line)[1]
+    assert "in fail" in Path(path).read_text()
+    Path(path).unlink()
+
+
+def test_overlong_prompts_are_left_out_counted_and_recorded(train, tmp_path, tiny_model):
+    data = write_problems(tmp_path / "sums.jsonl", sums(30))  # ten of four characters, twenty of six
+    limit = ["--max_prompt_length", "5", "--filter_overlong_prompts", "true"]
+    options = ["--dataset", data, "--verifier", "math", "--prompt_template", "{prompt}"]
+    outcome, run = train(*options, *limit, "--model_name_or_path", tiny_model, "--held_out_prompts", "6")
+    assert outcome.kind == "ok", outcome
+    said = r"left out as longer than 5 tokens: (\d+) of 27 training prompts, (\d) of 3 held-out prompts"
+    left_out = re.search(said, run.read_json("plan.json")["task"])
+    assert int(left_out[1]) + int(left_out[2]) == 20
+    assert left_out[0] in " ".join(outcome.printed.split())
+
+
+def test_too_few_prompts_left_are_refused(train, tmp_path, tiny_model):
+    data = write_problems(tmp_path / "sums.jsonl", sums(30)[8:])
+    options = ["--dataset", data, "--verifier", "math", "--prompt_template", "{prompt}", "--held_out_prompts", "0"]
+    limit = ["--max_prompt_length", "5", "--filter_overlong_prompts", "true"]
+    outcome, run = train(*options, *limit, "--model_name_or_path", tiny_model)
+    assert re.search("2 prompts to train on but a generation batch needs 4.*20 of 22 training prompts", outcome.message)
+    assert not run.path.exists()

@@ -12,7 +12,8 @@ from htpo.errors import UserError
 from htpo.tasks import DataOptions
 from htpo.tasks.answer_formats import ANSWER_FORMATS
 from htpo.tasks.math_verifier import MathVerifier
-from htpo.tasks.sources import check_prompt_lengths, load_task
+from htpo.tasks.prompt_lengths import limit_prompt_lengths
+from htpo.tasks.sources import load_task
 from htpo.tasks.task import Task
 
 PLAIN = "{prompt}"  # a template that adds nothing
@@ -419,37 +420,53 @@ def task_of(prompts, held_out=None):
 
 
 def test_prompts_of_just_the_allowed_length_pass():
-    check_prompt_lengths(task_of(["a b c"] * 2001, ["a b c"]), WordTokenizer(), 3)
+    limit_prompt_lengths(task_of(["a b c"] * 2001, ["a b c"]), WordTokenizer(), 3)
 
 
 def test_too_long_prompts_are_counted_and_the_longest_is_named():
     prompts = ["a b c"] * 1500 + ["a b c d", "a b c d e"] + ["a"] * 100
     with pytest.raises(UserError) as caught:
-        check_prompt_lengths(task_of(prompts), WordTokenizer(), 3)
+        limit_prompt_lengths(task_of(prompts), WordTokenizer(), 3)
     assert str(caught.value) == (
         "2 of 1602 training prompts of words are longer than 3 tokens, the longest has 5 (row 1511): "
-        "raise --max_prompt_length or remove them"
+        "raise --max_prompt_length, remove them, or leave them out by --filter_overlong_prompts"
     )
 
 
 def test_held_out_prompts_are_measured_too():
     with pytest.raises(UserError, match=r"1 of 1 held-out prompts .* the longest has 4 \(row 10\)"):
-        check_prompt_lengths(task_of(["a"], ["a b c d"]), WordTokenizer(), 3)
+        limit_prompt_lengths(task_of(["a"], ["a b c d"]), WordTokenizer(), 3)
+
+
+def test_too_long_prompts_are_left_out_and_counted_where_asked_for():
+    task = task_of(["a b c d", "a b", "a b c"], ["a b c d e", "a"])
+    kept = limit_prompt_lengths(task, WordTokenizer(), 3, leave_out=True)
+    assert kept.train["row"] == [11, 12]
+    assert kept.held_out["row"] == [11]
+    assert kept.description == (
+        "words; left out as longer than 3 tokens: 1 of 3 training prompts, 1 of 2 held-out prompts"
+    )
+    assert limit_prompt_lengths(task, WordTokenizer(), 5, leave_out=True) is task
+
+
+def test_leaving_out_every_prompt_is_refused():
+    with pytest.raises(UserError, match="2 of 2 training prompts .* none would be left: raise --max_prompt_length"):
+        limit_prompt_lengths(task_of(["a b", "a b c"]), WordTokenizer(), 1, leave_out=True)
 
 
 def test_chats_are_counted_with_their_template_and_the_turn_to_answer():
     chat = [{"role": "user", "content": "a b c"}]
-    check_prompt_lengths(task_of([chat]), WordTokenizer("template"), 6)
-    check_prompt_lengths(task_of([chat]), WordTokenizer("template"), 7, {"turn": "<assistant> <think>"})
+    limit_prompt_lengths(task_of([chat]), WordTokenizer("template"), 6)
+    limit_prompt_lengths(task_of([chat]), WordTokenizer("template"), 7, {"turn": "<assistant> <think>"})
     with pytest.raises(UserError, match="the longest has 7"):
-        check_prompt_lengths(task_of([chat]), WordTokenizer("template"), 6, {"turn": "<assistant> <think>"})
+        limit_prompt_lengths(task_of([chat]), WordTokenizer("template"), 6, {"turn": "<assistant> <think>"})
     with pytest.raises(UserError, match="the longest has 6"):
-        check_prompt_lengths(task_of([chat]), WordTokenizer("template"), 5)
+        limit_prompt_lengths(task_of([chat]), WordTokenizer("template"), 5)
 
 
 def test_chats_for_a_tokenizer_without_template_are_refused():
     with pytest.raises(UserError, match="no chat template"):
-        check_prompt_lengths(task_of([[{"role": "user", "content": "a"}]]), WordTokenizer(), 5)
+        limit_prompt_lengths(task_of([[{"role": "user", "content": "a"}]]), WordTokenizer(), 5)
 
 
 def test_a_real_tokenizer_counts_as_it_encodes():
@@ -462,6 +479,6 @@ def test_a_real_tokenizer_counts_as_it_encodes():
     template = "{% for m in messages %}<user> {{ m['content'] }} {% endfor %}" + turn
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", chat_template=template)
     for prompt, length in (("a a a", 3), ([{"role": "user", "content": "a a a"}], 5)):
-        check_prompt_lengths(task_of([prompt, prompt]), tokenizer, length)
+        limit_prompt_lengths(task_of([prompt, prompt]), tokenizer, length)
         with pytest.raises(UserError, match=f"2 of 2 training prompts .* the longest has {length} "):
-            check_prompt_lengths(task_of([prompt, prompt]), tokenizer, length - 1)
+            limit_prompt_lengths(task_of([prompt, prompt]), tokenizer, length - 1)

@@ -136,10 +136,11 @@ def _generation(config: HTPOConfig) -> None:
     for name in given:
         if name not in known:
             raise UserError(f"generation_kwargs {name}: transformers has no such option of generation")
+    given = {"cache_implementation": config.cache_implementation} | given
     try:
-        GenerationConfig(**given).validate(strict=True)
+        GenerationConfig(**{"do_sample": True} | given).validate(strict=True)
     except Exception as error:
-        raise UserError(f"generation_kwargs {given} cannot be used: {_one_line(error)}") from error
+        raise UserError(f"options of generation {given} cannot be used: {_one_line(error)}") from error
 
 
 def _hub(config: HTPOConfig) -> None:

@@ -22,6 +22,10 @@ class Recipe(DataOptions):
     max_prompt_length: int | None = field(
         default=None, metadata={"help": "Refuse a dataset with a longer prompt, in tokens."}
     )
+    filter_overlong_prompts: bool = field(
+        default=False,
+        metadata={"help": "Leave out prompts longer than max_prompt_length, and say how many, instead of refusing."},
+    )
     rollout_every: int = field(
         default=10, metadata={"help": "Record a sample of rollouts, token by token, every so many updates; 0: never."}
     )

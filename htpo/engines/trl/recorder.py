@@ -20,10 +20,14 @@ T = TypeVar("T")
 
 
 class MetricsWriter(TrainerCallback):
-    """Appends every log of the trainer to the run's `metrics.jsonl` (main process)."""
+    """Appends every log of the trainer to the run's `metrics.jsonl` (main process), and has the last update logged."""
 
     def __init__(self, run: RunDirectory):
         self.run = run
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step >= state.max_steps:
+            control.should_log = True
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if state.is_world_process_zero and logs and "train_runtime" not in logs:

@@ -1,6 +1,7 @@
 """The main job: a recipe in, a trained policy and a run directory out."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from htpo.errors import UserError
 from htpo.evaluate import load_tokenizer
 from htpo.objectives import TableObjective
 from htpo.runs import RunDirectory, check_disk_space, writing
-from htpo.tasks import Task, check_prompt_lengths, load_task
+from htpo.tasks import Task, limit_prompt_lengths, load_task
 from htpo.tasks.prompts import as_sent, check_template
 
 BUILT_IN_POLICIES = {name: Path(htpo.__file__).parent / "assets" / name for name in htpo.tasks.PUZZLE_FAMILIES}
@@ -80,10 +81,12 @@ class Job:
         with writing(directory.path):
             before = held_out.before()
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            after = held_out.after()
             trainer.save_model(str(directory.path / "model"))
+            after, failed = _attempt(held_out.after)
             task.verifier.close()
-            summary = self._finish(trainer, held_out, before, after, time.monotonic() - started) if main else {}
+            summary = self._finish(trainer, held_out, before, after, failed, time.monotonic() - started) if main else {}
+            if failed is not None:
+                raise failed
         trainer.accelerator.wait_for_everyone()
         trainer.accelerator.end_training()
         return summary
@@ -111,15 +114,21 @@ class Job:
     def _task(self, tokenizer) -> Task:
         recipe = self.recipe
         task = load_task(recipe, conversational=tokenizer.chat_template is not None, seed=self.config.seed)
+        check_template(task.train[0]["prompt"], tokenizer, self.config.chat_template_kwargs)
+        if recipe.max_prompt_length is not None:
+            task = limit_prompt_lengths(
+                task,
+                tokenizer,
+                recipe.max_prompt_length,
+                self.config.chat_template_kwargs,
+                leave_out=recipe.filter_overlong_prompts,
+            )
         needed = self.config.generation_batch_size // self.config.num_generations
         if len(task.train) < needed:
             raise UserError(
                 f"{self._data_name()} has {len(task.train)} prompts to train on but a generation batch needs {needed}: "
-                "lower prompts_per_generation or give more data"
+                f"lower prompts_per_generation or give more data ({task.description})"
             )
-        check_template(task.train[0]["prompt"], tokenizer, self.config.chat_template_kwargs)
-        if recipe.max_prompt_length is not None:
-            check_prompt_lengths(task, tokenizer, recipe.max_prompt_length, self.config.chat_template_kwargs)
         return task
 
     def _warn_if_single(self) -> None:
@@ -165,7 +174,7 @@ class Job:
                 callbacks=[MetricsWriter(directory), CheckpointMarker(directory), ProgressBar()],
                 rollout_recorder=recorder,
             )
-        except (OSError, ValueError, ImportError) as error:
+        except (OSError, ValueError, ImportError, TypeError, NotImplementedError) as error:
             raise UserError(f"cannot set up training of {self._policy()}: {' '.join(str(error).split())}") from error
         reward.ends = {*trainer.eos_token_ids}
         for host_display in (ProgressCallback, PrinterCallback):
@@ -196,16 +205,23 @@ class Job:
             measured=measured,
         )
 
-    def _finish(self, trainer, held_out: HeldOut, before, after, seconds: float) -> dict[str, Any]:
+    def _finish(
+        self, trainer, held_out: HeldOut, before, after, failed: Exception | None, seconds: float
+    ) -> dict[str, Any]:
+        """The summary, written whatever fails: the training that it sums up is done and the model is kept."""
         directory = held_out.directory
+        figure, no_figure = _attempt(lambda: str(draw_training_figure(directory)))
         summary = {
             "objective": _in_words(trainer.objective),
             "updates": trainer.state.global_step,
             "seconds": seconds,
             "run": str(directory.path),
             "model": str(directory.path / "model"),
-            "figure": str(draw_training_figure(directory)),
+            "figure": figure if no_figure is None else f"none: {_one_line(no_figure)}",
         }
+        if failed is not None:
+            summary["failed"] = f"not measured after training: {_one_line(failed)}"
+            self.console.print(f"[yellow]Note:[/] {escape(summary['failed'])}; the model is kept", soft_wrap=True)
         if before is not None and after is not None:
             summary |= {
                 "pass@1": [before.pass_at(1), after.pass_at(1)],
@@ -221,6 +237,18 @@ class Job:
 
 def _step_of(checkpoint: Path | None) -> int:
     return int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+
+
+def _attempt(step: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """(what a step of the wrap-up gives, None), or (None, why it gives nothing)."""
+    try:
+        return step(), None
+    except Exception as error:
+        return None, error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _in_words(objective: TableObjective) -> dict[str, Any]:
