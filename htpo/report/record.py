@@ -52,11 +52,11 @@ class RunRecord:
 
     def at_start(self, name: str) -> float | None:
         """Mean of a metric over the first tenth of the updates; None when it is not known of any."""
-        return self._mean(name, slice(0, self._tenth))
+        return self._mean(name, slice(0, self.tenth))
 
     def at_end(self, name: str) -> float | None:
         """Mean over the last tenth."""
-        return self._mean(name, slice(-self._tenth, None))
+        return self._mean(name, slice(-self.tenth, None))
 
     def throughout(self, name: str) -> float | None:
         """Mean over all updates."""
@@ -78,7 +78,8 @@ class RunRecord:
         return list(self.objective.get("table") or [])
 
     @property
-    def _tenth(self) -> int:
+    def tenth(self) -> int:
+        """Number of updates in the first and in the last tenth, at least one."""
         return max(1, round(END_SHARE * len(self.updates)))
 
     def _mean(self, name: str, part: slice) -> float | None:

@@ -37,7 +37,7 @@ def rollouts_for_browser(tables: dict[str, TokenTable]) -> dict[str, Any]:
             break
         tokens += length
         shown.append(_rollout(label, table, number))
-    shown.sort(key=lambda one: (list(tables).index(one["run"]), one["update"] or 0))
+    shown.sort(key=lambda one: (list(tables).index(one["run"]), one["update"] or 0, one["prompt"]))
     colours = {"entropy": COLOURS, "pull": SIGNED}
     return {
         "rollouts": shown,

@@ -84,11 +84,15 @@ def shortened(text: str) -> str:
 
 
 def training_table(run: RunRecord) -> Table:
-    """What was logged, over the first and the last tenth of the updates."""
+    """What was logged, over the first and the last tenth of the updates; where that is one update each, of those."""
     rows = []
     for name, (label, form, why) in IN_TRAINING.items():
         if run.logged(name):
             rows.append([label, *(number_text(mean, form, why) for mean in (run.at_start(name), run.at_end(name)))])
+    if len(run.updates) == 1:
+        return Table("In training", ["", "the only update"], [row[:2] for row in rows])
+    if run.tenth == 1:
+        return Table("In training", ["", "first update", "last update"], rows)
     return Table("In training", ["", "first tenth", "last tenth"], rows, "Means over updates.")
 
 

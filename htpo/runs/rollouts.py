@@ -22,7 +22,7 @@ class Column:
 
 COLUMNS = [
     Column("step", pa.int64(), "update that the response was trained on, from 1"),
-    Column("prompt_id", pa.int64(), "the prompt's row in the training data, from 0; its responses share it"),
+    Column("prompt_id", pa.int64(), "the prompt's number in the training set, from 0; its responses share it"),
     Column("prompt", pa.string(), "prompt as text, without special tokens"),
     Column("response", pa.string(), "response as text, without special tokens"),
     Column("gold", pa.string(), f"right answer, or a right response, from the data; {LONGEST_TEXT} characters at most"),

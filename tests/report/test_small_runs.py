@@ -35,7 +35,12 @@ def report_and_analyze(run):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_run_of_one_update_is_reported_whatever_the_objective(tmp_path, objective):
-    assert f"Objective in force: {objective}" in report(train(tmp_path, objective, "1 update"))
+    run = train(tmp_path, objective, "1 update")
+    shown = report(run)
+    assert f"Objective in force: {objective}" in shown
+    assert "the only update" in shown
+    rollouts = run.read_rollouts().to_pylist()
+    assert [row["gold"] for row in rollouts] == [str(2 * int(row["prompt"].split("+")[0])) for row in rollouts]
 
 
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "1 update"])

@@ -159,6 +159,7 @@ class Job:
             task.verifier,
             task.train.column_names,
             as_sent=lambda prompt: as_sent(prompt, tokenizer, self.config.chat_template_kwargs),
+            answer_column=self.recipe.answer_column,
         )
         self.config.correctness_reward = [reward.__name__]
         partial = [PartialCredit(reward)] if getattr(task.verifier, "graded", False) else []

@@ -1,5 +1,6 @@
 """A task's verifier as TRL reward functions."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ class VerifierReward:
         ends: ids of the tokens that end a response; one that ends otherwise was cut at the limit and is not judged.
         verdicts: on the responses of the last call.
         judgements: gold, answer and failure of each, for the records.
+        answer_column: of the user's rows, where a verifier of the user's own reads them whole.
     """
 
     __name__ = "correct"
@@ -26,7 +28,9 @@ class VerifierReward:
         columns: list[str],
         ends: set[int] | None = None,
         as_sent: Callable[[Prompt], str] = readable,
+        answer_column: str = "answer",
     ):
+        self.answer_column = answer_column
         self.verifier, self.ends, self.as_sent = verifier, ends or set(), as_sent
         self.columns = [name for name in columns if name != "prompt"]
         self.verdicts: list[Verdict] = []
@@ -47,7 +51,10 @@ class VerifierReward:
         ]
         finished = [bool(ids) and ids[-1] in self.ends for ids in completion_ids]
         self.verdicts = judge_finished(self.verifier, texts, rows, finished, list(map(self.as_sent, prompts)))
-        self.judgements = [(gold_of(row), v.extracted, v.failure) for row, v in zip(rows, self.verdicts, strict=True)]
+        self.judgements = [
+            (gold_of(row, self.answer_column), v.extracted, v.failure)
+            for row, v in zip(rows, self.verdicts, strict=True)
+        ]
         for kind in FAILURES:
             failed = sum(verdict.failure == kind for verdict in self.verdicts)
             log_metric(f"verifier/{kind}_share", failed / len(self.verdicts))
@@ -67,9 +74,15 @@ class PartialCredit:
         return [None if reward is None else reward - correct for reward, correct in rewards]
 
 
-def gold_of(row: dict[str, Any]) -> str | None:
-    """The right answer in a row of a task, or else a right response; None where none is known."""
-    gold = row.get("solution") if row.get("answer") is None else row["answer"]
+def gold_of(row: dict[str, Any], answer_column: str = "answer") -> str | None:
+    """The right answer in a row of a task, or else a right response; None where none is known.
+
+    Args:
+        answer_column: of the user's row, which stands in `fields` for verifiers that read it whole.
+    """
+    given = json.loads(row["fields"]).get(answer_column) if "fields" in row else None
+    known = (gold for gold in (row.get("answer"), given, row.get("solution")) if gold is not None)
+    gold = next(known, None)
     return None if gold is None else str(gold)
 
 
