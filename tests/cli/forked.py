@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +63,7 @@ def train_in_a_fork(arguments: list[str], folder: Path, patches: tuple = (), sec
 
 
 def _run(arguments: list[str], folder: Path, patches: tuple) -> None:
-    printed = os.open(folder / "printed.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(printed, 1)
-    os.dup2(printed, 2)
+    sys.stdout = sys.stderr = (folder / "printed.txt").open("w", buffering=1)  # pytest holds the real ones
     loading = []
     load = training_job.Job._tokenizer
     training_job.Job._tokenizer = lambda job: loading.append(True) or load(job)
@@ -79,4 +78,5 @@ def _run(arguments: list[str], folder: Path, patches: tuple) -> None:
         ended = ("traceback", f"{type(error).__name__}: {error}")
         traceback.print_exc()
     (folder / "outcome.json").write_text(json.dumps(ended))
+    sys.stdout.flush()
     os._exit(0)
