@@ -19,9 +19,9 @@ for dimension, names in {
     "yuan": "¥ yuan rmb=1",
     "rupee": "₹ rupee rs=1",
     "angle": "degree=1",
-    "temperature in celsius": "celsius=1",
-    "temperature in fahrenheit": "fahrenheit=1",
-    "temperature": "kelvin=1",
+    "temperature in celsius": "celsius c=1",
+    "temperature in fahrenheit": "fahrenheit f=1",
+    "temperature": "kelvin k=1",
     "percent": "% percent=1",
 }.items():
     waiting: list[str] = []
@@ -99,8 +99,8 @@ def measured(text: str) -> Measured:
         return Measured(found.group(1), PERCENT)
     if (found := DEGREES.match(text)) and not TRIGONOMETRIC.search(text):
         return Measured(found.group(1), SCALES[found.group(2)[0].lower()] if found.group(2) else DEGREE)
-    if found := SCALE_ALONE.match(text):
-        return Measured(found.group(1), SCALES[found.group(2)[0].lower()])
+    if found := SCALE_ALONE.match(text):  # without a degree sign: `90 F` is no angle of 90 degrees
+        return Measured(found.group(1), found.group(2).lower())
     if found := TEXT_UNIT.match(text):
         return Measured(found.group(1), unit_name(found.group(2)))
     if found := WORD_UNIT.match(text):
