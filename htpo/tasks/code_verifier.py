@@ -35,8 +35,8 @@ class CodeVerifier:
     Args:
         sandbox: a level of isolation by name; None takes the strongest that works here, and never "none".
         workers: number of processes; None takes one for each core of this process's share.
-        timeout: seconds of processor time one test may take, rounded up, and seconds it may wait (asleep, say). Time
-            in which other work has the cores does not count; 50 times as much wall clock ends a test all the same.
+        timeout: seconds of processor time one test may take, and seconds it may wait (asleep, say). Time in which
+            other work has the cores does not count; 50 times as much wall clock ends a test all the same.
         solution_timeout: the same of all tests of one solution together.
         memory_limit_mb: address space of one process that runs a solution, in MiB.
         float_tolerance: numbers with a decimal point are equal when they differ by no more than this, times the

@@ -127,7 +127,7 @@ class Sandbox:
     def run(self, *works: Work, seconds: float) -> list[Exit]:
         """Run the first work, beside the others; when it ends the others are killed. Two works share a socket.
 
-        Each may compute for `seconds` of processor time (rounded up), wait for as long, and take `WALL_FACTOR` times
+        Each may compute for `seconds` of processor time, wait for as long, and take `WALL_FACTOR` times
         that of wall clock, which only what naps all the time comes to on a machine that is not overrun.
 
         Raises:

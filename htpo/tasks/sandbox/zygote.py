@@ -28,12 +28,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from htpo.tasks.sandbox import roles
-from htpo.tasks.sandbox.clocks import WaitingTime
+from htpo.tasks.sandbox.clocks import WINDOW_SECONDS, Clocks
 
 REQUEST = struct.Struct("=iid")
 KILL = -1
 WALL_FACTOR = 50  # wall clock a process may take, in units of its processor time: other work slows it down
-CLOCK_SLACK = 0.1  # seconds by which two clocks of the kernel may differ on the time a process used
+SHORTEST_LOOK = 0.01  # seconds between two looks at what processes have used
 LARGEST_FILE = 8 * 2**20  # bytes of output, and of any file written
 LARGEST_STACK = 64 * 2**20
 OPEN_FILES = 64
@@ -47,13 +47,14 @@ itertools numbers operator queue re statistics string threading typing"""
 @dataclass
 class _Process:
     number: int
-    seconds: float  # that it may compute, and that it may wait
+    seconds: float  # of processor time it may use, and that it may wait
     started: float  # monotonic seconds
     late: bool = False
 
-    def is_late(self, waited: float) -> bool:
-        """Whether it has waited too long, or has slept through its time in naps that are too short to be seen."""
-        return waited > self.seconds or time.monotonic() - self.started > WALL_FACTOR * self.seconds
+    def is_late(self, computed: float, waited: float) -> bool:
+        """Whether it has computed or waited too long, or slept through its time in naps that are too short to see."""
+        wall = time.monotonic() - self.started
+        return max(computed, waited, wall / WALL_FACTOR) > self.seconds
 
 
 @dataclass
@@ -164,23 +165,25 @@ def _confine(level: str, readable: list[str], control: socket.socket) -> Callabl
 def _serve(control: socket.socket) -> _Work | None:
     """Fork and watch processes. Returns work in a new process, and None in the fork server when the socket closes."""
     processes: dict[int, _Process] = {}  # by process number; all are of one piece of work
-    waiting = WaitingTime()
+    clocks, next_look = Clocks(), math.inf
     woken, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        patience = max(0.0, waiting.next_look - time.monotonic()) if processes else None
+        patience = max(0.0, next_look - time.monotonic()) if processes else None
         readable, _, _ = select.select([control, woken], [], [], patience)
         if woken in readable:
             os.read(woken, 4096)
-        if processes and time.monotonic() >= waiting.next_look:
-            waiting.look(processes)
+        if processes and time.monotonic() >= next_look:
+            clocks.look(processes)
             for pid, process in processes.items():
-                process.late = process.late or process.is_late(waiting.seconds)
+                process.late = process.late or process.is_late(clocks.computed[pid], clocks.waited)
                 if process.late:
                     _kill(pid)
-        _reap(control, processes, waiting)
+            least = min(process.seconds - clocks.computed[pid] for pid, process in processes.items())
+            next_look = time.monotonic() + max(SHORTEST_LOOK, min(WINDOW_SECONDS, least))
+        _reap(control, processes, clocks.waited)
         if control not in readable:
             continue
         message, files, _, _ = socket.recv_fds(control, REQUEST.size, 3)
@@ -205,11 +208,11 @@ def _serve(control: socket.socket) -> _Work | None:
         for file in files:
             os.close(file)
         if not processes:
-            waiting = WaitingTime()
+            clocks, next_look = Clocks(), time.monotonic() + min(WINDOW_SECONDS, seconds)
         processes[pid] = _Process(number, seconds, time.monotonic())
 
 
-def _reap(control: socket.socket, processes: dict[int, _Process], waiting: WaitingTime) -> None:
+def _reap(control: socket.socket, processes: dict[int, _Process], waited: float) -> None:
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -221,9 +224,7 @@ def _reap(control: socket.socket, processes: dict[int, _Process], waiting: Waiti
                     os.killpg(pid, signal.SIGKILL)
                 status = os.waitstatus_to_exitcode(status)
                 used = usage.ru_utime + usage.ru_stime
-                used_up = used > math.ceil(process.seconds) - CLOCK_SLACK
-                late = process.late or (used_up and status in (-signal.SIGKILL, -signal.SIGXCPU))
-                _report(control, number=process.number, status=status, late=late, spent=used + waiting.seconds)
+                _report(control, number=process.number, status=status, late=process.late, spent=used + waited)
 
 
 def _kill(pid: int) -> None:
@@ -236,7 +237,7 @@ def _set_limits(seconds: float, memory_mb: int) -> None:
     """Bound what this process may use. A hard limit the system has set already is never raised."""
     limits = {
         resource.RLIMIT_AS: memory_mb * 2**20,
-        resource.RLIMIT_CPU: math.ceil(seconds),
+        resource.RLIMIT_CPU: math.ceil(3 * seconds) + 1,  # should the fork server not be there to look
         resource.RLIMIT_FSIZE: LARGEST_FILE,
         resource.RLIMIT_NOFILE: OPEN_FILES,
         resource.RLIMIT_STACK: LARGEST_STACK,
