@@ -111,7 +111,7 @@ def seek():
 """,
     "reads its own files again by way of /proc": """
 def seek():
-    for path in (f'/proc/{s}/fd/{n}' for s in ('self', 'thread-self', os.getpid()) for n in range(64)):
+    for path in (f'/proc/{s}/fd/{n}' for s in ('self', 'thread-self', os.getpid()) for n in range(1, 64)):
         try: got = bring(os.read(os.open(path, os.O_RDONLY | os.O_NONBLOCK), 10**6))
         except OSError: continue
         if got: return got
