@@ -269,12 +269,42 @@ UNUSED_BY_THE_JOB = {
     **dict.fromkeys(["do_train", "do_eval", "do_predict"], _IN_A_PROGRAM),
     "resume_from_checkpoint": "give --resume and --output_dir: the run goes on from its last complete checkpoint",
     "ignore_data_skip": "a resumed run goes on with the prompts that come next",
+    "restore_callback_states_from_checkpoint": "nothing here has such a state: --resume restores all that a run needs",
     "remove_unused_columns": "the verifier reads the columns of the data",
     "max_tool_calling_iterations": "the policy has no tools here",
     "skip_memory_metrics": "what it would measure is not recorded",
     "parallelism_config": "it is an object of a program: use accelerate launch --config_file",
 }
 """Trainer options that `htpo train` has no use for, and what to give instead. Refused unless left at their default."""
+
+
+SEVERAL_PROCESSES = (
+    "ddp_find_unused_parameters",
+    "ddp_bucket_cap_mb",
+    "ddp_broadcast_buffers",
+    "ddp_static_graph",
+    "ddp_backend",
+    "ddp_timeout",
+    "log_on_each_node",
+    "log_level_replica",
+    "save_on_each_node",
+    "ds3_gather_for_generation",
+)
+"""Options that act with several processes only: a recipe for both may hold them, so they are noted, not refused."""
+
+
+def remarks(options: Any) -> list[str]:
+    """What a user should know of a trainer's options that are in order, but will not act as they may think."""
+    found, given = [], changed(options)
+    idle = [name for name in SEVERAL_PROCESSES if name in given]
+    if options.world_size == 1 and idle:
+        found.append(f"{', '.join(idle)} have an effect with several processes only, and this is one")
+    if 0 < options.max_steps < options.warmup_steps:
+        found.append(
+            f"training ends ({options.max_steps} updates) before the warm-up does ({options.warmup_steps:g}): the learning "
+            "rate does not reach its full value"
+        )
+    return found
 
 
 def check_values(options: Any) -> None:
@@ -339,19 +369,27 @@ def as_mappings(options: Any, names: Iterable[str]) -> None:
         setattr(options, name, value)
 
 
-def check_deepspeed(given: str | dict | None) -> None:
-    """Refuse a `deepspeed` option, a file or a mapping, that cannot be read or has no deepspeed to run it."""
-    if not given:
-        return
-    try:
-        text = given if str(given).startswith("{") else Path(given).read_text(encoding="utf-8")
-        content = json.loads(text) if isinstance(text, str) else text
-    except (OSError, ValueError) as error:
-        raise UserError(f"deepspeed: cannot read {given} ({' '.join(str(error).split())}): give a JSON file") from error
-    if not isinstance(content, dict):
-        raise UserError(f"deepspeed: {given} must hold a JSON mapping")
-    if find_spec("deepspeed") is None:
-        raise UserError("deepspeed needs the package deepspeed: pip install deepspeed, or leave it out")
+def check_config_files(options: Any, names: Iterable[str]) -> None:
+    """Refuse options that are neither a mapping nor a JSON file that can be read, and deepspeed where it is missing.
+
+    Raises:
+        UserError: naming the option and what is wrong.
+    """
+    for name in names:
+        given = getattr(options, name)
+        if not given or not isinstance(given, str | dict):
+            continue
+        try:
+            text = given if isinstance(given, dict) or given.startswith("{") else Path(given).read_text("utf-8")
+            content = json.loads(text) if isinstance(text, str) else text
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{name}: cannot read {given} ({' '.join(str(error).split())}): give a JSON file"
+            ) from error
+        if not isinstance(content, dict):
+            raise UserError(f"{name}: {given} must hold a JSON mapping")
+        if name == "deepspeed" and find_spec("deepspeed") is None:
+            raise UserError("deepspeed needs the package deepspeed: pip install deepspeed, or leave it out")
 
 
 def changed(options: Any) -> dict[str, Any]:

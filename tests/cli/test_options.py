@@ -68,6 +68,12 @@ RANGES = {
     "generation_kwargs": ["nonsense", '{"nonsense": 1}'],
     "lr_scheduler_kwargs": ["nonsense", '{"nonsense": 1}'],
     "optim_args": ["nonsense"],
+    "torch_compile_mode": ["nonsense"],
+    "torch_compile_backend": ["nonsense"],
+    "cache_implementation": ["nonsense"],
+    "model_revision": ["nonsense"],
+    "model_init_kwargs": ["nonsense"],
+    "accelerator_config": ["nonsense"],
     "pad_to_multiple_of": ["nonsense", 0],
     "dtype": ["nonsense"],
     "report_to": ["nonsense"],
@@ -102,6 +108,10 @@ def test_a_value_that_cannot_be_used_is_refused_by_name(refused, name, value):
         (["--resume_from_checkpoint", "true"], "--resume and --output_dir"),
         (["--remove_unused_columns", "true"], "the verifier reads"),
         (["--num_train_epochs", 1, "--max_steps", 5], r"max_steps \(5\) and num_train_epochs \(1.0\)"),
+        (
+            ["--gradient_checkpointing", "true", "--gradient_checkpointing_kwargs", '{"a": 1}'],
+            "a: torch has no",
+        ),
         (["--optim_target_modules", "q_proj"], "belongs to optim galore"),
     ],
 )
@@ -212,3 +222,18 @@ def test_too_few_prompts_left_are_refused(train, tmp_path, tiny_model):
     outcome, run = train(*options, *limit, "--model_name_or_path", tiny_model)
     assert re.search("2 prompts to train on but a generation batch needs 4.*20 of 22 training prompts", outcome.message)
     assert not run.path.exists()
+
+
+@pytest.mark.parametrize("option", ["lora_target_modules", "lora_modules_to_save", "lora_target_parameters"])
+def test_an_adapter_of_layers_that_the_model_has_not_is_refused(train, option):
+    outcome, run = train("--use_peft", "true", f"--{option}", "nonsense")
+    assert outcome.kind == "late", outcome
+    assert "nonsense" in outcome.message
+    assert not any(run.path.glob("*"))
+
+
+def test_what_will_not_act_is_noted(train):
+    outcome, _ = train("--ddp_timeout", "100", "--warmup_steps", "10")
+    assert outcome.kind == "ok", outcome
+    assert "Note: ddp_timeout have an effect with several processes only" in outcome.printed
+    assert "training ends (1 updates) before the warm-up does (10)" in outcome.printed

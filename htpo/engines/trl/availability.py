@@ -4,9 +4,14 @@ import shutil
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
+from inspect import signature
+from pathlib import Path
 
 import httpx
 import torch
+import torch._inductor
+import torch.utils.checkpoint
+from accelerate.utils import DynamoBackend
 from transformers import GenerationConfig, Trainer, get_scheduler
 from transformers import integrations as trackers
 from transformers.integrations import integration_utils
@@ -40,7 +45,7 @@ SERVER_PAUSE = 2.0  # seconds between two looks for a vLLM server
 def refuse_unavailable(config: HTPOConfig, model: ModelConfig) -> None:
     """Raise `UserError` where an option needs something that is not here, naming the option and the remedy."""
     on_gpu = torch.accelerator.is_available() and not config.use_cpu
-    for check in (_trackers, _packages, _optimizer, _generation, _hub, _vllm_server):
+    for check in (_trackers, _packages, _optimizer, _checkpointing, _compiler, _generation, _hub, _vllm_server):
         check(config)
     _model(model, on_gpu)
     if config.torch_compile and config.torch_compile_backend == "inductor" and not on_gpu:
@@ -66,6 +71,10 @@ def _packages(config: HTPOConfig) -> None:
 
 
 def _model(model: ModelConfig, on_gpu: bool) -> None:
+    if model.model_revision != "main" and (model.model_name_or_path is None or Path(model.model_name_or_path).is_dir()):
+        raise UserError(
+            f"model_revision {model.model_revision} has no effect: it is of a model on the Hugging Face Hub"
+        )
     for name in ("load_in_8bit", "load_in_4bit"):
         if getattr(model, name):
             _need(name, "bitsandbytes", "pip install bitsandbytes")
@@ -124,6 +133,26 @@ def _optimizer(config: HTPOConfig) -> None:
         given = f" with lr_scheduler_kwargs {config.lr_scheduler_kwargs}" if config.lr_scheduler_kwargs else ""
         name = config.lr_scheduler_type.value
         raise UserError(f"lr_scheduler_type {name}{given} cannot be used: {_one_line(error)}") from error
+
+
+def _checkpointing(config: HTPOConfig) -> None:
+    known = [*signature(torch.utils.checkpoint.checkpoint).parameters, "preserve_rng_state"]
+    for name in config.gradient_checkpointing_kwargs or {}:
+        if name not in known:
+            raise UserError(f"gradient_checkpointing_kwargs {name}: torch has no such option of checkpointing")
+
+
+def _compiler(config: HTPOConfig) -> None:
+    if not config.torch_compile:
+        return
+    backends = [kind.value.lower() for kind in DynamoBackend]
+    if config.torch_compile_backend.lower() not in backends:
+        raise UserError(
+            f"torch_compile_backend is {config.torch_compile_backend!r}, needs one of {', '.join(backends)}"
+        )
+    mode = config.torch_compile_mode
+    if mode is not None and mode not in (modes := ["default", *torch._inductor.list_mode_options()]):
+        raise UserError(f"torch_compile_mode is {mode!r}, needs one of {', '.join(dict.fromkeys(modes))}")
 
 
 def _generation(config: HTPOConfig) -> None:

@@ -10,7 +10,7 @@ from trl import GRPOConfig
 from htpo.engines.option_rules import (
     UNUSED_BY_HOST,
     as_mappings,
-    check_deepspeed,
+    check_config_files,
     check_values,
     refuse_unused,
     refuse_without_feature,
@@ -147,7 +147,7 @@ class HTPOConfig(GRPOConfig):
         check_values(self)
         refuse_without_feature(self)
         refuse_unused(self, UNUSED_BY_HOST)
-        check_deepspeed(self.deepspeed)
+        check_config_files(self, READ_FROM_FILES)
         if self.max_steps != -1 and self.max_steps < 1:
             raise UserError(f"max_steps is {self.max_steps}, needs at least 1, or -1 for num_train_epochs")
         if self.max_steps != -1 and self.num_train_epochs != GRPOConfig.num_train_epochs:

@@ -1,5 +1,6 @@
 """The main job: a recipe in, a trained policy and a run directory out."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from trl import ModelConfig, get_peft_config, get_quantization_config
 
 import htpo
 from htpo.analysis import draw_training_figure
+from htpo.engines.option_rules import remarks
 from htpo.engines.trl.availability import refuse_unavailable
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.held_out import HeldOut, MeasureEvery
@@ -60,6 +62,8 @@ class Job:
         if main:
             (directory.check_resumable if self.recipe.resume else directory.check_free)(self.resolved)
             self._warn_if_single()
+            for remark in remarks(self.config):
+                self.console.print(f"[yellow]Note:[/] {escape(remark)}", soft_wrap=True, highlight=False)
             self.console.print(f"Loading {escape(self._policy_name())} and {escape(self._data_name())} ...")
         disable_progress_bar()  # transformers' own, one for every file
         tokenizer = self._tokenizer()
@@ -177,10 +181,19 @@ class Job:
             )
         except (OSError, ValueError, ImportError, TypeError, NotImplementedError) as error:
             raise UserError(f"cannot set up training of {self._policy()}: {' '.join(str(error).split())}") from error
+        self._check_adapter(trainer)
         reward.ends = {*trainer.eos_token_ids}
         for host_display in (ProgressCallback, PrinterCallback):
             trainer.remove_callback(host_display)
         return trainer
+
+    def _check_adapter(self, trainer: HTPOTrainer) -> None:
+        """Refuse names of layers that the adapter silently leaves out."""
+        names = [name for name, _ in (*trainer.model.named_modules(), *trainer.model.named_parameters())]
+        for option in ("lora_modules_to_save", "lora_target_parameters"):
+            for layer in getattr(self.model, option) or []:
+                if not any(re.search(rf"(^|\.){re.escape(layer)}(\.|$)", name) for name in names):
+                    raise UserError(f"{option} {layer}: the model has no such layer")
 
     def _check_disk(self, trainer: HTPOTrainer) -> None:
         if str(getattr(self.config.save_strategy, "value", self.config.save_strategy)) == "no":
