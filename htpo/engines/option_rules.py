@@ -301,8 +301,8 @@ def remarks(options: Any) -> list[str]:
         found.append(f"{', '.join(idle)} have an effect with several processes only, and this is one")
     if 0 < options.max_steps < options.warmup_steps:
         found.append(
-            f"training ends ({options.max_steps} updates) before the warm-up does ({options.warmup_steps:g}): the learning "
-            "rate does not reach its full value"
+            f"training ends ({options.max_steps} updates) before the warm-up does ({options.warmup_steps:g}): the "
+            "learning rate does not reach its full value"
         )
     return found
 
