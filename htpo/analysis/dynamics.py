@@ -140,10 +140,19 @@ def curve_rows(names: dict[str, str | None], curve: Curve) -> list[dict]:
     return rows
 
 
+def running_mean(values: Sequence[float] | np.ndarray, width: int) -> np.ndarray:
+    """(updates,) the mean of the last `width` values at each update, NaN left out; NaN where there is nothing."""
+    known = ~np.isnan(values)
+    window = np.ones(width)
+    total = np.convolve(np.where(known, values, 0.0), window)[: len(values)]
+    count = np.convolve(known.astype(float), window)[: len(values)]
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+
+
 def _plot(axes: Axes, curve: Curve, colour: str, line: str, label: str, linewidth: float = 1.5) -> int:
     steps, values = curve
     width = max(1, round(SMOOTHED_SHARE * len(steps)))
-    smooth = np.array([_running_mean(run, width) for run in values])
+    smooth = np.array([running_mean(run, width) for run in values])
     known = ~np.isnan(smooth).all(0)
     if known.any():
         every = math.ceil(known.sum() / MOST_POINTS)
@@ -155,15 +164,6 @@ def _plot(axes: Axes, curve: Curve, colour: str, line: str, label: str, linewidt
         if len(values) > 1:
             axes.fill_between(steps, np.nanmin(smooth, 0), np.nanmax(smooth, 0), color=colour, alpha=0.15, linewidth=0)
     return width
-
-
-def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """The mean of what is known among the last `width` values."""
-    known = ~np.isnan(values)
-    window = np.ones(width)
-    total = np.convolve(np.where(known, values, 0.0), window)[: len(values)]
-    count = np.convolve(known.astype(float), window)[: len(values)]
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
 
 
 def _over_updates(axes: Axes, label: str) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 
-from htpo.analysis.bootstrap import Bootstrap
 from htpo.analysis.drawing import Drawing
 from htpo.analysis.dynamics import draw_dynamics, draw_entropy_by_group, draw_one_group_alone
 from htpo.analysis.examples import Example, choose_examples
@@ -15,7 +14,7 @@ from htpo.analysis.logic_words import LogicWords, WordTable
 from htpo.analysis.pass_curves import draw_pass_at_k
 from htpo.analysis.responses_picture import draw_responses
 from htpo.analysis.sources import Series
-from htpo.analysis.tokens import TokenTable
+from htpo.analysis.tokens import TokenTable, prompt_sample
 from htpo.analysis.vocabulary import draw_word_clouds, token_vocabulary
 
 Figures = dict[str, Callable[[], Drawing]]
@@ -46,11 +45,11 @@ class TokenAnalysis:
     def __init__(self, table: TokenTable, title: str, logic_words: LogicWords, min_count: int):
         self.table, self.title = table, title
         self._logic_words, self._min_count = logic_words, min_count
-        self._bootstrap = Bootstrap(table.responses)
+        self._sample = prompt_sample(table.responses)
         self.findings: Findings = {
             "responses": len(table.responses),
             "tokens": len(table.tokens),
-            "intervals": self._bootstrap.described,
+            "intervals": self._sample.described,
             "groups": table.groups,
         }
 
@@ -81,13 +80,13 @@ class TokenAnalysis:
         return draw_word_clouds(found, f"{self.title}: tokens of highest and lowest mean entropy")
 
     def _logic(self) -> Drawing:
-        found = logic_shares(self.table, WordTable(self.table, self._logic_words), self._bootstrap)
+        found = logic_shares(self.table, WordTable(self.table, self._logic_words), self._sample)
         self.findings["logic_words"] = found
-        return draw_logic_shares(found, self._bootstrap, f"{self.title}: logic words by token entropy")
+        return draw_logic_shares(found, self._sample, f"{self.title}: logic words by token entropy")
 
     def _forking(self) -> Drawing:
-        found = self.findings["forking_entropy"] = forking_entropies(self.table, self._bootstrap)
-        return draw_forking_entropies(found, self._bootstrap, f"{self.title}: entropy of high-entropy tokens")
+        found = self.findings["forking_entropy"] = forking_entropies(self.table, self._sample)
+        return draw_forking_entropies(found, self._sample, f"{self.title}: entropy of high-entropy tokens")
 
     def _sources(self) -> Drawing:
         shares = gradient_sources(self.table)

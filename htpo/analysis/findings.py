@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from htpo.statistics import estimate_text, number_text
+from htpo.statistics import direction, estimate_text, number_text
 
 Findings = dict[str, Any]
 VERDICTS = {1: "holds", -1: "the opposite holds", 0: "not decided, the interval contains 0"}
@@ -81,7 +81,7 @@ def verdict(difference: dict[str, Any]) -> str:
     """What an interval of a difference says of "it is above 0"."""
     if difference["low"] is None:
         return f"not decided, {difference['why']}"
-    return VERDICTS[(difference["low"] > 0) - (difference["high"] < 0)]
+    return VERDICTS[direction(difference)]
 
 
 def markdown(sections: dict[str, Findings], left_out: list[str], title: str) -> str:

@@ -5,16 +5,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from htpo.analysis.bootstrap import Bootstrap
 from htpo.analysis.drawing import BLUE, VERMILION, Drawing, LeftOut, caption, panels
 from htpo.analysis.tokens import DIFFICULTIES, TokenTable
-from htpo.statistics import estimate_text
+from htpo.statistics import PromptSample, estimate_text
 
 COLOURS = {"wrong": VERMILION, "correct": BLUE}
 MARKS = {"wrong": "s", "correct": "o"}
 
 
-def forking_entropies(table: TokenTable, bootstrap: Bootstrap) -> dict[str, Any]:
+def forking_entropies(table: TokenTable, sample: PromptSample) -> dict[str, Any]:
     """Mean entropy (nats) of high-entropy tokens, with intervals, as plain data.
 
     Keys: `all` and, where known, `hard` and `easy`, each with `wrong`, `correct` and `difference` (wrong minus correct)
@@ -44,15 +43,15 @@ def forking_entropies(table: TokenTable, bootstrap: Bootstrap) -> dict[str, Any]
             parts[answer] = (total * member, count * member)
         if all(part[1].any() for part in parts.values()):
             of = {answer: f"{answer} response" for answer in COLOURS}
-            compared = {answer: bootstrap.ratio(*part, of[answer]).to_json() for answer, part in parts.items()}
-            difference = bootstrap.difference(parts["wrong"], parts["correct"], (of["wrong"], of["correct"]))
+            compared = {answer: sample.ratio(*part, of[answer]).to_json() for answer, part in parts.items()}
+            difference = sample.difference(parts["wrong"], parts["correct"], (of["wrong"], of["correct"]))
             compared["difference"] = difference.to_json()
             compared |= {f"{answer}_responses": int((part[1] > 0).sum()) for answer, part in parts.items()}
             found[name] = compared
     paired = _paired(table, total, count)
     here = np.isfinite(paired)
     if here.any():
-        difference = bootstrap.ratio(np.where(here, paired, 0.0), here.astype(float), "prompt with both")
+        difference = sample.ratio(np.where(here, paired, 0.0), here.astype(float), "prompt with both")
         found["same prompt"] = {"difference": difference.to_json(), "prompts": int(here.sum())}
     return found
 
@@ -71,7 +70,7 @@ def _paired(table: TokenTable, total: np.ndarray, count: np.ndarray) -> np.ndarr
     return paired
 
 
-def draw_forking_entropies(found: dict[str, Any], bootstrap: Bootstrap, title: str) -> Drawing:
+def draw_forking_entropies(found: dict[str, Any], sample: PromptSample, title: str) -> Drawing:
     """Mean entropy of high-entropy tokens of wrong and correct responses, all of them and by difficulty."""
     shown = {name: compared for name, compared in found.items() if name != "same prompt"}
     figure, (axes,) = panels(1, 1, title, height=3.6)
@@ -95,7 +94,7 @@ def draw_forking_entropies(found: dict[str, Any], bootstrap: Bootstrap, title: s
     axes.set(xlim=(-0.5, len(labels) - 0.5), ylabel="mean entropy of high-entropy tokens, nats")
     axes.margins(y=0.15)
     axes.legend(fontsize="small", frameon=False)
-    text = f"High: the top 20 % of each response's tokens by entropy. Bars: {bootstrap.described}."
+    text = f"High: the top 20 % of each response's tokens by entropy. Bars: {sample.described}."
     if "same prompt" in found:
         pair = found["same prompt"]
         rows.append({"prompts": "same prompt", "answer": "wrong - correct", **pair["difference"], "responses": ""})

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from htpo.analysis.bootstrap import Bootstrap
 from htpo.analysis.drawing import BLUE, ORANGE, Drawing, LeftOut, caption, panels
 from htpo.analysis.logic_words import WordTable
 from htpo.analysis.tokens import CELLS, TokenTable
-from htpo.statistics import Estimate
+from htpo.statistics import Estimate, PromptSample
 
 LEVELS = {"high": True, "low": False}
 COLOURS = {"high": ORANGE, "low": BLUE}
@@ -17,7 +16,7 @@ HATCHES = {"high": "", "low": "//"}
 MEASURES = {"tokens": "of all tokens", "words": "of tokens that begin a word"}
 
 
-def logic_shares(table: TokenTable, words: WordTable, bootstrap: Bootstrap) -> dict[str, Any]:
+def logic_shares(table: TokenTable, words: WordTable, sample: PromptSample) -> dict[str, Any]:
     """Shares of tokens that begin a logic word, with intervals, as plain data.
 
     Keys: `tokens` and `words` (the share is of all tokens, or of those that begin a word), each with `all` and, where
@@ -34,12 +33,11 @@ def logic_shares(table: TokenTable, words: WordTable, bootstrap: Bootstrap) -> d
     for measure in MEASURES:
         counted = words.begins_word if measure == "words" else np.ones(len(table.tokens), dtype=bool)
         found[measure] = {
-            name: _compare(sums, bootstrap, words.is_logic & member, counted & member)
-            for name, member in _members(table)
+            name: _compare(sums, sample, words.is_logic & member, counted & member) for name, member in _members(table)
         }
     everywhere = np.ones(len(table.tokens), dtype=bool)
     found["categories"] = {
-        category: _compare(sums, bootstrap, words.category == index, everywhere)
+        category: _compare(sums, sample, words.category == index, everywhere)
         for index, category in enumerate(words.categories)
     }
     return found
@@ -66,16 +64,18 @@ def _members(table: TokenTable) -> Iterator[tuple[str, np.ndarray]]:
             yield " ".join(cell), member
 
 
-def _compare(sums: _Sums, bootstrap: Bootstrap, logic: np.ndarray, counted: np.ndarray) -> dict[str, Any]:
+def _compare(sums: _Sums, sample: PromptSample, logic: np.ndarray, counted: np.ndarray) -> dict[str, Any]:
     parts = {level: (sums(logic, high), sums(counted, high)) for level, high in LEVELS.items()}
     of = {level: f"{level}-entropy token" for level in LEVELS}
-    compared: dict[str, Estimate] = {level: bootstrap.ratio(*part, of[level]) for level, part in parts.items()}
-    compared["difference"] = bootstrap.difference(parts["high"], parts["low"], (of["high"], of["low"]))
+    compared: dict[str, Estimate] = {
+        level: sample.ratio(*part, of[level], within=(0.0, 1.0)) for level, part in parts.items()
+    }
+    compared["difference"] = sample.difference(parts["high"], parts["low"], (of["high"], of["low"]))
     counts = {f"{level}_tokens": int(part[1].sum()) for level, part in parts.items()}
     return {name: found.to_json() for name, found in compared.items()} | counts
 
 
-def draw_logic_shares(shares: dict[str, Any], bootstrap: Bootstrap, title: str) -> Drawing:
+def draw_logic_shares(shares: dict[str, Any], sample: PromptSample, title: str) -> Drawing:
     """Logic-word share at high- and low-entropy tokens: by difficulty and answer, and by category."""
     figure, grid = panels(2, 2, title, height=4.2)
     figure.set_size_inches(12, 5.2)
@@ -99,7 +99,7 @@ def draw_logic_shares(shares: dict[str, Any], bootstrap: Bootstrap, title: str) 
     caption(
         figure,
         "High: the top 20 % of each response's tokens by entropy, ties included. A word counts at the token with its "
-        f"first letter; shares are of all tokens. Lines: {bootstrap.described}.",
+        f"first letter; shares are of all tokens. Lines: {sample.described}.",
     )
     rows = [
         {"part": part, "name": name, "level": level, **compared[level], "tokens": compared[f"{level}_tokens"]}

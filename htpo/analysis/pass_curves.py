@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from htpo.analysis.bootstrap import DRAWS, LEVEL
 from htpo.analysis.drawing import GREY, SERIES_STYLES, Drawing, LeftOut, caption, legend_beside, panels, scale_by_k
 from htpo.analysis.sources import Series
-from htpo.evaluate import PassRates, pass_at_k
-from htpo.evaluate.intervals import mean_intervals
+from htpo.evaluate import PassRates, pass_curves
 from htpo.evaluate.results import TaskSamples, powers_of_two
+from htpo.statistics import means_over_seeds, rate_intervals
 
 WHEN = ("before", "after")
 Evaluations = Mapping[str, Mapping[str, TaskSamples]]
@@ -46,9 +45,9 @@ def draw_pass_at_k(series: Sequence[Series], title: str) -> Drawing:
     _label_axes(axes, ks)
     legend_beside(figure, axes)
     seeds = max(len(measured[one.label, "after"]) for one in shown)
-    over = "seeds and their problems" if seeds > 1 else "problems"
+    over = "seeds (of a curve with one seed: over problems)" if seeds > 1 else "problems"
     n = f"n = {rows[-1]['problems']} held-out problems x {samples} answers" + (f", {seeds} seeds" if seeds > 1 else "")
-    caption(figure, f"Unbiased pass@k; {n}. Bands: 95 % bootstrap intervals over {over}.")
+    caption(figure, f"Unbiased pass@k; {n}. Bands: 95 % intervals over {over}.")
     return Drawing("pass-at-k", figure, rows)
 
 
@@ -65,7 +64,7 @@ def draw_evaluations(evaluations: Evaluations, title: str) -> Drawing:
             if task not in found:
                 continue
             ks = powers_of_two(found[task].samples)
-            mean, low, high = mean_intervals(found[task].pass_curves[:, np.array(ks) - 1])
+            mean, low, high = rate_intervals(found[task].pass_curves[:, np.array(ks) - 1])
             axes.plot(ks, mean, line, color=colour, label=label, marker="o", markersize=4)
             axes.fill_between(ks, low, high, color=colour, alpha=0.15, linewidth=0)
             counted = {"problems": found[task].problems, "samples": found[task].samples}
@@ -77,23 +76,20 @@ def draw_evaluations(evaluations: Evaluations, title: str) -> Drawing:
         _label_axes(axes, powers_of_two(samples))
     if len(evaluations) > 1:
         legend_beside(figure, grid[0])
-    bands = "95 % intervals over problems, by bootstrap; exact where every problem counts 0 or 1"
-    caption(figure, f"Unbiased pass@k. Bands: {bands}.")
+    caption(figure, "Unbiased pass@k. Bands: 95 % intervals over problems.")
     return Drawing("pass-at-k", figure, rows)
 
 
 def pass_band(runs: Sequence[PassRates], ks: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(k,) mean pass@k over runs and problems, and the ends of its band.
 
-    Draws are of runs, where there are several, and of the problems within each.
+    Several runs are seeds, and the band is over seeds, as in the tables of `htpo study`; that of one run is over
+    problems. The ends are NaN where there is no interval.
     """
-    tables = [np.array([[pass_at_k(rates.samples, count, k) for k in ks] for count in rates.correct]) for rates in runs]
-    random = np.random.default_rng(0)
-    within = np.stack([random.multinomial(len(t), np.full(len(t), 1 / len(t)), DRAWS) @ t / len(t) for t in tables])
-    chosen = random.integers(len(tables), size=(len(tables), DRAWS)) if len(tables) > 1 else np.zeros((1, DRAWS), int)
-    drawn = within[chosen, np.arange(DRAWS)].mean(0)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return np.mean([table.mean(0) for table in tables], axis=0), low, high
+    tables = [pass_curves(rates.samples, rates.correct)[:, np.array(ks) - 1] for rates in runs]
+    if len(tables) == 1:
+        return rate_intervals(tables[0])
+    return means_over_seeds(np.array([table.mean(0) for table in tables]))
 
 
 def _label_axes(axes: Axes, ks: Sequence[int]) -> None:

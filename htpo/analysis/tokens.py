@@ -11,6 +11,7 @@ import pyarrow as pa
 from htpo.analysis.token_text import restore_spaces
 from htpo.errors import UserError
 from htpo.runs import RunDirectory
+from htpo.statistics import PromptSample
 
 HIGH_SHARE = (1, 5)  # the top fifth of a response's tokens by entropy is high, as in the method
 EASY_ACCURACY = 0.6  # a prompt solved at least this often is easy
@@ -48,6 +49,12 @@ class TokenTable:
     def of(self, column: str) -> np.ndarray:
         """A column of `responses` for every token."""
         return self.responses[column].to_numpy()[self.tokens["response_id"].to_numpy()]
+
+
+def prompt_sample(responses: pd.DataFrame) -> PromptSample:
+    """What intervals over these responses of a table are drawn from: their prompts, update by update of each run."""
+    updates = responses.groupby(["run", "step"], dropna=False).ngroup()
+    return PromptSample(responses["prompt_id"], updates)
 
 
 def read_runs(runs: Sequence[RunDirectory]) -> TokenTable:

@@ -28,7 +28,7 @@ from htpo.evaluate.results import as_markdown, stability_table, table_of
 from htpo.evaluate.server import ServerGenerator
 from htpo.evaluate.vllm_engine import VLLMGenerator, check_engine_options, check_prompts_fit
 from htpo.runs import write_atomically, write_json, writing
-from htpo.study.statistics import holm
+from htpo.statistics import estimate_text, holm, number_text
 from htpo.tasks.data_options import DataOptions
 from htpo.tasks.prompts import check_template
 from htpo.tasks.sources import load_problems
@@ -235,7 +235,7 @@ def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, A
         _print_measures(console, *stability, intervals=len(stability[0]))
     for name, found in results.items():
         for share, most, what in WORTH_A_WORD:
-            if found[share]["mean"] > most:
+            if found[share]["value"] > most:
                 said = f"{found[share]['mean']:.0%} of the responses to {name} {what}"
                 console.print(f"[yellow]Note:[/] {escape(said)}", highlight=False, soft_wrap=True)
     for name, count in thinking.items():
@@ -310,9 +310,9 @@ def _compare(console: Console, compared: Any, output_dir: str | None, flags: dic
             row["measure"],
             f"{row['first']:.3f}",
             f"{row['second']:.3f}",
-            f"{row['mean']:+.3f}" + ("" if row["low"] is None else f" ({row['low']:+.3f} to {row['high']:+.3f})"),
-            f"{row['p_value']:.4f}",
-            f"{row['holm']:.4f}",
+            estimate_text(row, "+.3f"),
+            number_text(row["p_value"], ".4f"),
+            number_text(row["holm"], ".4f"),
         ]
         for row in rows
     ]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from htpo.errors import UserError
-from htpo.evaluate.intervals import paired_difference
 from htpo.evaluate.results import TaskSamples, powers_of_two
+from htpo.statistics import paired_difference
 
 
 def compare(first: dict[str, TaskSamples], second: dict[str, TaskSamples]) -> list[dict[str, Any]]:
@@ -17,7 +17,7 @@ def compare(first: dict[str, TaskSamples], second: dict[str, TaskSamples]) -> li
     at that number.
 
     Returns:
-        Rows with `task`, `measure`, `first` and `second` (means), and the fields of `Difference`.
+        Rows with `task`, `measure`, `first` and `second` (means), and the fields of a `Difference`.
 
     Raises:
         UserError: they have no task in common, or not the same problems of one.

@@ -20,11 +20,11 @@ from htpo.tasks.task import Problems
 
 TASKS = "tasks.json"
 LEGEND = """
-Means over problems with 95 % intervals for other problems of the same kind: exact where every problem counts 0 or 1,
-else by bootstrap. avg@n is the share of right samples, pass@n of problems with a right one among n, maj@n of problems
-whose most frequent answer is right; G-Pass@k tau is the chance that a share tau of k samples is right, mG-Pass@k its
-mean over tau from 0.5 to 1; "cut off" at the token limit, "no answer" that the verifier could read; "length" is the
-mean in tokens. `results.json` has pass@k for every k; docs/evaluate.md explains all of it.
+Means over problems with 95 % intervals for other problems of the same kind (docs/statistics.md). avg@n is the share of
+right samples, pass@n of problems with a right one among n, maj@n of problems whose most frequent answer is right;
+G-Pass@k tau is the chance that a share tau of k samples is right, mG-Pass@k its mean over tau from 0.5 to 1; "cut off"
+at the token limit, "no answer" that the verifier could read; "length" is the mean in tokens. `results.json` has pass@k
+for every k; docs/evaluate.md explains all of it.
 """
 
 

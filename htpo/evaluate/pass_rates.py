@@ -1,18 +1,20 @@
 """From counts of correct answers to pass rates."""
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from htpo.evaluate.end_tokens import end_tokens
-from htpo.evaluate.estimators import pass_at_k
+from htpo.evaluate.estimators import pass_curves
 from htpo.evaluate.sampling import sample_responses
+from htpo.statistics import Difference, Estimate, paired_difference, rate_interval
 from htpo.tasks.prompts import as_sent
 from htpo.tasks.task import Verifier, judge_finished
 
@@ -37,14 +39,18 @@ class PassRates:
 
     def pass_at(self, k: int) -> float:
         """Mean over problems of the unbiased pass@k."""
-        return statistics.fmean(pass_at_k(self.samples, count, k) for count in self.correct)
+        return float(self._by_problem(k).mean())
 
-    def change_from(self, before: "PassRates") -> tuple[float, float]:
-        """Change of pass@1 since `before` on the same problems, and its standard error over problems (paired)."""
-        pairs = zip(self.correct, before.correct, strict=True)
-        changes = [now / self.samples - then / before.samples for now, then in pairs]
-        error = statistics.stdev(changes) / math.sqrt(len(changes)) if len(changes) > 1 else math.nan
-        return statistics.fmean(changes), error
+    def estimate(self, k: int) -> Estimate:
+        """Mean pass@k, with its interval for what other problems would give."""
+        return rate_interval(self._by_problem(k))
+
+    def change_from(self, before: "PassRates", k: int) -> Difference:
+        """Change of pass@k since `before` on the same problems, paired."""
+        return paired_difference(self._by_problem(k), before._by_problem(k))
+
+    def _by_problem(self, k: int) -> NDArray[np.float64]:
+        return pass_curves(self.samples, self.correct)[:, k - 1]
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

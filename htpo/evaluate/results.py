@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from htpo.evaluate.estimators import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_curves
-from htpo.evaluate.intervals import mean_interval, mean_intervals
 from htpo.evaluate.votes import as_vote
+from htpo.statistics import mean_interval, rate_interval, rate_intervals
 
 TAUS = (0.5, 0.75, 1.0)
 """Shares of k answers that G-Pass@k wants right, if nothing else is asked for."""
@@ -108,31 +108,33 @@ def measures(found: TaskSamples, taus: Sequence[float] = TAUS) -> dict[str, Any]
     Args:
         taus: of G-Pass@k.
     """
-    means, low, high = mean_intervals(found.pass_curves)
+    means, low, high = rate_intervals(found.pass_curves)
     votes = {k: found.majority(k) for k in powers_of_two(found.samples)}
     lengths = _known_means(found.tokens)
     scores = _known_means(found.score)
     return {
         "problems": found.problems,
         "samples": found.samples,
-        "avg": asdict(mean_interval(found.correct.mean(1))),
+        "avg": rate_interval(found.correct.mean(1)).to_json(),
         "pass_at_k": {
             "k": list(range(1, found.samples + 1)),
-            **{name: column.tolist() for name, column in (("mean", means), ("low", low), ("high", high))},
+            **{name: column.tolist() for name, column in (("value", means), ("low", low), ("high", high))},
         },
-        "maj_at_k": {str(k): asdict(mean_interval(vote)) for k, vote in votes.items() if vote is not None} or None,
+        "maj_at_k": {str(k): rate_interval(vote).to_json() for k, vote in votes.items() if vote is not None} or None,
         "g_pass_at_k": {
-            str(k): {str(tau): asdict(mean_interval(g_pass_at_k(found.samples, found.counts, k, tau))) for tau in taus}
+            str(k): {
+                str(tau): rate_interval(g_pass_at_k(found.samples, found.counts, k, tau)).to_json() for tau in taus
+            }
             for k in powers_of_two(found.samples)
         },
         "mg_pass_at_k": {
-            str(k): asdict(mean_interval(mean_g_pass_at_k(found.samples, found.counts, k)))
+            str(k): rate_interval(mean_g_pass_at_k(found.samples, found.counts, k)).to_json()
             for k in powers_of_two(found.samples)
         },
-        "truncated": asdict(mean_interval(1 - found.finished.mean(1))),
-        "unparsable": asdict(mean_interval(found.share_failed("unparsable"))),
-        "mean_length": None if lengths is None else asdict(mean_interval(lengths)),
-        "mean_score": None if scores is None else asdict(mean_interval(scores)),
+        "truncated": rate_interval(1 - found.finished.mean(1)).to_json(),
+        "unparsable": rate_interval(found.share_failed("unparsable")).to_json(),
+        "mean_length": None if lengths is None else mean_interval(lengths).to_json(),
+        "mean_score": None if scores is None else mean_interval(scores).to_json(),
         "failures": dict(Counter(failure for row in found.failure for failure in row if failure)),
         "correct": dict(zip(map(str, found.numbers), found.counts)),
     }
@@ -146,7 +148,7 @@ def table_of(results: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[s
     rows = []
     for name, found in results.items():
         curve = found["pass_at_k"]
-        last = {end: curve[end][-1] for end in ("mean", "low", "high")}
+        last = {end: curve[end][-1] for end in ("value", "low", "high")}
         vote = (found["maj_at_k"] or {}).get(str(samples))
         rates = [_in_words(each, "{:.3f}".format) for each in (found["avg"], last, vote)]
         shares = [_in_words(found[name], "{:.1%}".format) for name in ("truncated", "unparsable")]
@@ -182,8 +184,8 @@ def _in_words(found: dict[str, float | None] | None, shown: Callable[[float], st
     if found is None:
         return "-"
     if found["low"] is None or np.isnan(found["low"]):
-        return shown(found["mean"])
-    return f"{shown(found['mean'])} ({shown(found['low'])} - {shown(found['high'])})"
+        return shown(found["value"])
+    return f"{shown(found['value'])} ({shown(found['low'])} - {shown(found['high'])})"
 
 
 def _known_means(values: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from htpo.report.record import RunRecord, change, direction
-from htpo.report.tables import NO_VERDICT, difference_text
-from htpo.statistics import number_text
+from htpo.report.record import RunRecord, change
+from htpo.report.tables import NO_VERDICT
+from htpo.statistics import change_in_words, direction, number_text
 
 FALLEN, GROWN = 0.5, 2.0  # times its start
 MOST_TRUNCATED = 0.1  # of the responses
@@ -102,23 +102,27 @@ def _broken_numbers(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _nothing_learnt(run: RunRecord) -> Concern | str | None:
+def _not_risen(run: RunRecord) -> Concern | str | None:
     found = run.held_out_change(1)
     if found is None:
         return NOT_MEASURED
-    if direction(found) > 0:
+    if found.low is None:
+        return found.why
+    towards = direction(found.to_json())
+    if towards > 0:
         return None
-    numbers = f"pass@1 on held-out problems changed by {difference_text(found)}."
-    if direction(found) < 0:
+    numbers = f"On held-out problems {change_in_words('pass@1', found.to_json())}."
+    if towards < 0:
         return Concern(
             "The policy got WORSE on held-out problems",
             numbers,
             "Lower the learning rate; see whether reward rose at the same time (then it learns what is not asked for).",
         )
     return Concern(
-        "Nothing measurable was learnt",
+        "No change of pass@1 was shown",
         numbers,
-        "More updates, a higher learning rate, or more held-out problems and samples to see a small change.",
+        "That is not to say that nothing was learnt. More held-out problems and samples show smaller changes; more "
+        "updates or a higher learning rate may bring larger ones.",
     )
 
 
@@ -129,11 +133,13 @@ def _narrowed(run: RunRecord) -> Concern | str | None:
         return NOT_MEASURED
     if k == 1:
         return "held-out problems were answered once each"
-    if direction(found) >= 0:
+    if found.low is None:
+        return found.why
+    if direction(found.to_json()) >= 0:
         return None
     return Concern(
         f"Fewer problems are solved in {k} attempts than before training",
-        f"pass@{k} changed by {difference_text(found)}: the policy gave up ways that used to succeed.",
+        f"{change_in_words(f'pass@{k}', found.to_json())}: the policy gave up ways that used to succeed.",
         "Fewer or smaller updates, a higher --clip_high, or an objective that keeps exploring.",
     )
 
@@ -291,7 +297,7 @@ def _clipped(run: RunRecord) -> Concern | str | None:
 CHECKS: dict[str, Check] = {
     "came to its end": _unfinished,
     "loss and gradient are numbers": _broken_numbers,
-    "something was learnt": _nothing_learnt,
+    "pass@1 rose on held-out problems": _not_risen,
     "still solves what it used to": _narrowed,
     "entropy did not collapse": _entropy_fell,
     "entropy did not explode": _entropy_grew,

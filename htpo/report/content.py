@@ -15,11 +15,11 @@ from htpo.errors import UserError
 from htpo.report import tables
 from htpo.report.concerns import Concern, concerns
 from htpo.report.figures import PageFigure, page_figures
-from htpo.report.record import RunRecord, direction
+from htpo.report.record import RunRecord
 from htpo.report.rollouts import rollouts_for_browser
 from htpo.report.tables import Table
 from htpo.report.words import objective_in_words
-from htpo.statistics import number_text
+from htpo.statistics import change_in_words, number_text
 from htpo.study import tables as study_tables
 
 MIN_COUNT = 10  # rarer tokens are not ranked by mean entropy
@@ -194,22 +194,18 @@ def _token_tables(series: Sequence[Series]) -> tuple[dict[str, TokenTable], list
 def _verdicts(run: RunRecord) -> list[str]:
     lines = []
     for k in sorted({1, run.after.samples} if run.after and run.before else set()):
-        found = run.held_out_change(k)
-        verb = {1: "rose", -1: "FELL", 0: "did not change measurably:"}[direction(found)]
-        before, after = (tables.pass_rate(rates, k).mean for rates in (run.before, run.after))
-        what = "answered right at the first attempt" if k == 1 else f"solved in at least one of {k} attempts"
-        lines.append(
-            f"The share of held-out problems {what} (pass@{k}) {verb} from {before:.3f} to {after:.3f}, a change of "
-            f"{tables.difference_text(found)}."
-        )
+        what = "how often a single answer is right" if k == 1 else f"the share solved in at least one of {k} attempts"
+        said = change_in_words(f"pass@{k}", run.held_out_change(k).to_json())
+        before, after = (rates.pass_at(k) for rates in (run.before, run.after))
+        lines.append(f"On held-out problems {said}. It is {what}: {before:.3f} before training, {after:.3f} after.")
     return lines
 
 
 def _cards(run: RunRecord) -> list[Card]:
     cards = []
     for k in sorted({1, run.after.samples} if run.after and run.before else set()):
-        before, after = (tables.pass_rate(rates, k) for rates in (run.before, run.after))
-        cards.append(Card(f"pass@{k}", f"{before.mean:.3f} → {after.mean:.3f}", f"now {tables.interval_text(after)}"))
+        before, after = (rates.estimate(k) for rates in (run.before, run.after))
+        cards.append(Card(f"pass@{k}", f"{before.value:.3f} → {after.value:.3f}", f"now {tables.interval_text(after)}"))
     for name, label in {"accuracy": "accuracy in training", "entropy": "entropy, nats per token"}.items():
         if run.logged(name):
             start, end = (number_text(mean, ".3f") for mean in (run.at_start(name), run.at_end(name)))

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from htpo.errors import UserError
-from htpo.evaluate import PassRates, pass_curves
-from htpo.evaluate.intervals import Difference, paired_difference
+from htpo.evaluate import PassRates
 from htpo.runs import RunDirectory
+from htpo.statistics import Difference
 
-SIGNIFICANT = 0.05
 END_SHARE = 0.1  # "at the start" and "at the end" are means over this first and last share of the updates
 
 
@@ -70,7 +69,7 @@ class RunRecord:
         """Of pass@k, after - before, paired over problems; None when it was not measured."""
         if self.before is None or self.after is None:
             return None
-        return paired_difference(*(pass_curves(r.samples, r.correct)[:, k - 1] for r in (self.after, self.before)))
+        return self.after.change_from(self.before, k)
 
     @property
     def table(self) -> list[str]:
@@ -85,14 +84,6 @@ class RunRecord:
     def _mean(self, name: str, part: slice) -> float | None:
         known = [update[name] for update in self.updates[part] if update.get(name) is not None]
         return statistics.fmean(known) if known else None
-
-
-def direction(found: Difference) -> int:
-    """1 where the 95 % interval is above 0, -1 below it, else 0. Where all problems changed alike there is no interval:
-    then the test decides, for which one problem or two are too few."""
-    if found.low is None or found.high is None:
-        return ((found.mean > 0) - (found.mean < 0)) * (found.p_value < SIGNIFICANT)
-    return (found.low > 0) - (found.high < 0)
 
 
 def change(start: float | None, end: float | None) -> float | None:

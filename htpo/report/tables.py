@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from htpo.evaluate import PassRates, pass_curves
-from htpo.evaluate.intervals import Difference, Interval, mean_interval, paired_difference
 from htpo.evaluate.results import powers_of_two
 from htpo.report.record import RunRecord
 from htpo.report.words import table_rows
-from htpo.statistics import number_text
+from htpo.statistics import Difference, Estimate, estimate_text, number_text
 from htpo.tasks.prompts import readable
 
 PROBLEMS = (
@@ -50,15 +48,15 @@ def held_out_table(run: RunRecord) -> Table | None:
     rows = []
     for k in powers_of_two(run.after.samples):
         found = run.held_out_change(k)
-        rates = [interval_text(pass_rate(rates, k)) for rates in (run.before, run.after)]
-        rows.append([f"pass@{k}", *rates, difference_text(found), f"{found.p_value:.4f}"])
+        rates = [interval_text(rates.estimate(k)) for rates in (run.before, run.after)]
+        rows.append([f"pass@{k}", *rates, difference_text(found), number_text(found.p_value, ".4f")])
     rows.append(["answer length, tokens", f"{run.before.mean_length:.1f}", f"{run.after.mean_length:.1f}", "", ""])
     rows.append(["answers cut off", f"{run.before.truncated:.1%}", f"{run.after.truncated:.1%}", "", ""])
     return Table(
         f"{run.after.problems} held-out problems x {run.after.samples} answers",
         ["", "before", "after", "change", "p"],
         rows,
-        "95 % intervals over problems; change and p-value (sign-flip test) are paired problem by problem.",
+        "95 % intervals over problems; change and p-value (Student's t) are paired problem by problem.",
     )
 
 
@@ -102,7 +100,7 @@ def runs_table(runs: Sequence[RunRecord]) -> Table:
     measured = [run.after for run in runs if run.after]
     for k in powers_of_two(min(rates.samples for rates in measured)) if measured else ():
         rows.append(
-            [f"pass@{k} after", *(interval_text(pass_rate(r.after, k)) if r.after else "not measured" for r in runs)]
+            [f"pass@{k} after", *(interval_text(r.after.estimate(k)) if r.after else "not measured" for r in runs)]
         )
     for name, (label, form, why) in IN_TRAINING.items():
         if any(run.logged(name) for run in runs):
@@ -121,11 +119,10 @@ def differences_table(runs: Sequence[RunRecord]) -> Table:
             apart.append(run.label)
             continue
         for k in powers_of_two(min(first.after.samples, run.after.samples)):
-            curves = [pass_curves(each.after.samples, each.after.correct)[:, k - 1] for each in (run, first)]
-            found = paired_difference(*curves)
-            rows.append([run.label, f"pass@{k}", difference_text(found), f"{found.p_value:.4f}"])
-    note = "95 % intervals and sign-flip tests, paired over problems; one training run each, so chance of training is "
-    note += "not in them: htpo study compares methods over seeds."
+            found = run.after.change_from(first.after, k)
+            rows.append([run.label, f"pass@{k}", difference_text(found), number_text(found.p_value, ".4f")])
+    note = "95 % intervals and p-values (Student's t), paired over problems; one training run each, so chance of "
+    note += "training is not in them: htpo study compares methods over seeds."
     if apart:
         note += f" Not compared, for they were not measured on the same problems: {', '.join(apart)}."
     return Table(title, columns, rows, note)
@@ -189,21 +186,16 @@ def vocabulary_tables(findings: dict[str, Any], shown: int = 20) -> list[Table]:
     ]
 
 
-def pass_rate(rates: PassRates, k: int) -> Interval:
-    """pass@k with its interval over problems."""
-    return mean_interval(pass_curves(rates.samples, rates.correct)[:, k - 1])
-
-
-def interval_text(found: Interval, form: str = ".3f") -> str:
+def interval_text(found: Estimate) -> str:
     """ "0.512 (0.490 - 0.534)"; without an interval "0.512"."""
     if found.low is None or found.high is None:
-        return f"{found.mean:{form}}"
-    return f"{found.mean:{form}} ({found.low:{form}} - {found.high:{form}})"
+        return f"{found.value:.3f}"
+    return f"{found.value:.3f} ({found.low:.3f} - {found.high:.3f})"
 
 
-def difference_text(found: Difference | Interval) -> str:
+def difference_text(found: Difference) -> str:
     """ "+0.301 (+0.248 to +0.353)"."""
-    return interval_text(found, "+.3f").replace(" - ", " to ")
+    return estimate_text(found.to_json(), "+.3f")
 
 
 def _same_problems(first: RunRecord, other: RunRecord) -> bool:

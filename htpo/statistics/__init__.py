@@ -1,5 +1,31 @@
-"""Numbers with their uncertainty, and with the reason where there is none."""
+"""Numbers with their uncertainty, and with the reason where there is none: one interval for each question.
 
-from htpo.statistics.estimate import Estimate, estimate_text, number_text
+What other problems would give: `problems`. What other seeds would give: `seeds`. What other prompts would give, of
+quantities of tokens or responses: `prompts`. `docs/statistics.md` says how often each holds the truth.
+"""
 
-__all__ = ["Estimate", "estimate_text", "number_text"]
+from htpo.statistics.estimate import Difference, Estimate, estimate_text, number_text
+from htpo.statistics.multiple_tests import holm
+from htpo.statistics.problems import mean_interval, paired_difference, rate_interval, rate_intervals
+from htpo.statistics.prompts import PromptSample
+from htpo.statistics.seeds import SeedDifference, compare_seeds, mean_over_seeds, means_over_seeds
+from htpo.statistics.verdict import change_in_words, direction
+
+__all__ = [
+    "Difference",
+    "Estimate",
+    "PromptSample",
+    "SeedDifference",
+    "change_in_words",
+    "compare_seeds",
+    "direction",
+    "estimate_text",
+    "holm",
+    "mean_interval",
+    "mean_over_seeds",
+    "means_over_seeds",
+    "number_text",
+    "paired_difference",
+    "rate_interval",
+    "rate_intervals",
+]

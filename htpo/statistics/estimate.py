@@ -36,6 +36,13 @@ class Estimate:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """A difference of two means, with the p-value of no difference (two-sided)."""
+
+    p_value: float | None = None  # None: it cannot be tested
+
+
 def estimate_text(found: Mapping[str, Any], form: str = ".3f") -> str:
     """In words: "0.512 (0.490 to 0.534)", "0.512 (no interval: REASON)" or "not computed: REASON".
 

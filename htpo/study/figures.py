@@ -65,7 +65,7 @@ def _pass_at_k(task: str, found: dict[str, Any]) -> tuple[Figure, list[dict[str,
         estimates = [by_k[str(k)] for k in found["k"]]
         axes.plot(
             found["k"],
-            [e["mean"] for e in estimates],
+            [e["value"] for e in estimates],
             line,
             color=colour,
             label=label,
@@ -94,10 +94,10 @@ def _differences(task: str, found: dict[str, Any]) -> tuple[Figure, list[dict[st
         axes.axhline(0, color=BLACK, linewidth=0.8)
         for row in rows:
             shown = row["holm"] is not None and row["holm"] < SIGNIFICANT
-            reach = None if row["low"] is None else [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
+            reach = None if row["low"] is None else [[row["value"] - row["low"]], [row["high"] - row["value"]]]
             axes.errorbar(
                 row["k"],
-                row["mean"],
+                row["value"],
                 reach,
                 fmt="o",
                 color=BLUE,

@@ -1,17 +1,17 @@
 """The results of a study: every number of the report, from what its runs stored."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from htpo.analysis.dynamics import running_mean
 from htpo.errors import UserError
 from htpo.evaluate import PassRates
 from htpo.evaluate.results import powers_of_two
+from htpo.statistics import compare_seeds, holm, mean_over_seeds
 from htpo.study.definition import Run, Study
 from htpo.study.directory import StudyDirectory
 from htpo.study.measures import CURVES, Measures, read_measures
-from htpo.study.statistics import compare, estimate, holm, pass_rates, running_mean
 
 AT_THE_END = [*CURVES]
 PER_RUN = ["minutes", "prompts_drawn", "differs_from_dapo"]
@@ -27,7 +27,7 @@ def collect(study: Study, directory: StudyDirectory) -> dict[str, Any]:
     Keys: `methods` (their options by task), `seeds`, `recipe`, `reference`, `missing` (runs that are not done) and
     `tasks`. A task has `samples`, `problems` (per seed), `k`, `before` (pass@k by k), `running_mean` (how many updates
     a point of a curve is the mean of), `methods` (for each its `seeds`, `pass_at_k` by k, `measures`, `curves`, and
-    `counts` of correct answers by seed) and `comparisons` (for each pair and k: mean, low, high, p_value, effect_size,
+    `counts` of correct answers by seed) and `comparisons` (for each pair and k: value, low, high, p_value, effect_size,
     and holm, the p-value corrected over the task's comparisons).
 
     Raises:
@@ -71,7 +71,7 @@ def _task_results(study: Study, task: str, measures: MeasuresBySeed) -> dict[str
         "samples": first.samples,
         "problems": first.problems,
         "k": ks,
-        "before": {str(k): asdict(estimate(_rates({s: m.before for s, m in by_seed.items()}, k))) for k in ks},
+        "before": {str(k): _estimate({s: m.before for s, m in by_seed.items()}, k) for k in ks},
         "running_mean": width,
         "methods": {method: _method_results(runs, ks, width) for method, runs in measures.items()},
         "comparisons": _comparisons(study.pairs(), measures, ks),
@@ -82,7 +82,7 @@ def _method_results(runs: dict[int, Measures], ks: list[int], width: int) -> dic
     after = {seed: run.after for seed, run in runs.items()}
     return {
         "seeds": list(runs),
-        "pass_at_k": {str(k): asdict(estimate(_rates(after, k))) for k in ks},
+        "pass_at_k": {str(k): _estimate(after, k) for k in ks},
         "measures": {
             **{
                 f"{name}_at_the_end": _over_seeds([run.at_the_end(name) for run in runs.values()])
@@ -106,13 +106,18 @@ def _comparisons(pairs: list[tuple[str, str]], measures: MeasuresBySeed, ks: lis
         shared = sorted(first.keys() & second.keys())
         for k in ks if shared else ():
             ours, theirs = (_rates({seed: runs[seed].after for seed in shared}, k) for runs in (first, second))
-            rows.append({"method": method, "against": other, "k": k, **asdict(compare(ours, theirs))})
+            found = compare_seeds(ours, theirs).to_json()
+            rows.append({"method": method, "against": other, "k": k, "seeds": len(shared), **found})
     corrected = holm([row["p_value"] for row in rows])
     return [{**row, "holm": adjusted} for row, adjusted in zip(rows, corrected)]
 
 
-def _rates(after: dict[int, PassRates], k: int) -> list[np.ndarray]:
-    return [pass_rates(rates.correct, rates.samples, k) for _, rates in sorted(after.items())]
+def _estimate(measured: dict[int, PassRates], k: int) -> dict[str, Any]:
+    return {**mean_over_seeds(_rates(measured, k)).to_json(), "seeds": len(measured)}
+
+
+def _rates(measured: dict[int, PassRates], k: int) -> list[float]:
+    return [rates.pass_at(k) for _, rates in sorted(measured.items())]
 
 
 def _over_seeds(values: list[float | None]) -> dict[str, float] | None:

@@ -19,9 +19,10 @@ NOTES = """\
 - Under one seed all methods start from the same policy, meet the same prompts in the same order, make the same number
   of updates and are measured on the same problems. Dynamic sampling, where a method has it, draws more prompts.
 - pass@k is the unbiased estimate (2107.03374) on held-out problems. Intervals are 95 %: t over seeds, each of which has
-  its own problems, on the logit scale, and never narrower than the problems alone imply (`htpo.study.statistics`).
-- Differences are paired by seed and problem. "Holm" is the p-value after Holm's correction over all tests of
-  its table (pairs and k); d_z is Cohen's effect size: the mean of the seeds' differences over their standard deviation.
+  its own problems, on the logit scale (docs/statistics.md).
+- Differences are paired by seed, whose problems are the same. "Holm" is the p-value after Holm's correction over all
+  tests of its table (pairs and k); d_z is Cohen's effect size: the mean of the seeds' differences over their standard
+  deviation.
 - Entropy, length and accuracy in training are means over the last tenth of the updates, with the range over seeds.
 - "Tokens that differ from DAPO": those whose gradient is not what DAPO's clip would have given, mean over updates.
 - n/a: not defined with one seed, or without any spread.
@@ -49,7 +50,7 @@ def plain_words(results: dict[str, Any]) -> list[str]:
     lines = []
     for task, found in results["tasks"].items():
         ks = sorted({found["k"][0], found["k"][-1]})
-        before = ", ".join(f"pass@{k} {found['before'][str(k)]['mean']:.3f}" for k in ks)
+        before = ", ".join(f"pass@{k} {found['before'][str(k)]['value']:.3f}" for k in ks)
         lines.append(f"{task}, {found['problems']} held-out problems x {found['samples']} samples; before: {before}")
         for method, result in found["methods"].items():
             rates = ", ".join(f"pass@{k} {with_interval(result['pass_at_k'][str(k)])}" for k in ks)
@@ -61,8 +62,8 @@ def plain_words(results: dict[str, Any]) -> list[str]:
 def with_interval(estimate: dict[str, Any], sign: str = "") -> str:
     """ "0.512 [0.490, 0.534]"; without interval "0.512 [n/a]"."""
     if estimate["low"] is None:
-        return f"{estimate['mean']:{sign}.3f} [n/a]"
-    return f"{estimate['mean']:{sign}.3f} [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
+        return f"{estimate['value']:{sign}.3f} [n/a]"
+    return f"{estimate['value']:{sign}.3f} [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
 
 
 def _verdict(row: dict[str, Any]) -> str:
@@ -71,7 +72,7 @@ def _verdict(row: dict[str, Any]) -> str:
         return f"{name}: cannot be tested ({_seeds(row['seeds'])}, no spread)"
     if row["holm"] >= SIGNIFICANT:
         return f"{name}: no difference shown (p {_p(row['holm'])} after Holm)"
-    return f"{name}: {row['method']} is {'better' if row['mean'] > 0 else 'WORSE'} (p {_p(row['holm'])} after Holm)"
+    return f"{name}: {row['method']} is {'better' if row['value'] > 0 else 'WORSE'} (p {_p(row['holm'])} after Holm)"
 
 
 def pass_table(found: dict[str, Any]) -> TableText:

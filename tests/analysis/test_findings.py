@@ -4,14 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from htpo.analysis.bootstrap import Bootstrap
 from htpo.analysis.drawing import LeftOut
 from htpo.analysis.findings import plain_words
 from htpo.analysis.forking_entropy import forking_entropies
 from htpo.analysis.gradient_sources import gradient_sources, overall
 from htpo.analysis.logic_share import logic_shares
 from htpo.analysis.logic_words import WordTable, read_logic_words
-from htpo.analysis.tokens import PARTITION, build, read_runs
+from htpo.analysis.tokens import PARTITION, build, prompt_sample, read_runs
 from htpo.analysis.vocabulary import token_vocabulary
 from tests.analysis.finished_run import write_run
 
@@ -39,7 +38,7 @@ def small(responses=20, wrong_entropy=2.0):
 def test_shares_of_logic_words_are_counted():
     small_table = small()
     words = WordTable(small_table, read_logic_words())
-    shares = logic_shares(small_table, words, Bootstrap(small_table.responses))
+    shares = logic_shares(small_table, words, prompt_sample(small_table.responses))
     everything = shares["tokens"]["all"]
     assert everything["high"]["value"] == 1.0
     assert everything["low"]["value"] == 0.25
@@ -51,9 +50,9 @@ def test_shares_of_logic_words_are_counted():
 
 
 def test_both_findings_hold_where_they_were_put_in(table):
-    bootstrap = Bootstrap(table.responses)
-    shares = logic_shares(table, WordTable(table, read_logic_words()), bootstrap)
-    forking = forking_entropies(table, bootstrap)
+    sample = prompt_sample(table.responses)
+    shares = logic_shares(table, WordTable(table, read_logic_words()), sample)
+    forking = forking_entropies(table, sample)
     for difference in (
         shares["tokens"]["all"]["difference"],
         shares["words"]["all"]["difference"],
@@ -67,42 +66,45 @@ def test_both_findings_hold_where_they_were_put_in(table):
 
 def test_wrong_minus_correct_of_one_prompt_is_paired():
     small_table = small()
-    found = forking_entropies(small_table, Bootstrap(small_table.responses))
+    found = forking_entropies(small_table, prompt_sample(small_table.responses))
     assert found["all"]["difference"]["value"] == pytest.approx(1.0)
     assert found["same prompt"]["difference"]["value"] == pytest.approx(1.0)
     assert found["same prompt"]["prompts"] == 10
     assert "easy" not in found
 
 
-def test_few_responses_have_a_value_but_no_interval():
-    small_table = small(responses=6)
-    found = forking_entropies(small_table, Bootstrap(small_table.responses))
+def test_a_single_prompt_has_a_value_but_no_interval():
+    small_table = small(responses=2)
+    found = forking_entropies(small_table, prompt_sample(small_table.responses))
     assert found["all"]["wrong"] == {
         "value": pytest.approx(2.0),
         "low": None,
         "high": None,
-        "why": "fewer than 10 responses",
+        "why": "a single prompt says nothing of others",
     }
-    assert "not decided, fewer than 10 responses" in plain_words({"forking_entropy": found, "groups": {}})[0]
+    assert (
+        "not decided, a single prompt says nothing of others"
+        in plain_words({"forking_entropy": found, "groups": {}})[0]
+    )
 
 
 def test_without_wrong_responses_nothing_is_compared():
     small_table = small()
     right = small_table.responses.assign(answer="correct")
     with pytest.raises(LeftOut, match="no wrong responses"):
-        forking_entropies(type(small_table)(right, small_table.tokens, {}, False), Bootstrap(right))
+        forking_entropies(type(small_table)(right, small_table.tokens, {}, False), prompt_sample(right))
 
 
 def test_intervals_are_the_same_every_time_and_as_wide_as_the_prompts_vary(table):
-    bootstrap, again = Bootstrap(table.responses), Bootstrap(table.responses)
+    sample, again = prompt_sample(table.responses), prompt_sample(table.responses)
     value = table.responses["tokens"].to_numpy(float)
     one = np.ones(len(value))
-    assert bootstrap.ratio(value, one, "token") == again.ratio(value, one, "token")
+    assert sample.ratio(value, one, "token") == again.ratio(value, one, "token")
     draw = np.random.default_rng(1)
     by_prompt = draw.normal(size=40)[table.responses["prompt_id"]]
-    interval = bootstrap.ratio(by_prompt, one, "token")
+    interval = sample.ratio(by_prompt, one, "token")
     assert interval.high - interval.low == pytest.approx(4 / np.sqrt(40), rel=0.4)  # 40 prompts, not 160 responses
-    assert bootstrap.described == "95 % bootstrap intervals over 40 prompts"
+    assert sample.described == "95 % intervals over 40 prompts"
 
 
 def test_parts_of_the_entropy_change_add_to_the_covariance(table):
@@ -143,12 +145,12 @@ def test_a_share_of_no_tokens_is_a_stated_absence():
         "group_accuracy": [0.5] * 2,
     }
     table = build(pa.table(columns), {})
-    bootstrap = Bootstrap(table.responses)
-    found = {"logic_words": logic_shares(table, WordTable(table, read_logic_words()), bootstrap)}
+    sample = prompt_sample(table.responses)
+    found = {"logic_words": logic_shares(table, WordTable(table, read_logic_words()), sample)}
     assert plain_words(found) == [
         "High-entropy tokens begin a logic word more often than low-entropy ones: not decided, no low-entropy token. "
-        "Of 2 high-entropy tokens 100.0% (no interval: fewer than 10 responses), of 0 low-entropy ones not computed: "
-        "no low-entropy token."
+        "Of 2 high-entropy tokens 100.0% (no interval: a single prompt says nothing of others), of 0 "
+        "low-entropy ones not computed: no low-entropy token."
     ]
 
 

@@ -61,11 +61,11 @@ def test_a_local_model_is_measured_on_the_real_benchmarks(tmp_path, tiny_model, 
         rows = rows_of(run, name)
         assert len(rows) == 12
         assert all("put your final answer within \\boxed{}" in row["prompt"] for row in rows)
-        assert task["truncated"]["mean"] == pytest.approx(sum(not row["finished"] for row in rows) / 12)
-        assert task["mean_length"]["mean"] == pytest.approx(sum(row["tokens"] for row in rows) / 12)
+        assert task["truncated"]["value"] == pytest.approx(sum(not row["finished"] for row in rows) / 12)
+        assert task["mean_length"]["value"] == pytest.approx(sum(row["tokens"] for row in rows) / 12)
         cut = f"{task['truncated']['mean']:.0%} of the responses to {name} were cut off"
-        assert (cut in done.stdout) == (task["truncated"]["mean"] > 0.1)
-    assert any(task["truncated"]["mean"] > 0.1 for task in found.values())
+        assert (cut in done.stdout) == (task["truncated"]["value"] > 0.1)
+    assert any(task["truncated"]["value"] > 0.1 for task in found.values())
     assert (run / "figures" / "pass-at-k.svg").is_file()
     assert (run / "results.md").read_text().startswith("# ")
     assert (run / "config.yaml").is_file()
@@ -93,7 +93,7 @@ def test_a_server_that_knows_the_answers_solves_the_real_benchmarks(tmp_path, sh
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = results(run)
-    assert {task: each["avg"]["mean"] for task, each in found["tasks"].items()} == dict.fromkeys(FILES, 1.0)
+    assert {task: each["avg"]["value"] for task, each in found["tasks"].items()} == dict.fromkeys(FILES, 1.0)
     assert found["requests"] == {"without_answer": 0, "tried_again": {"status 429": 2}}
     assert "2 for status 429" in done.stdout
 
@@ -153,13 +153,13 @@ def test_stored_samples_are_judged_again_and_evaluations_compared_without_a_serv
     assert again.returncode == 0, again.stderr
     assert {row["extracted"] for row in rows_of(second, "sums")} == {"7"}
     assert [row["response"] for row in rows_of(second, "sums")] == [row["response"] for row in rows_of(run, "sums")]
-    assert results(second)["tasks"]["sums"]["avg"]["mean"] == 0
+    assert results(second)["tasks"]["sums"]["avg"]["value"] == 0
     assert list(results(second)["tasks"]["sums"]["g_pass_at_k"]["4"]) == ["0.25", "1.0"]
     compared = htpo("eval", "--compare", run, second, "--output_dir", tmp_path / "comparison")
     assert compared.returncode == 0, compared.stderr
     rows = json.loads((tmp_path / "comparison" / "comparison.json").read_text())["rows"]
     assert [row["measure"] for row in rows] == ["avg", "pass@2", "pass@4", "maj@4"]
-    assert rows[0]["mean"] == -results(run)["tasks"]["sums"]["avg"]["mean"]
+    assert rows[0]["value"] == -results(run)["tasks"]["sums"]["avg"]["value"]
     assert rows[0]["p_value"] < 0.05 <= rows[0]["holm"] * 4
 
 
@@ -177,7 +177,7 @@ def test_responses_that_hold_only_reasoning_are_counted_and_the_reasoning_is_sto
     assert done.returncode == 0, done.stderr
     assert "Note: 6 responses to sums held only reasoning: raise --max_tokens" in done.stdout
     assert results(run)["only_reasoning"] == {"sums": 6}
-    assert results(run)["tasks"]["sums"]["avg"]["mean"] == 0.5
+    assert results(run)["tasks"]["sums"]["avg"]["value"] == 0.5
     rows = rows_of(run, "sums")
     assert {row["reasoning"] for row in rows} == {"\\boxed{0}", "\\boxed{2}", "2 + 2, that is"}
     again = htpo("eval", "--rescore", run, "--output_dir", tmp_path / "again")
@@ -188,7 +188,7 @@ def test_puzzles_and_the_shipped_policy_are_measured_by_their_names(tmp_path):
     options = ["--problems", "10", "--samples", "4", "--max_tokens", "32", "--output_dir", tmp_path / "run"]
     done = htpo("eval", "htpo/assets/number_path", "--tasks", "number_path", *options)
     assert done.returncode == 0, done.stderr
-    assert 0 < results(tmp_path / "run")["tasks"]["number_path"]["avg"]["mean"] < 1
+    assert 0 < results(tmp_path / "run")["tasks"]["number_path"]["avg"]["value"] < 1
 
 
 def test_the_api_key_is_sent_but_never_stored_or_shown(tmp_path, monkeypatch):

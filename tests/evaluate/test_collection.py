@@ -239,8 +239,8 @@ def test_a_tokenizer_s_end_that_the_generation_config_lacks_ends_responses(tmp_p
         collect(problems(), made, store, 16)
         found.append(measures(TaskSamples.from_table(store.measured())))
     assert not any("7" in row["response"] for rows in store.rows() for row in rows)  # 10 is no special token
-    assert found[0]["truncated"]["mean"] == 0
-    assert found[0]["avg"]["mean"] > 0
+    assert found[0]["truncated"]["value"] == 0
+    assert found[0]["avg"]["value"] > 0
     assert found[0] == found[1]
 
 

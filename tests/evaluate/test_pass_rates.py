@@ -37,11 +37,15 @@ def rates(correct, samples=4, **changes):
 
 
 def test_the_change_is_paired_over_problems():
-    change, error = rates([3, 4, 2]).change_from(rates([1, 2, 0]))
-    assert (change, error) == (0.5, 0.0)
-    change, error = rates([4, 0]).change_from(rates([0, 0]))
-    assert change == 0.5
-    assert error == pytest.approx(0.5)
+    before, after = [1, 0, 0, 3, 2, 0, 1, 2, 0, 4], [3, 2, 0, 4, 4, 1, 1, 4, 0, 4]
+    change = rates(after).change_from(rates(before), 1)
+    assert change.value == pytest.approx(10 / 40)
+    assert 0 < change.low < change.high
+    assert change.p_value < 0.05  # apart, their intervals overlap
+    assert rates(before).estimate(1).high > rates(after).estimate(1).low
+    solved = rates(after).change_from(rates(before), 4)
+    assert solved.value == pytest.approx(2 / 10)
+    assert rates([2]).change_from(rates([1]), 1).why == "a single problem says nothing of others"
 
 
 def test_joined_parts_equal_the_whole():

@@ -47,14 +47,14 @@ def test_measures_are_what_the_samples_say(tmp_path):
     found = measures(stored(tmp_path, TWO))
     assert (found["problems"], found["samples"]) == (2, 4)
     assert found["correct"] == {"3": 1, "7": 2}
-    assert found["avg"]["mean"] == 3 / 8
+    assert found["avg"]["value"] == 3 / 8
     assert found["pass_at_k"]["k"] == [1, 2, 3, 4]
-    assert found["pass_at_k"]["mean"] == pytest.approx([3 / 8, (1 / 2 + 5 / 6) / 2, (3 / 4 + 1) / 2, 1])
-    assert found["maj_at_k"]["4"]["mean"] == pytest.approx((1 + 0) / 2)
-    assert found["truncated"]["mean"] == 2 / 8
-    assert found["unparsable"]["mean"] == 1 / 8
+    assert found["pass_at_k"]["value"] == pytest.approx([3 / 8, (1 / 2 + 5 / 6) / 2, (3 / 4 + 1) / 2, 1])
+    assert found["maj_at_k"]["4"]["value"] == pytest.approx((1 + 0) / 2)
+    assert found["truncated"]["value"] == 2 / 8
+    assert found["unparsable"]["value"] == 1 / 8
     assert found["failures"] == {"truncated": 2, "unparsable": 1}
-    assert found["mean_length"]["mean"] == pytest.approx(((10 + 10 + 100) / 3 + (10 + 10 + 40 + 10) / 4) / 2)
+    assert found["mean_length"]["value"] == pytest.approx(((10 + 10 + 100) / 3 + (10 + 10 + 40 + 10) / 4) / 2)
     assert found["mean_score"] is None
     json.dumps(found, allow_nan=False)
 
@@ -63,14 +63,14 @@ def test_a_verifier_without_answers_has_no_vote_and_partial_credit_a_mean(tmp_pa
     rows = [sample(p, n, None, correct=n == 1, score=n / 4) for p in (1, 2) for n in (1, 2)]
     found = measures(stored(tmp_path, rows))
     assert found["maj_at_k"] is None
-    assert found["mean_score"]["mean"] == pytest.approx(3 / 8)
+    assert found["mean_score"]["value"] == pytest.approx(3 / 8)
     assert "-" in table_of({"sums": found})[1][0]
 
 
 def test_the_table_is_one_row_per_task_in_plain_words(tmp_path):
     header, rows = table_of({"a|b": measures(stored(tmp_path, TWO))})
     assert header[:5] == ["task", "problems", "avg@4", "pass@4", "maj@4"]
-    assert rows[0][1:5] == ["2", "0.375 (0.250 - 0.500)", "1.000 (0.158 - 1.000)", "0.500 (0.013 - 0.987)"]
+    assert rows[0][1:5] == ["2", "0.375 (0.126 - 0.780)", "1.000 (0.247 - 1.000)", "0.500 (0.017 - 0.983)"]
     assert as_markdown(header, rows).splitlines()[2].startswith("| a\\|b | 2 | 0.375")
 
 
@@ -78,9 +78,9 @@ def test_g_pass_is_reported_for_every_tau_and_shown_where_samples_are_three_time
     rows = [sample(p, n, "1", correct=n <= c) for p, c in ((1, 6), (2, 3), (3, 0)) for n in range(1, 7)]
     found = measures(stored(tmp_path / "six", rows), [0.5, 1.0])
     assert list(found["g_pass_at_k"]) == list(found["mg_pass_at_k"]) == ["1", "2", "4", "6"]
-    assert found["g_pass_at_k"]["2"]["0.5"]["mean"] == pytest.approx((1 + 4 / 5 + 0) / 3)
-    assert found["g_pass_at_k"]["2"]["1.0"]["mean"] == pytest.approx((1 + 1 / 5 + 0) / 3)
-    assert found["mg_pass_at_k"]["2"]["mean"] == pytest.approx((1 + 1 / 5 + 0) / 3)
+    assert found["g_pass_at_k"]["2"]["0.5"]["value"] == pytest.approx((1 + 4 / 5 + 0) / 3)
+    assert found["g_pass_at_k"]["2"]["1.0"]["value"] == pytest.approx((1 + 1 / 5 + 0) / 3)
+    assert found["mg_pass_at_k"]["2"]["value"] == pytest.approx((1 + 1 / 5 + 0) / 3)
     header, rows = stability_table({"sums": found})
     assert header == ["task", "problems", "G-Pass@2 0.5", "G-Pass@2 1.0", "mG-Pass@2"]
     assert [cell[:5] for cell in rows[0][2:]] == ["0.600", "0.400", "0.400"]
@@ -99,10 +99,10 @@ def test_a_comparison_is_paired_by_problem(tmp_path):
     first, second = (evaluation(tmp_path, n, right) for n, right in (("a", [0] * 12), ("b", [2] * 10 + [0, 1])))
     rows = compare(first, second)
     assert [row["measure"] for row in rows] == ["avg", "pass@2", "maj@2"]
-    assert (rows[0]["first"], rows[0]["second"], rows[0]["mean"]) == pytest.approx((0, 10.5 / 12, 10.5 / 12))
+    assert (rows[0]["first"], rows[0]["second"], rows[0]["value"]) == pytest.approx((0, 10.5 / 12, 10.5 / 12))
     assert all(0 < row["p_value"] < 0.01 and 0 < row["low"] < row["high"] for row in rows)
     other_way = compare(second, first)[0]
-    assert (other_way["mean"], other_way["p_value"]) == pytest.approx((-rows[0]["mean"], rows[0]["p_value"]))
+    assert (other_way["value"], other_way["p_value"]) == pytest.approx((-rows[0]["value"], rows[0]["p_value"]))
 
 
 def test_numbers_of_samples_may_differ_but_not_the_problems(tmp_path):

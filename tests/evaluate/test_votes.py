@@ -38,7 +38,7 @@ def test_right_answers_in_several_forms_win_together_and_so_do_wrong_ones(tmp_pa
     answers = {1: [*right[:3], "3", "3", None], 2: ["7", "7", "3", "3.0", "6/2", None]}
     store = judged(tmp_path / "math", answers, right)
     as_texts = measures(TaskSamples.from_table(store.measured()))
-    assert as_texts["maj_at_k"]["6"]["mean"] == 0.5  # 3 twice against three texts; 7 twice against three texts
+    assert as_texts["maj_at_k"]["6"]["value"] == 0.5  # 3 twice against three texts; 7 twice against three texts
     verifier = MathVerifier(workers=1)
     try:
         store.compact(equivalent_votes(verifier, store))

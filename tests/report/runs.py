@@ -40,10 +40,11 @@ def make_hostile(run):
 
 def write_study_results(path):
     """What `htpo study` would have written."""
-    rate = {"mean": 0.5, "low": 0.4, "high": 0.6, "seeds": 2}
+    rate = {"value": 0.5, "why": "", "low": 0.4, "high": 0.6, "seeds": 2}
     measures = dict.fromkeys(MEASURES)
     difference = {
-        "mean": 0.1,
+        "value": 0.1,
+        "why": "",
         "low": -0.01,
         "high": 0.21,
         "seeds": 2,

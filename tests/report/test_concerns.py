@@ -67,9 +67,9 @@ def test_a_good_run_raises_nothing_and_names_every_check():
             record(end={"grad_norm": None}),
             "the first of them update 21",
         ),
-        ("something was learnt", record(after=rates(*[1, 2] * 19, 2, 1)), "Nothing measurable was learnt"),
-        ("something was learnt", record(after=rates(*[0, 1] * 20)), "changed by -0.125"),
-        ("still solves what it used to", record(after=rates(*[8, 0] * 20)), "pass@8 changed by -0.500"),
+        ("pass@1 rose on held-out problems", record(after=rates(*[1, 2] * 19, 2, 1)), "could have been missed"),
+        ("pass@1 rose on held-out problems", record(after=rates(*[0, 1] * 20)), "FELL by 0.125"),
+        ("still solves what it used to", record(after=rates(*[8, 0] * 20)), "pass@8 FELL by 0.500"),
         ("entropy did not collapse", record({"entropy": 0.8}, {"entropy": 0.2}), "fell to 25% of its start"),
         ("entropy did not explode", record({"entropy": 0.2}, {"entropy": 0.6}), "grew to 3.0 times"),
         ("length did not explode", record(end={"completions/mean_length": 900.0}), "From 200 tokens to 900 tokens"),
@@ -119,7 +119,7 @@ def test_each_concern_is_raised_alone_and_says_the_numbers(name, run, words):
     assert words in f"{found[name].title} {found[name].evidence}"
     assert found[name].advice
     assert name not in passed
-    held_out = {"something was learnt", "still solves what it used to"}  # these two come together
+    held_out = {"pass@1 rose on held-out problems", "still solves what it used to"}  # these two come together
     assert set(found) == {name} or set(found) <= held_out
 
 
@@ -133,14 +133,15 @@ def test_metrics_that_were_not_logged_raise_nothing():
     metrics = [{"step": n, "accuracy": 0.5} for n in range(1, 9)]
     checked = concerns(replace(record(), updates=metrics))
     assert checked.raised == {}
-    held_out = ["something was learnt", "still solves what it used to"]
+    held_out = ["pass@1 rose on held-out problems", "still solves what it used to"]
     assert checked.passed == ["came to its end", "loss and gradient are numbers", *held_out]
 
 
 def test_what_was_not_measured_is_not_in_order():
     checked = concerns(record(before=None))
     assert checked.unknown == dict.fromkeys(
-        ["something was learnt", "still solves what it used to"], "held-out problems were not measured before and after"
+        ["pass@1 rose on held-out problems", "still solves what it used to"],
+        "held-out problems were not measured before and after",
     )
 
 
@@ -153,9 +154,9 @@ def test_two_updates_say_nothing_of_a_trend():
 
 
 def test_one_problem_says_neither_better_nor_worse():
-    title = concerns(record(before=rates(2), after=rates(1))).raised["something was learnt"].title
-    assert title != "The policy got WORSE on held-out problems"
-    worse = concerns(record(before=rates(*[2] * 20), after=rates(*[1] * 20))).raised["something was learnt"].title
+    name = "pass@1 rose on held-out problems"
+    assert concerns(record(before=rates(2), after=rates(1))).unknown[name] == "a single problem says nothing of others"
+    worse = concerns(record(before=rates(*[2] * 20), after=rates(*[1] * 20))).raised[name].title
     assert worse == "The policy got WORSE on held-out problems"
 
 

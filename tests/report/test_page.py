@@ -65,7 +65,8 @@ def test_a_run_is_told_in_plain_words_with_its_numbers(run, page):
     text = words(page)
     before, after = (PassRates.from_json(run.read_json(f"evaluation_{when}.json")) for when in ("before", "after"))
     change = after.pass_at(1) - before.pass_at(1)
-    assert f"(pass@1) rose from {before.pass_at(1):.3f} to {after.pass_at(1):.3f}, a change of {change:+.3f} (" in text
+    assert f"On held-out problems pass@1 rose by {change:.3f} (95 % interval +0." in text
+    assert f"{before.pass_at(1):.3f} before training, {after.pass_at(1):.3f} after" in text
     for k in (1, 2, 4, 8):
         assert re.search(rf"pass@{k} {before.pass_at(k):.3f} \([\d.]+ - [\d.]+\) {after.pass_at(k):.3f} \(", text)
     assert "in 75 s" in text

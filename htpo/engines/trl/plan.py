@@ -1,6 +1,5 @@
 """What the main job says before it starts and after it ends, in the field's words."""
 
-import math
 from typing import Any
 
 from rich.console import Console
@@ -54,16 +53,6 @@ def print_plan(console: Console, plan: dict[str, str], objective: TableObjective
     console.print(table)
     if objective.axes:
         console.print("  " + escape("\n  ".join(objective.describe())), style="dim", highlight=False)
-
-
-def verdict(before: PassRates, after: PassRates) -> str:
-    """Whether held-out pass@1 changed by more than its standard error explains (paired over problems)."""
-    change, error = after.change_from(before)
-    if math.isnan(error):
-        return f"pass@1 changed by {change:+.3f} on a single problem, which says nothing"
-    if abs(change) <= 2 * error:
-        return f"no measurable change of pass@1 ({change:+.3f}, standard error {error:.3f}): the policy learnt nothing"
-    return f"pass@1 {'rose' if change > 0 else 'FELL'} by {abs(change):.3f} (standard error {error:.3f})"
 
 
 def print_summary(console: Console, summary: dict[str, Any], before: PassRates | None, after: PassRates | None) -> None:

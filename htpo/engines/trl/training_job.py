@@ -20,7 +20,7 @@ from htpo.engines.trl.availability import refuse_unavailable
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.held_out import HeldOut, MeasureEvery
 from htpo.engines.trl.launch import silently_single
-from htpo.engines.trl.plan import plan_in_words, print_plan, print_summary, verdict
+from htpo.engines.trl.plan import plan_in_words, print_plan, print_summary
 from htpo.engines.trl.progress import ProgressBar
 from htpo.engines.trl.recipe import Recipe
 from htpo.engines.trl.recorder import CheckpointMarker, MetricsWriter, RolloutWriter
@@ -30,6 +30,7 @@ from htpo.errors import UserError
 from htpo.evaluate import load_tokenizer
 from htpo.objectives import TableObjective
 from htpo.runs import RunDirectory, check_disk_space, writing
+from htpo.statistics import change_in_words
 from htpo.tasks import Task, limit_prompt_lengths, load_task
 from htpo.tasks.prompts import as_sent, check_template
 
@@ -240,7 +241,7 @@ class Job:
             summary |= {
                 "pass@1": [before.pass_at(1), after.pass_at(1)],
                 f"pass@{after.samples}": [before.pass_at(after.samples), after.pass_at(after.samples)],
-                "verdict": verdict(before, after),
+                "verdict": change_in_words("pass@1", after.change_from(before, 1).to_json()),
             }
         if held_out.best is not None:
             summary["best"] = {**held_out.best, "model": str(directory.path / "best")}
