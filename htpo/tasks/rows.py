@@ -255,7 +255,8 @@ def answer_text(row: dict[str, Any], column: str) -> str:
     elif isinstance(answer, bool) or not isinstance(answer, int | float | Decimal):
         problem = f"{name} is {_kind(answer)}; it must be text or a number"
     else:
-        problem = None if math.isfinite(answer) else f"{name} is {answer}; it must be finite"
+        finite = isinstance(answer, int) or math.isfinite(answer)  # an integer can be too large for a float
+        problem = None if finite else f"{name} is {answer}; it must be finite"
     if problem:
         raise ValueError(problem)
     # Written out, because 1e+20 reads as e + 20 in mathematics.

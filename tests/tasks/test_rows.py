@@ -103,7 +103,15 @@ def test_a_dotted_column_that_leads_nowhere_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("answer", "text"),
-    [(18, "18"), (-3, "-3"), (2.5, "2.5"), (1e20, "100000000000000000000"), (1e-7, "0.0000001"), (" 7 ", " 7 ")],
+    [
+        (18, "18"),
+        (-3, "-3"),
+        (2.5, "2.5"),
+        (1e20, "100000000000000000000"),
+        (1e-7, "0.0000001"),
+        (" 7 ", " 7 "),
+        (10**400, "1" + "0" * 400),
+    ],
 )
 def test_numbers_become_text_without_an_exponent(tmp_path, answer, text):
     assert gold(write_lines(tmp_path / "a.jsonl", [{"problem": "p", "answer": answer}])) == text

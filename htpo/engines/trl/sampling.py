@@ -25,7 +25,8 @@ from htpo.objectives.axes import AXES
 
 logger = logging.getLogger(__name__)
 
-PROMPT_ID = "prompt_id"  # a column of the training data: the row's number, which tells prompts apart
+PROMPT_ID = "prompt_id"  # among the host's tensors: the row of the training data, which tells prompts apart; else -1
+ROW_NUMBER = "htpo_row_number"  # the same as a column of the training data; the user may have a prompt_id of their own
 VERDICTS = {-1.0, 0.0, 1.0}  # what a reward that says right or wrong consists of
 
 
@@ -50,9 +51,17 @@ class SignalSampling(GRPOTrainer):
             )
         if isinstance(self.train_dataset, Dataset):
             numbered = self.train_dataset.remove_columns(
-                [c for c in [PROMPT_ID] if c in self.train_dataset.column_names]
+                [c for c in [ROW_NUMBER] if c in self.train_dataset.column_names]
             )
-            self.train_dataset = numbered.add_column(PROMPT_ID, np.arange(len(numbered)))
+            self.train_dataset = numbered.add_column(ROW_NUMBER, np.arange(len(numbered)))
+            self._refuse_empty_prompts()
+
+    def _refuse_empty_prompts(self) -> None:
+        """A prompt without a token breaks the model's forward pass; where the tokenizer begins all texts, none is."""
+        prompts = self.train_dataset["prompt"] if "prompt" in self.train_dataset.column_names else []
+        row = next((number for number, prompt in enumerate(prompts, start=1) if prompt == ""), None)
+        if row is not None and not self._tokenizer(text="")["input_ids"]:
+            raise UserError(f"row {row} of the training data has an empty prompt: remove such rows")
 
     def _find_correctness(self) -> list[int]:
         """Columns of the reward functions that judge correctness."""
@@ -69,6 +78,8 @@ class SignalSampling(GRPOTrainer):
         for name in names:
             if name not in given:
                 raise UserError(f"correctness_reward {name!r} is not one of the reward functions {given}")
+            if named and given.count(name) > 1:
+                raise UserError(f"correctness_reward {name!r} is the name of several reward functions: rename them")
         return [given.index(name) for name in names]
 
     def _reads_correctness(self) -> bool:
@@ -87,15 +98,21 @@ class SignalSampling(GRPOTrainer):
 
     def _set_signature_columns_if_needed(self):
         super()._set_signature_columns_if_needed()
-        self._signature_columns = [*self._signature_columns, PROMPT_ID]
+        self._signature_columns = [*self._signature_columns, ROW_NUMBER]
 
     def _get_train_sampler(self, dataset=None):
         sampler = super()._get_train_sampler(dataset)
+        prompts = len(sampler.data_source)
+        if prompts < sampler.batch_size:  # the host would end at once, without an update and without an error
+            raise UserError(
+                f"the training data has {prompts} prompts but a generation batch needs {sampler.batch_size}: "
+                "lower prompts_per_generation or give more data"
+            )
         return EpochSeededRepeatSampler.like(sampler, epoch=lambda: int(self.state.epoch or 0))
 
     def _other_prompts(self, inputs: list[dict[str, Any]]) -> Iterator[int]:
         """Every prompt that is not in the batch, once; ordered by run seed and step, so that resume needs no state."""
-        local = torch.tensor([row.get(PROMPT_ID, -1) for row in inputs], device=self.accelerator.device)
+        local = torch.tensor([row.get(ROW_NUMBER, -1) for row in inputs], device=self.accelerator.device)
         seen = {*self.accelerator.gather(local).tolist(), *self._surplus_prompts()}
         order = np.random.default_rng((self.args.seed, self.state.global_step)).permutation(len(self.train_dataset))
         return (int(number) for number in order if number not in seen)
@@ -116,7 +133,8 @@ class SignalSampling(GRPOTrainer):
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        unscored = ~rewards[:, self._correctness].isfinite().any(1)
+        rewards = torch.where(rewards.isfinite(), rewards, torch.nan)  # one infinite reward would spoil every mean
+        unscored = rewards[:, self._correctness].isnan().all(1)
         # The host leaves out of every mean, and gives no advantage to, what no function has scored.
         self._rewards = rewards.masked_fill(unscored.unsqueeze(1), torch.nan)
         return self._rewards
@@ -164,8 +182,8 @@ class SignalSampling(GRPOTrainer):
         """TRL's batch for `inputs` with correctness added; and over all processes the scores, and why each prompt's
         answers carry no signal."""
         mode = "train" if self.model.training else "eval"
-        numbers = [row.get(PROMPT_ID, -1) for row in inputs]
-        inputs = [{name: value for name, value in row.items() if name != PROMPT_ID} for row in inputs]
+        numbers = [row.get(ROW_NUMBER, -1) for row in inputs]
+        inputs = [{name: value for name, value in row.items() if name != ROW_NUMBER} for row in inputs]
         batch = super()._generate_and_score_completions(inputs)
         scores = self._score(group_size)
         start = self.accelerator.process_index * len(inputs)

@@ -13,6 +13,7 @@ from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.contract import check_loss, check_trl
 from htpo.engines.trl.sampling import SignalSampling
 from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_update
+from htpo.errors import UserError
 from htpo.evaluate import end_tokens
 from htpo.objectives import Outcome, TokenBatch, add_sums, summarize
 from htpo.objectives.axes import Cuts
@@ -66,6 +67,11 @@ class HTPOTrainer(SignalSampling):
 
         reward_funcs = list(reward_funcs) if isinstance(reward_funcs, list | tuple) else [reward_funcs]
         given_weights = args.reward_weights
+        if given_weights is not None and len(given_weights) != len(reward_funcs):
+            raise UserError(
+                f"reward_weights has {len(given_weights)} numbers, needs one for each of the {len(reward_funcs)} "
+                "reward functions"
+            )
         self.shaping = int(bool(args.overlong_buffer))
         if self.shaping:
             reward_funcs.append(get_soft_overlong_punishment(args.max_completion_length, args.overlong_buffer))
