@@ -31,6 +31,7 @@ SHAPES = {
     "all right": {"verifier": "tests.report.small_runs:always_right"},
     "one prompt": {"prompts_per_generation": 1, "num_generations": 8, "held_out_prompts": 0},
     "one token": {"max_completion_length": 1, "overlong_buffer": 0},
+    "no verdict at times": {"verifier": "tests.report.small_runs:sometimes_no_verdict", "dynamic_sampling": False},
 }
 
 
@@ -40,6 +41,10 @@ def sometimes_right(response, row):
 
 def never_right(response, row):
     return False
+
+
+def sometimes_no_verdict(response, row):
+    return None if 5 <= len(response) <= 10 else len(response) % 2 == 0
 
 
 def always_right(response, row):
