@@ -16,8 +16,9 @@ from tests.cli.forked import train_in_a_fork
 SLOW = {"torch_compile", "torch_compile_backend", "torch_compile_mode"}  # minutes of compiling
 ENDLESS = {("max_steps", "1000"), ("train_prompts", "1000"), ("held_out_prompts", "1000")}
 LATE = {  # one line all the same, which only the data, the model or the launcher can give
-    "attn_implementation", "dataset", "eval_dataset", "eval_every", "fsdp", "model_name_or_path", "model_init_kwargs",
-    "prompt_template", "reward_weights", "router_aux_loss_coef", "train_prompts", "verifier", "correctness_reward", "system_prompt",
+    "attn_implementation", "correctness_reward", "dataset", "eval_dataset", "eval_every", "fsdp", "model_init_kwargs",
+    "model_name_or_path", "prompt_template", "reward_weights", "router_aux_loss_coef", "system_prompt",
+    "train_prompts", "verifier",
 }  # fmt: skip
 
 
