@@ -4,7 +4,9 @@ import math
 
 import pytest
 from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from htpo.engines.trl import HTPOTrainer
 from htpo.errors import UserError
 from tests.engines.tiny import config, length_reward, sums_dataset, trainer
 
@@ -68,3 +70,11 @@ def test_a_name_of_two_reward_functions_names_none(tiny_model, tmp_path):
 def test_weights_are_counted_without_the_functions_we_add(tiny_model, tmp_path):
     with pytest.raises(UserError, match="reward_weights has 3 numbers, needs one for each of the 1 reward functions"):
         trainer(tiny_model, config(tmp_path, reward_weights=[1.0, 2.0, 3.0]))
+
+
+def test_a_tokenizer_that_cannot_pad_is_refused(tiny_model, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.pad_token = tokenizer.eos_token = None
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    with pytest.raises(UserError, match="set its pad_token"):
+        HTPOTrainer(model, length_reward, config(tmp_path), train_dataset=sums_dataset(), processing_class=tokenizer)

@@ -90,6 +90,8 @@ class HTPOTrainer(SignalSampling):
 
         The host overwrites the model config's end token by the tokenizer's; the generation config keeps them all.
         """
+        if self._tokenizer.pad_token_id is None:  # the host pads with the end token, and here there is none either
+            raise UserError("the tokenizer has neither a padding token nor an end token: set its pad_token")
         model = self.accelerator.unwrap_model(self.model)
         self.eos_token_ids = end_tokens(model, self._tokenizer)
         model.generation_config.eos_token_id = self.eos_token_ids
