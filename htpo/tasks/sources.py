@@ -237,7 +237,12 @@ def _as_dataset(rows: Sequence[Example], template: str, conversational: bool) ->
         text = template.replace("{prompt}", example.prompt)
         return as_chat(text) if conversational else text
 
-    return Dataset.from_list([{"prompt": prompt_of(example), **example.fields, "row": example.row} for example in rows])
+    # By columns: from a list of rows, only those of the first row would be taken.
+    names = dict.fromkeys(name for example in rows for name in example.fields)
+    columns = {name: [example.fields.get(name) for example in rows] for name in names}
+    return Dataset.from_dict(
+        {"prompt": [prompt_of(example) for example in rows], **columns, "row": [example.row for example in rows]}
+    )
 
 
 def with_system_prompt(rows: Dataset, text: str) -> Dataset:

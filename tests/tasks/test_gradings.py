@@ -62,6 +62,14 @@ def test_a_programming_problem_asks_for_a_code_block_and_runs_it(tmp_path):
     assert "sandbox" in task.description
 
 
+def test_a_solution_is_kept_where_the_first_row_has_none(tmp_path):
+    tests = [{"input": "1", "output": "1"}]
+    rows = [{"problem": "a", "tests": tests}, {"problem": "b", "tests": tests, "solution": "print(input())"}]
+    path = write_rows(tmp_path / "code.jsonl", rows)
+    task = load_task(DataOptions(dataset=[str(path)], verifier="code", held_out_prompts=0))
+    assert task.train["solution"][:] == [None, "```python\nprint(input())\n```"]
+
+
 def test_a_programming_problem_without_tests_is_named(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [ADD, {"problem": "Add."}])
     with pytest.raises(UserError, match="line 2: no tests"):
