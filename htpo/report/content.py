@@ -173,11 +173,14 @@ def study_results(path: Path) -> dict[str, Any]:
     """
     file = path / "results.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        results = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{file} is missing: `htpo study ... --report-only` writes it") from error
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {file}: {' '.join(str(error).split())}") from error
+    if any("value" not in rate for task in results["tasks"].values() for rate in task["before"].values()):
+        raise UserError(f"{file} is by an earlier version: `htpo study ... --report-only` writes it anew")
+    return results
 
 
 def _token_tables(series: Sequence[Series]) -> tuple[dict[str, TokenTable], list[str]]:

@@ -14,7 +14,7 @@ from htpo.analysis.tokens import read_runs
 from htpo.errors import UserError
 from htpo.evaluate import PassRates
 from htpo.report import default_path, write_report
-from htpo.report.content import of_runs, of_study
+from htpo.report.content import of_runs, of_study, study_results
 from htpo.report.page import render
 from htpo.report.rollouts import TOKENS_SHOWN, rollouts_for_browser
 from tests.analysis.finished_run import write_study
@@ -234,3 +234,11 @@ def test_data_too_large_for_the_page_is_left_to_analyze(run, monkeypatch):
     content = of_runs(find_source([run.path]).tasks[""])
     assert {figure.csv for part in content.parts for figure in part.figures} == {None}
     assert "training-dynamics.csv of htpo analyze" in render(content)
+
+
+def test_results_of_an_earlier_version_are_refused_with_the_remedy(tmp_path):
+    results = write_study_results(tmp_path)
+    results["tasks"]["sums"]["before"]["1"] = {"mean": 0.5, "low": 0.4, "high": 0.6, "seeds": 2}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    with pytest.raises(UserError, match="earlier version: .* --report-only"):
+        study_results(tmp_path)
