@@ -77,7 +77,7 @@ class CodeVerifier:
         self.counts: Counter[str] = Counter()
         patience = 2 * WALL_FACTOR * solution_timeout + STARTUP_SECONDS + 2 * GRACE_SECONDS
         self.memory_limit_mb = memory_limit_mb
-        self._pool = WorkerPool("htpo.tasks.code_worker", workers, patience, WORKER_MEMORY_MB)
+        self._pool = WorkerPool("htpo.tasks.code_worker", workers, patience, WORKER_MEMORY_MB, patience)
 
     @property
     def description(self) -> str:

@@ -55,7 +55,7 @@ class MathVerifier:
         answer_format: "boxed" (the last `\boxed{}`) or "answer_line" (the last line that starts with `Answer:`).
         answer_pattern: a regular expression (Python's `re`) with one group, instead of a format.
         workers: number of processes; by default one for each usable core, at most 8.
-        timeout: seconds of wall clock per answer; a batch takes at most distinct answers / workers times this.
+        timeout: seconds of processor time per answer; of wall clock ten times that.
         memory_limit_mb: address space of one process, in MiB (on Linux).
 
     Attributes:

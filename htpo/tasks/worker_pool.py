@@ -21,9 +21,11 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from htpo.errors import UserError
+from htpo.tasks.sandbox.clocks import processor_seconds
 
 STARTUP_SECONDS = 120.0
 FAILED_STARTS = 3
+PATIENCE = 10.0  # times the processor time a request may take
 
 
 def usable_cores() -> int:
@@ -56,12 +58,16 @@ class WorkerPool:
     Args:
         module: dotted name of the worker program.
         workers: number of processes, started at the first need and no more than there are requests.
-        timeout: seconds of wall clock one request may take before its process is killed.
+        timeout: seconds of processor time one request may take before its process is killed: on a busy machine it takes
+            longer, and fails no sooner.
         memory_limit_mb: address space of one process, in MiB (Linux; elsewhere the system does not enforce it).
+        patience: seconds of wall clock after which a process is killed whatever it did, `PATIENCE` times as many as
+            `timeout` by default. No more than `timeout` makes that wall clock.
     """
 
-    def __init__(self, module: str, workers: int, timeout: float, memory_limit_mb: int):
+    def __init__(self, module: str, workers: int, timeout: float, memory_limit_mb: int, patience: float | None = None):
         self.module, self.size, self.timeout, self.memory_limit_mb = module, workers, timeout, memory_limit_mb
+        self.patience = PATIENCE * timeout if patience is None else patience
         self._workers: list[_Worker] = []
         self._owner = os.getpid()
         self._lock = threading.Lock()
@@ -69,7 +75,7 @@ class WorkerPool:
     def run(self, requests: Sequence[list]) -> list[Outcome]:
         """One outcome per request, in order; a killed process fails its own request only.
 
-        Takes at most `ceil(len(requests) / workers) * timeout` seconds, and the starting of processes.
+        Takes at most `ceil(len(requests) / workers) * patience` seconds, and the starting of processes.
 
         Raises:
             UserError: when the worker program does not start.
@@ -116,7 +122,7 @@ class WorkerPool:
             self._workers.append(_Worker(self.module, self.memory_limit_mb, self.timeout))
         for worker in self._workers:
             if waiting and worker.ready and worker.job is None and worker.send(requests[waiting[0]]):
-                worker.job, worker.deadline = waiting.popleft(), time.monotonic() + self.timeout
+                worker.begin(waiting.popleft(), self.timeout, self.patience)
 
     def _events(self, requests_wait: bool) -> list[tuple["_Worker", "_Event"]]:
         """Sleep until a process answers, dies or is late, and say which did what."""
@@ -127,7 +133,7 @@ class WorkerPool:
         events = []
         for worker in awaited:
             event = worker.receive() if worker.output in readable else None
-            if event is None and worker.deadline < time.monotonic() and not worker.is_idle:
+            if event is None and worker.is_late():
                 event = _Event(Outcome(failure="timeout"), ends=True)
             if event is not None:
                 events.append((worker, event))
@@ -147,7 +153,7 @@ class WorkerPool:
 
     def __reduce__(self):
         """A copy, or what arrives in another process, starts workers of its own."""
-        return WorkerPool, (self.module, self.size, self.timeout, self.memory_limit_mb)
+        return WorkerPool, (self.module, self.size, self.timeout, self.memory_limit_mb, self.patience)
 
 
 @dataclass(frozen=True)
@@ -159,7 +165,8 @@ class _Event:
 
 
 class _Worker:
-    """One process: `ready` once it has said so, `job` the request it works on, `deadline` in monotonic seconds."""
+    """One process: `ready` once it has said so, `job` the request it works on, `deadline` (monotonic seconds) when its
+    time is to be looked at again."""
 
     def __init__(self, module: str, memory_limit_mb: int, timeout: float):
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
@@ -175,13 +182,31 @@ class _Worker:
         self.output = self.process.stdout
         self.ready = False
         self.job: int | None = None
-        self.deadline = time.monotonic() + STARTUP_SECONDS
+        self.deadline = self._last_deadline = time.monotonic() + STARTUP_SECONDS
+        self._allowed = 0.0  # processor seconds at which the request under way has taken too long
         self._received = b""
 
     @property
     def is_idle(self) -> bool:
         """Started, and with nothing to do."""
         return self.ready and self.job is None
+
+    def begin(self, job: int, timeout: float, patience: float) -> None:
+        """Count the time of a request from now on."""
+        self.job, now = job, time.monotonic()
+        self.deadline, self._last_deadline = now + min(timeout, patience), now + patience
+        self._allowed = processor_seconds(self.process.pid) + timeout
+
+    def is_late(self) -> bool:
+        """Whether its time is over; one that others kept from computing gets what it has left."""
+        now = time.monotonic()
+        if self.is_idle or now < self.deadline:
+            return False
+        left = self._allowed - processor_seconds(self.process.pid)
+        if not self.ready or left <= 0 or now >= self._last_deadline:
+            return True
+        self.deadline = min(now + left, self._last_deadline)
+        return False
 
     def send(self, request: list) -> bool:
         """Whether the process took the request; that it has died is then for `receive` to notice."""

@@ -1,13 +1,16 @@
-"""How many worker processes a pool has: the cores are divided among the processes of one training."""
+"""How many worker processes a pool has, and how long a request may take on a machine that others use."""
 
 import os
+import subprocess
+import sys
+import time
 
 import pytest
 
 from htpo.tasks import worker_pool
 from htpo.tasks.code_verifier import CodeVerifier
 from htpo.tasks.math_verifier import MathVerifier
-from htpo.tasks.worker_pool import usable_cores
+from htpo.tasks.worker_pool import WorkerPool, usable_cores
 
 ALONE = {}
 
@@ -38,3 +41,48 @@ def test_processes_of_one_training_divide_the_cores(monkeypatch, own, launchers,
     assert usable_cores() == share
     assert CodeVerifier()._pool.size == share
     assert MathVerifier()._pool.size == min(share, 8)
+
+
+PROGRAM = """
+import time
+from htpo.tasks.worker_program import serve
+
+def compute(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return "done"
+
+serve({"compute": compute, "sleep": lambda seconds: time.sleep(seconds) or "done"}, warm_up=lambda: None)
+"""
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    (tmp_path / "patient_worker.py").write_text(PROGRAM)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "patient_worker"
+
+
+def test_a_request_is_bounded_by_what_it_computes_not_by_what_others_do(program):
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4 * usable_cores())]
+    pool = WorkerPool(program, 1, timeout=1.0, memory_limit_mb=512)
+    try:
+        begun = time.monotonic()
+        assert pool.run([["compute", 0.7]])[0].value == "done"
+        assert time.monotonic() - begun > 1.0  # more than its time by the clock on the wall
+        assert pool.run([["compute", 60]])[0].failure == "timeout"
+    finally:
+        pool.close()
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+
+
+def test_a_request_that_only_waits_ends_with_the_patience(program):
+    pool = WorkerPool(program, 1, timeout=0.2, memory_limit_mb=512, patience=1.0)
+    begun = time.monotonic()
+    assert pool.run([["sleep", 60]])[0].failure == "timeout"
+    assert pool.run([["compute", 0.05]])[0].value == "done"
+    assert time.monotonic() - begun < 30
+    pool.close()
