@@ -236,7 +236,7 @@ def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, A
     for name, found in results.items():
         for share, most, what in WORTH_A_WORD:
             if found[share]["value"] > most:
-                said = f"{found[share]['mean']:.0%} of the responses to {name} {what}"
+                said = f"{found[share]['value']:.0%} of the responses to {name} {what}"
                 console.print(f"[yellow]Note:[/] {escape(said)}", highlight=False, soft_wrap=True)
     for name, count in thinking.items():
         said = (

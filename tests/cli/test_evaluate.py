@@ -63,13 +63,21 @@ def test_a_local_model_is_measured_on_the_real_benchmarks(tmp_path, tiny_model, 
         assert all("put your final answer within \\boxed{}" in row["prompt"] for row in rows)
         assert task["truncated"]["value"] == pytest.approx(sum(not row["finished"] for row in rows) / 12)
         assert task["mean_length"]["value"] == pytest.approx(sum(row["tokens"] for row in rows) / 12)
-        cut = f"{task['truncated']['mean']:.0%} of the responses to {name} were cut off"
+        cut = f"{task['truncated']['value']:.0%} of the responses to {name} were cut off"
         assert (cut in done.stdout) == (task["truncated"]["value"] > 0.1)
     assert any(task["truncated"]["value"] > 0.1 for task in found.values())
     assert (run / "figures" / "pass-at-k.svg").is_file()
     assert (run / "results.md").read_text().startswith("# ")
     assert (run / "config.yaml").is_file()
     assert (run / "versions.json").is_file()
+
+
+def test_responses_that_were_all_cut_off_are_said_so(tmp_path, tiny_model):
+    problems = write_problems(tmp_path / "sums.jsonl", sums(2))
+    options = ["--verifier", "math", "--samples", "2", "--max_tokens", "1", "--output_dir", tmp_path / "run"]
+    done = htpo("eval", tiny_model, "--tasks", problems, *options)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Note: \d+% of the responses to sums were cut off", done.stdout)
 
 
 def test_a_server_that_knows_the_answers_solves_the_real_benchmarks(tmp_path, shared_data, benchmarks):
