@@ -242,6 +242,17 @@ def test_answers_that_never_end_are_named_as_the_cause(tiny_model, tmp_path, cap
     assert "A larger max_completion_length would help" in message
 
 
+def test_where_truncation_is_masked_a_group_cut_off_whole_has_no_signal(tiny_model, tmp_path):
+    options = {"max_completion_length": 1, "overlong_buffer": 0, "max_generation_rounds": 1}
+    for masked in (False, True):
+        args = config(tmp_path, **options, mask_truncated_completions=masked)
+        host = trainer(tiny_model, args, lambda completions, **kwargs: [i % 2 for i in range(len(completions))])
+        host.train()
+        record = host.state.log_history[0]
+        assert (record["sampling/groups_cut_off"] > 4) == masked
+        assert record["sampling/filled_share"] == 1 - record["sampling/groups_cut_off"] / 8
+
+
 @pytest.mark.parametrize("graded", [lambda n: 0.3 + 0.05 * n, lambda n: 1.0 + n], ids=["below 1", "from 1 on"])
 def test_graded_rewards_carry_a_signal(tiny_model, tmp_path, caplog, graded):
     host = trainer(

@@ -207,7 +207,11 @@ class SignalSampling(GRPOTrainer):
         cut_off = self._cut_off(batch)
         self._leave_out_unscored(batch, scores, local)
         self._metrics[mode]["unscored_share"].append(1 - scores.scored.float().mean().item())
-        return batch, scores, without_signal(scores, group_size, self.args.dynamic_sampling_signal, cut_off)
+        reasons = without_signal(scores, group_size, self.args.dynamic_sampling_signal, cut_off)
+        if self.mask_truncated_completions:  # then what is cut off is not trained on
+            nothing_left = cut_off.view(-1, group_size).all(1).tolist()
+            reasons = ["cut_off" if empty else reason for empty, reason in zip(nothing_left, reasons)]
+        return batch, scores, reasons
 
     def _score(self, group_size: int) -> Scores:
         threshold = self.args.correctness_threshold
