@@ -324,12 +324,12 @@ def check_values(options: Any) -> None:
 
 
 def refuse_without_feature(options: Any) -> None:
-    """Refuse fields that were changed while what they belong to is off.
+    """Refuse fields that were changed, other than switched off, while what they belong to is off.
 
     Raises:
         UserError: naming the first such option and the feature.
     """
-    given = changed(options)
+    given = {name: value for name, value in changed(options).items() if value is not False}
     for feature in FEATURES:
         if hasattr(options, feature.switch) and not feature.is_on(getattr(options, feature.switch)):
             for name in (name for name in feature.options if name in given):
