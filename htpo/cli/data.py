@@ -16,7 +16,7 @@ from htpo.tasks.find_source import GENERATED_KINDS, find_source
 from htpo.tasks.grading import make_grading
 from htpo.tasks.overlap import find_overlaps
 from htpo.tasks.prompt_lengths import prompt_lengths
-from htpo.tasks.prompts import Prompt, check_template
+from htpo.tasks.prompts import Prompt, as_sent, check_template, readable
 from htpo.tasks.sources import read_examples
 
 SHOWN = 1000  # characters of a prompt or response
@@ -91,7 +91,8 @@ def show(arguments: list[str]) -> None:
 
 def _show_row(console: Console, row: dict[str, Any], other: dict[str, Any], verifier: Any, tokenizer: Any) -> None:
     console.rule(f"row {row['row']}" if "row" in row else "")
-    console.print(_part("prompt", as_seen(row["prompt"], tokenizer)), highlight=False, soft_wrap=True)
+    seen = readable(row["prompt"]) if tokenizer is None else as_sent(row["prompt"], tokenizer)
+    console.print(_part("prompt", seen), highlight=False, soft_wrap=True)
     for name, value in row.items():
         if name not in ("prompt", "row", "solution") and value is not None:
             console.print(_part(name, str(value)), highlight=False, soft_wrap=True)
@@ -108,15 +109,6 @@ def _show_row(console: Console, row: dict[str, Any], other: dict[str, Any], veri
 
 def _earned(verdict: Verdict) -> str:
     return "no reward" if verdict.reward is None else f"reward {verdict.reward:g}"
-
-
-def as_seen(prompt: Prompt, tokenizer: Any) -> str:
-    """A prompt as text: through the model's chat template where there is one."""
-    if isinstance(prompt, str):
-        return prompt
-    if tokenizer is not None:
-        return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
-    return "\n".join(f"{message['role']}: {message['content']}" for message in prompt)
 
 
 def check(arguments: list[str]) -> int:

@@ -120,21 +120,22 @@ class CodeVerifier:
         if answer is None:
             return None
         code = last_code_block(answer)
-        if code is None and tests.startswith(CHECKS):
-            names = json.loads(tests).get("stubs", [])
-            code = body_continuing_prompt(answer) if names else None
-            code = unfenced_functions(answer, names) if code is None else code
-        if code is not None and is_body(code):
-            code = self._completed(code, tests)
+        if code is None or is_body(code):
+            told = json.loads(tests) if tests.startswith(CHECKS) else {}
+            code = self._completing(answer, code, told.get("stubs", []), told.get("preamble", ""))
         return code if code is not None and code.strip() and len(code) <= LONGEST_CODE else None
 
-    def _completed(self, body: str, tests: str) -> str:
-        """Indented code as a program: after the head that the prompt gave, where it gave one; else moved left."""
-        moved = textwrap.dedent(body)
-        stubs = json.loads(tests).get("stubs", []) if tests.startswith(CHECKS) else []
-        if not stubs or any(line.startswith(f"def {stub}(") for line in moved.split("\n") for stub in stubs):
+    def _completing(self, answer: str, code: str | None, names: list[str], head: str) -> str | None:
+        """What completes the functions whose head the prompt gave, where it gave one; else indented code moved left."""
+        if code is None and names:
+            code = body_continuing_prompt(answer)
+            code = unfenced_functions(answer, names) if code is None else code
+        if code is None or not is_body(code):
+            return code
+        moved = textwrap.dedent(code)
+        if not names or any(line.startswith(f"def {name}(") for line in moved.split("\n") for name in names):
             return moved
-        return f"{json.loads(tests)['preamble'].rstrip()}\n{body}"
+        return f"{head.rstrip()}\n{code}"
 
     def _verdict(self, code: str, outcome: Outcome) -> Verdict:
         if outcome.failure:

@@ -111,11 +111,14 @@ class SignalSampling(GRPOTrainer):
         return EpochSeededRepeatSampler.like(sampler, epoch=lambda: int(self.state.epoch or 0))
 
     def _other_prompts(self, inputs: list[dict[str, Any]]) -> Iterator[int]:
-        """Every prompt that is not in the batch, once; ordered by run seed and step, so that resume needs no state."""
+        """Every prompt that is not in the batch, once; ordered by run seed and step, so that resume needs no state.
+
+        Nothing is drawn before the first is asked for, which all processes do together.
+        """
         local = torch.tensor([row.get(ROW_NUMBER, -1) for row in inputs], device=self.accelerator.device)
         seen = {*self.accelerator.gather(local).tolist(), *self._surplus_prompts()}
         order = np.random.default_rng((self.args.seed, self.state.global_step)).permutation(len(self.train_dataset))
-        return (int(number) for number in order if number not in seen)
+        yield from (int(number) for number in order if number not in seen)
 
     def _surplus_prompts(self) -> set[int]:
         if self._surplus is None:
