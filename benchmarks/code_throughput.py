@@ -20,10 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from htpo.tasks.code_reading import last_code_block
-from htpo.tasks.code_tests import normalised_tests
-from htpo.tasks.code_verifier import CodeVerifier
-from htpo.tasks.worker_pool import usable_cores
+from htpo.verifiers.code.reading import last_code_block
+from htpo.verifiers.code.tests import normalised_tests
+from htpo.verifiers.code.verifier import CodeVerifier
+from htpo.verifiers.workers.pool import usable_cores
 
 PROGRAMS = {
     "sum": "numbers = input().split()\nprint(sum(map(int, numbers)))  # solution {number}",

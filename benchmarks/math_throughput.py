@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 
-from htpo.tasks.math_verifier import PLAIN_INTEGER, MathVerifier
+from htpo.verifiers.math.verifier import PLAIN_INTEGER, MathVerifier
 
 
 def answered(paths: Sequence[str]) -> list[tuple[str, str]]:

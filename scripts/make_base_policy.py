@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from htpo.tasks.puzzles import Puzzle, is_held_out
+from htpo.tasks.puzzles.family import Puzzle, is_held_out
 
 BATCH = 64
 PEAK_LEARNING_RATE = 3e-3
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    family = import_module(f"htpo.tasks.{args.task}")
+    family = import_module(f"htpo.tasks.puzzles.{args.task}")
     output = args.output or Path("htpo/assets") / args.task
     solved_share = SOLVED_SHARE[args.task] if args.solved_share is None else args.solved_share
     torch.manual_seed(args.seed)

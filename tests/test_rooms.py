@@ -11,18 +11,21 @@ PACKAGE = Path(htpo.__file__).parent
 BELOW = {
     "statistics": set(),
     "objectives": set(),
-    "tasks": set(),
+    "verifiers": set(),
+    "tasks": {"verifiers"},
     "runs": set(),
-    "evaluate": {"tasks", "runs", "statistics"},
-    "analysis": {"runs", "evaluate", "tasks", "statistics"},
-    "engines": {"objectives", "evaluate", "analysis", "tasks", "runs", "statistics"},
+    "evaluate": {"tasks", "verifiers", "runs", "statistics"},
+    "analysis": {"runs", "evaluate", "tasks", "verifiers", "statistics"},
+    "engines": {"objectives", "evaluate", "analysis", "tasks", "verifiers", "runs", "statistics"},
     "study": {"runs", "evaluate", "analysis", "statistics"},
-    "report": {"study", "analysis", "evaluate", "tasks", "runs", "statistics"},
-    "cli": {"report", "study", "analysis", "engines", "evaluate", "objectives", "tasks", "runs", "statistics"},
+    "report": {"study", "analysis", "evaluate", "tasks", "verifiers", "runs", "statistics"},
+    "cli": {"report", "study", "engines", "analysis", "evaluate", "objectives", "tasks", "verifiers", "runs"}
+    | {"statistics"},
 }
 FOREIGN = {
     "objectives": {"trl", "verl", "transformers", "datasets"},
     "tasks": {"trl", "verl", "torch"},
+    "verifiers": {"trl", "verl", "torch", "transformers", "datasets"},
     "runs": {"trl", "verl", "torch"},
     "evaluate": {"trl", "verl"},
     "analysis": {"trl", "verl"},

@@ -7,7 +7,7 @@ import pandas as pd
 
 from htpo.analysis.drawing import LeftOut
 from htpo.analysis.tokens import CELLS, TokenTable
-from htpo.tasks.task import FAILURES
+from htpo.verifiers.verdict import FAILURES
 
 LONGEST = 2000  # tokens of a response that are shown
 

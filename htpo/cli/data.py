@@ -10,14 +10,15 @@ from rich.table import Table
 
 from htpo.cli.options import parse, read_flags, refuse
 from htpo.errors import UserError
-from htpo.tasks import BENCHMARKS, PUZZLE_FAMILIES, Verdict, load_task
-from htpo.tasks.data_options import DataOptions
-from htpo.tasks.find_source import GENERATED_KINDS, find_source
+from htpo.tasks import BENCHMARKS, PUZZLE_FAMILIES, load_task
 from htpo.tasks.grading import make_grading
+from htpo.tasks.load import read_examples
+from htpo.tasks.options import DataOptions
 from htpo.tasks.overlap import find_overlaps
 from htpo.tasks.prompt_lengths import prompt_lengths
 from htpo.tasks.prompts import Prompt, as_sent, check_template, readable
-from htpo.tasks.sources import read_examples
+from htpo.tasks.sources import GENERATED_KINDS, find_source
+from htpo.verifiers import Verdict
 
 SHOWN = 1000  # characters of a prompt or response
 OVERLAPS_SHOWN = 10

@@ -29,9 +29,9 @@ from htpo.evaluate.server import ServerGenerator
 from htpo.evaluate.vllm_engine import VLLMGenerator, check_engine_options, check_prompts_fit
 from htpo.runs import write_atomically, write_json, writing
 from htpo.statistics import estimate_text, holm, number_text
-from htpo.tasks.data_options import DataOptions
+from htpo.tasks.load import load_problems
+from htpo.tasks.options import DataOptions
 from htpo.tasks.prompts import check_template
-from htpo.tasks.sources import load_problems
 from htpo.tasks.task import Problems
 
 INTERRUPTED = 130  # exit code, as shells have it after Ctrl-C

@@ -8,7 +8,7 @@ from htpo.cli.options import parse, refuse
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions
 from htpo.evaluate.results import TAUS
-from htpo.tasks.data_options import DataOptions
+from htpo.tasks.options import DataOptions
 
 PUZZLES = 128  # made of a family without --problems
 OF_TRAINING = {"dataset", "dataset_weights", "dataset_split", "eval_dataset", "train_prompts", "held_out_prompts"}

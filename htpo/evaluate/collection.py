@@ -9,8 +9,9 @@ from htpo.errors import UserError
 from htpo.evaluate.generation import Generator, Request, Response
 from htpo.evaluate.samples import Row, SampleStore
 from htpo.evaluate.votes import equivalent_votes
-from htpo.tasks.task import Problems, judge_finished
+from htpo.tasks.task import Problems
 from htpo.terminal import progress_bar
+from htpo.verifiers.verdict import judge_finished
 
 UNJUDGED = {"correct": None, "score": None, "extracted": None, "failure": None}
 

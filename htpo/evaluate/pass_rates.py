@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from htpo.evaluate.end_tokens import end_tokens
-from htpo.evaluate.estimators import pass_curves
 from htpo.evaluate.sampling import sample_responses
 from htpo.statistics import Difference, Estimate, paired_difference, rate_interval
+from htpo.statistics.pass_at_k import pass_curves
 from htpo.tasks.prompts import as_sent
-from htpo.tasks.task import Verifier, judge_finished
+from htpo.verifiers.verdict import Verifier, judge_finished
 
 EXAMPLES = 2
 

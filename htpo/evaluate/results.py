@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from htpo.evaluate.estimators import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_curves
 from htpo.evaluate.votes import as_vote
 from htpo.statistics import mean_interval, rate_interval, rate_intervals
+from htpo.statistics.pass_at_k import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_curves
 
 TAUS = (0.5, 0.75, 1.0)
 """Shares of k answers that G-Pass@k wants right, if nothing else is asked for."""

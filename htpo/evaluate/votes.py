@@ -4,9 +4,9 @@ from collections import Counter
 from typing import Any
 
 from htpo.evaluate.samples import Key, SampleStore
-from htpo.tasks.equivalence import answer_classes
-from htpo.tasks.task import Verifier
 from htpo.terminal import progress_bar
+from htpo.verifiers.equivalence import answer_classes
+from htpo.verifiers.verdict import Verifier
 
 MOST_COMPARED = 64  # distinct wrong answers to a problem, the most frequent ones: comparing m takes up to m^2 questions
 PROBLEMS_AT_ONCE = 16

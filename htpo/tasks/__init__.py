@@ -1,22 +1,19 @@
-"""Where prompts come from and how a response is judged; imported on first use, so that this package costs nothing."""
+"""Where prompts come from and how answers are graded; imported on first use, so that this package costs nothing."""
 
 from importlib import import_module
 
 _HOMES = {
     "BENCHMARKS": "benchmarks",
-    "CodeVerifier": "code_verifier",
-    "DataOptions": "data_options",
-    "FunctionVerifier": "function_verifier",
-    "MathVerifier": "math_verifier",
+    "DataOptions": "options",
     "PUZZLE_FAMILIES": "puzzles",
+    "Problems": "task",
     "Task": "task",
-    "Verdict": "task",
-    "Verifier": "task",
-    "countdown_task": "countdown",
-    "latin_square_task": "latin_square",
+    "countdown_task": "puzzles.countdown",
+    "latin_square_task": "puzzles.latin_square",
     "limit_prompt_lengths": "prompt_lengths",
-    "load_task": "sources",
-    "number_path_task": "number_path",
+    "load_problems": "load",
+    "load_task": "load",
+    "number_path_task": "puzzles.number_path",
 }
 
 __all__ = sorted(_HOMES)

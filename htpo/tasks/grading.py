@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from htpo.errors import UserError
-from htpo.tasks.answer_formats import ANSWER_FORMATS, answer_of_gold
-from htpo.tasks.code_tests import code_prompt, normalised_tests
-from htpo.tasks.code_verifier import CODE_PROMPT, CodeVerifier
-from htpo.tasks.data_options import DataOptions
-from htpo.tasks.function_verifier import FunctionVerifier
-from htpo.tasks.math_verifier import NO_FINAL_ANSWER, MathVerifier
+from htpo.tasks.options import DataOptions
 from htpo.tasks.prompts import Prompt
 from htpo.tasks.rows import Example, Table, answer_text
-from htpo.tasks.task import Verifier
+from htpo.verifiers.code.tests import code_prompt, normalised_tests
+from htpo.verifiers.code.verifier import CODE_PROMPT, CodeVerifier
+from htpo.verifiers.function import FunctionVerifier
+from htpo.verifiers.math.formats import ANSWER_FORMATS, answer_of_gold
+from htpo.verifiers.math.verifier import NO_FINAL_ANSWER, MathVerifier
+from htpo.verifiers.verdict import Verifier
 
 TRIED_ROWS = 3
 TRIED_RESPONSES = ("I do not know.", "The answer is \\boxed{1}.")  # what a verifier of the user's own is tried on

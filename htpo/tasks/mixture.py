@@ -7,7 +7,8 @@ from typing import Any
 from datasets import Dataset, concatenate_datasets, interleave_datasets
 
 from htpo.errors import UserError
-from htpo.tasks.task import Task, Verdict, Verifier
+from htpo.tasks.task import Task
+from htpo.verifiers.verdict import Verdict, Verifier
 
 
 def shares(sources: Sequence[Any], weights: Sequence[float] | None) -> list[float]:

@@ -93,7 +93,7 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments, message):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("verifier", ["math", "code", "tests.tasks.my_verifiers:share_of_vowels"])
+@pytest.mark.parametrize("verifier", ["math", "code", "tests.verifiers.my_verifiers:share_of_vowels"])
 def test_training_runs_end_to_end_with_every_verifier(tmp_path, tiny_model, verifier):
     rows = [{**ADD, "problem": f"{n}{n}=", "answer": str(n)} for n in range(60)]
     path = write_problems(tmp_path / "rows.jsonl", rows)

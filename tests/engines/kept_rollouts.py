@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 from htpo.engines.trl.recorder import RolloutWriter
 from htpo.engines.trl.verifier_reward import VerifierReward
 from htpo.runs import RunDirectory
-from htpo.tasks import Verdict
+from htpo.verifiers import Verdict
 from tests.engines.tiny import config, scripted_rollouts, sums_dataset, trainer
 
 

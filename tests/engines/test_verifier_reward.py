@@ -1,7 +1,7 @@
 """A task's verifier as a reward."""
 
 from htpo.engines.trl.verifier_reward import VerifierReward
-from htpo.tasks.math_verifier import MathVerifier
+from htpo.verifiers.math.verifier import MathVerifier
 
 
 def test_a_response_that_never_leaves_the_reasoning_its_template_opened_earns_nothing():

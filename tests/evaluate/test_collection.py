@@ -16,7 +16,8 @@ from htpo.evaluate.generation import Request, Response
 from htpo.evaluate.local_models import TransformersGenerator, load_tokenizer
 from htpo.evaluate.results import TaskSamples, measures
 from htpo.evaluate.samples import SampleStore
-from htpo.tasks.task import Problems, Verdict
+from htpo.tasks.task import Problems
+from htpo.verifiers.verdict import Verdict
 from tests.engines.tiny import save_tiny_model
 
 SAMPLES = 6

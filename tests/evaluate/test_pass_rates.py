@@ -8,7 +8,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from htpo.evaluate import PassRates, evaluate_task, pass_at_k, sample_responses
-from htpo.tasks.task import Verdict
+from htpo.verifiers.verdict import Verdict
 from tests.engines.tiny import save_tiny_model
 
 

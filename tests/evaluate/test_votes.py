@@ -5,7 +5,7 @@ import pytest
 from htpo.evaluate.results import TaskSamples, measures
 from htpo.evaluate.samples import SampleStore
 from htpo.evaluate.votes import MOST_COMPARED, equivalent_votes
-from htpo.tasks.math_verifier import MathVerifier
+from htpo.verifiers.math.verifier import MathVerifier
 from tests.evaluate.test_results import sample
 
 

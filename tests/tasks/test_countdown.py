@@ -2,7 +2,7 @@
 
 import pytest
 
-from htpo.tasks.countdown import CountdownVerifier, apply_operator
+from htpo.tasks.puzzles.countdown import CountdownVerifier, apply_operator
 
 PROMPT = "03 05 08>43:"
 

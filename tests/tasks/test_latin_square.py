@@ -2,7 +2,7 @@
 
 import pytest
 
-from htpo.tasks.latin_square import LatinSquareVerifier
+from htpo.tasks.puzzles.latin_square import LatinSquareVerifier
 
 PROMPT = "1___5_______5_______5____:"
 

@@ -6,8 +6,9 @@ import pytest
 from datasets import Dataset
 
 from htpo.errors import UserError
-from htpo.tasks import Task, Verdict
+from htpo.tasks import Task
 from htpo.tasks.mixture import MixtureVerifier, mix_tasks
+from htpo.verifiers import Verdict
 
 
 class SaysItsName:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from htpo.tasks.number_path import NumberPathVerifier
+from htpo.tasks.puzzles.number_path import NumberPathVerifier
 
 PROMPT = "+3-5*2 09>21:"
 

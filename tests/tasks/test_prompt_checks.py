@@ -5,9 +5,9 @@ from transformers import AutoTokenizer
 
 from htpo.errors import UserError
 from htpo.tasks import load_task
-from htpo.tasks.data_options import DataOptions
+from htpo.tasks.load import load_problems
+from htpo.tasks.options import DataOptions
 from htpo.tasks.prompts import as_sent, check_template
-from htpo.tasks.sources import load_problems
 from tests.cli.command import htpo, write_problems
 from tests.engines.tiny import save_tiny_model
 

@@ -9,7 +9,7 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.tasks import PUZZLE_FAMILIES, DataOptions, load_task
-from htpo.tasks.puzzles import is_held_out
+from htpo.tasks.puzzles.family import is_held_out
 
 DIFFICULTY = {  # the option and what it counts
     "number_path": ("steps", lambda row: row["solution"].count("=")),
@@ -31,7 +31,7 @@ def name(request):
 
 @pytest.fixture
 def family(name):
-    return import_module(f"htpo.tasks.{name}")
+    return import_module(f"htpo.tasks.puzzles.{name}")
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.tasks import DataOptions
-from htpo.tasks.reasoning_gym_task import last_answer, reasoning_gym_task
+from htpo.tasks.reasoning_gym import reasoning_gym_task
+from htpo.verifiers.reasoning_gym.verifier import last_answer
 
 pytest.importorskip("reasoning_gym", reason='pip install "htpo[gym]"')
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from htpo.tasks.data_options import DataOptions
+from htpo.tasks.options import DataOptions
 
 
 @dataclass

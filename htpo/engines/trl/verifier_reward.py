@@ -6,7 +6,7 @@ from typing import Any
 
 from htpo.engines.trl.judgements import Judgement
 from htpo.tasks.prompts import Prompt, readable
-from htpo.tasks.task import FAILURES, Verdict, Verifier, judge_finished
+from htpo.verifiers.verdict import FAILURES, Verdict, Verifier, judge_finished
 
 
 class VerifierReward:

@@ -1,0 +1,20 @@
+"""How a response is judged; imported on first use, so that worker programs, which are in here, start at once."""
+
+from importlib import import_module
+
+_HOMES = {
+    "CodeVerifier": "code.verifier",
+    "FunctionVerifier": "function",
+    "MathVerifier": "math.verifier",
+    "ReasoningGymVerifier": "reasoning_gym.verifier",
+    "Verdict": "verdict",
+    "Verifier": "verdict",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,1 @@
+"""Answers to reasoning-gym's puzzles, judged by the generators' own scorers."""

@@ -1,0 +1,1 @@
+"""Worker processes that may be killed at any moment, and what their programs have in common."""

@@ -1,0 +1,239 @@
+"""Worker processes that may be killed at any moment, each job under a hard time bound.
+
+Why not `multiprocessing`, or pebble on top of it: started by spawn or forkserver, their workers run the caller's main
+module again. A training script without a `__main__` guard, as most are, would start itself anew in every worker, and
+one with a guard would still import torch there; fork is unsafe beside torch's threads. Here a worker is a program of
+its own and knows nothing of the caller's. No signal and no thread is used, so any thread may call.
+"""
+
+import contextlib
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Any
+
+from htpo.errors import UserError
+from htpo.verifiers.workers.clocks import processor_seconds
+
+STARTUP_SECONDS = 120.0
+FAILED_STARTS = 3
+PATIENCE = 10.0  # times the processor time a request may take
+
+
+def usable_cores() -> int:
+    """This process's share of the cores, at least 1: those it may run on, or, beside other processes of one training
+    (`LOCAL_WORLD_SIZE`, else `WORLD_SIZE`, as torchrun and accelerate set them), an equal part of their launcher's.
+
+    Processes that are bound to cores of their own thus keep these, and those that share all cores divide them.
+    """
+    own = launchers = os.cpu_count() or 1  # macOS knows no more
+    if hasattr(os, "sched_getaffinity"):
+        own = launchers = len(os.sched_getaffinity(0))
+        with contextlib.suppress(OSError):  # the launcher may be gone
+            launchers = len(os.sched_getaffinity(os.getppid()))
+    ranks = os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1"))
+    processes = int(ranks) if ranks.isdecimal() else 1
+    return own if processes <= 1 else max(1, min(own, max(own, launchers) // processes))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one request: a value, or how it failed ("timeout" or "crash")."""
+
+    value: Any = None
+    failure: str | None = None
+
+
+class WorkerPool:
+    """Runs requests in `workers` processes of the program `module` (see `program` for what it must answer).
+
+    Args:
+        module: dotted name of the worker program.
+        workers: number of processes, started at the first need and no more than there are requests.
+        timeout: seconds of processor time one request may take before its process is killed: on a busy machine it takes
+            longer, and fails no sooner.
+        memory_limit_mb: address space of one process, in MiB (Linux; elsewhere the system does not enforce it).
+        patience: seconds of wall clock after which a process is killed whatever it did, `PATIENCE` times as many as
+            `timeout` by default. No more than `timeout` makes that wall clock.
+    """
+
+    def __init__(self, module: str, workers: int, timeout: float, memory_limit_mb: int, patience: float | None = None):
+        self.module, self.size, self.timeout, self.memory_limit_mb = module, workers, timeout, memory_limit_mb
+        self.patience = PATIENCE * timeout if patience is None else patience
+        self._workers: list[_Worker] = []
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+
+    def run(self, requests: Sequence[list]) -> list[Outcome]:
+        """One outcome per request, in order; a killed process fails its own request only.
+
+        Takes at most `ceil(len(requests) / workers) * patience` seconds, and the starting of processes.
+
+        Raises:
+            UserError: when the worker program does not start.
+        """
+        with self._lock:
+            if self._owner != os.getpid():  # a fork of the process that started them: they are not ours to use
+                self._workers, self._owner = [], os.getpid()
+            try:
+                return self._serve(requests)
+            except BaseException:  # an interrupted worker would answer the next call with this one's reply
+                self._stop()
+                raise
+
+    def close(self) -> None:
+        """End the processes. Safe to call again; a later `run` starts new ones."""
+        with self._lock:
+            if self._owner == os.getpid():
+                self._stop()
+
+    def _serve(self, requests: Sequence[list]) -> list[Outcome]:
+        outcomes: list[Outcome | None] = [None] * len(requests)
+        waiting = deque(range(len(requests)))
+        failed_starts = 0
+        while waiting or any(worker.job is not None for worker in self._workers):
+            self._assign(requests, waiting)
+            for worker, event in self._events(bool(waiting)):
+                if event.ends:
+                    worker.kill()
+                    self._workers.remove(worker)
+                if worker.job is not None:
+                    outcomes[worker.job], worker.job = event.outcome, None
+                elif not worker.ready and event.ends:
+                    failed_starts += 1
+                    if failed_starts == FAILED_STARTS:
+                        raise UserError(self._start_failure(event.outcome))
+                elif not worker.ready:
+                    worker.ready, failed_starts = True, 0
+        return outcomes
+
+    def _assign(self, requests: Sequence[list], waiting: deque[int]) -> None:
+        """Start the processes that are missing and give each free one a request."""
+        busy = sum(worker.job is not None for worker in self._workers)
+        while len(self._workers) < min(self.size, busy + len(waiting)):
+            self._workers.append(_Worker(self.module, self.memory_limit_mb, self.timeout))
+        for worker in self._workers:
+            if waiting and worker.ready and worker.job is None and worker.send(requests[waiting[0]]):
+                worker.begin(waiting.popleft(), self.timeout, self.patience)
+
+    def _events(self, requests_wait: bool) -> list[tuple["_Worker", "_Event"]]:
+        """Sleep until a process answers, dies or is late, and say which did what."""
+        awaited = [worker for worker in self._workers if requests_wait or worker.job is not None]
+        deadlines = [worker.deadline for worker in awaited if worker.job is not None or not worker.ready]
+        patience = max(0.0, min(deadlines, default=0.0) - time.monotonic())
+        readable = wait([worker.output for worker in awaited], patience)
+        events = []
+        for worker in awaited:
+            event = worker.receive() if worker.output in readable else None
+            if event is None and worker.is_late():
+                event = _Event(Outcome(failure="timeout"), ends=True)
+            if event is not None:
+                events.append((worker, event))
+        return events
+
+    def _start_failure(self, outcome: Outcome) -> str:
+        reason = outcome.value or ("it ended" if outcome.failure == "crash" else f"silent for {STARTUP_SECONDS:.0f} s")
+        return (
+            f"the worker process {self.module} does not start ({reason}): "
+            f"is memory_limit_mb={self.memory_limit_mb} enough, and is the package installed for {sys.executable}?"
+        )
+
+    def _stop(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+        self._workers = []
+
+    def __reduce__(self):
+        """A copy, or what arrives in another process, starts workers of its own."""
+        return WorkerPool, (self.module, self.size, self.timeout, self.memory_limit_mb, self.patience)
+
+
+@dataclass(frozen=True)
+class _Event:
+    """What a process did; `ends` when it is gone or has to go."""
+
+    outcome: Outcome
+    ends: bool
+
+
+class _Worker:
+    """One process: `ready` once it has said so, `job` the request it works on, `deadline` (monotonic seconds) when its
+    time is to be looked at again."""
+
+    def __init__(self, module: str, memory_limit_mb: int, timeout: float):
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module, str(memory_limit_mb), str(math.ceil(timeout) + 5)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+            bufsize=0,
+            process_group=0,  # Ctrl-C is for the caller, who then ends its workers
+        )
+        self.output = self.process.stdout
+        self.ready = False
+        self.job: int | None = None
+        self.deadline = self._last_deadline = time.monotonic() + STARTUP_SECONDS
+        self._allowed = 0.0  # processor seconds at which the request under way has taken too long
+        self._received = b""
+
+    @property
+    def is_idle(self) -> bool:
+        """Started, and with nothing to do."""
+        return self.ready and self.job is None
+
+    def begin(self, job: int, timeout: float, patience: float) -> None:
+        """Count the time of a request from now on."""
+        self.job, now = job, time.monotonic()
+        self.deadline, self._last_deadline = now + min(timeout, patience), now + patience
+        self._allowed = processor_seconds(self.process.pid) + timeout
+
+    def is_late(self) -> bool:
+        """Whether its time is over; one that others kept from computing gets what it has left."""
+        now = time.monotonic()
+        if self.is_idle or now < self.deadline:
+            return False
+        left = self._allowed - processor_seconds(self.process.pid)
+        if not self.ready or left <= 0 or now >= self._last_deadline:
+            return True
+        self.deadline = min(now + left, self._last_deadline)
+        return False
+
+    def send(self, request: list) -> bool:
+        """Whether the process took the request; that it has died is then for `receive` to notice."""
+        data = memoryview(json.dumps(request).encode("ascii") + b"\n")
+        try:
+            while data:
+                data = data[self.process.stdin.write(data) :]
+        except BrokenPipeError:
+            return False
+        return True
+
+    def receive(self) -> _Event | None:
+        """What the process says, None while only a part of it is here."""
+        received = os.read(self.output.fileno(), 2**20)
+        self._received += received
+        if not received:
+            return _Event(Outcome(failure="crash"), ends=True)
+        if not self._received.endswith(b"\n"):
+            return None
+        reply, self._received = json.loads(self._received), b""
+        if "crash" in reply:
+            return _Event(Outcome(reply["crash"], "crash"), ends=reply["last"])
+        return _Event(Outcome(reply["value"]), ends=reply["last"])
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing, and collect it."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
