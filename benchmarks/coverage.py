@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from htpo.evaluate import pass_curves
-from htpo.statistics import PromptSample, means_over_seeds, rate_intervals
+from htpo.statistics import PromptSample, means_over_seeds, pass_curves, rate_intervals
 from htpo.statistics.problems import paired_differences
 
 DIFFICULTIES = [(0.3, 0.3), (0.2, 1.8), (2, 2), (8, 8), (1, 19), (5, 1)]  # beta distributions of a problem's solve rate

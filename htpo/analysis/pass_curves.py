@@ -7,9 +7,8 @@ from matplotlib.axes import Axes
 
 from htpo.analysis.drawing import GREY, SERIES_STYLES, Drawing, LeftOut, caption, legend_beside, panels, scale_by_k
 from htpo.analysis.sources import Series
-from htpo.evaluate import PassRates, pass_curves
 from htpo.evaluate.results import TaskSamples, powers_of_two
-from htpo.statistics import means_over_seeds, rate_intervals
+from htpo.statistics import PassRates, means_over_seeds, pass_curves, rate_intervals
 
 WHEN = ("before", "after")
 Evaluations = Mapping[str, Mapping[str, TaskSamples]]

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from htpo.errors import UserError
-from htpo.evaluate import PassRates
 from htpo.runs import RunDirectory
-from htpo.statistics import Difference
+from htpo.statistics import Difference, PassRates
 
 END_SHARE = 0.1  # "at the start" and "at the end" are means over this first and last share of the updates
 

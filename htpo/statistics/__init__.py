@@ -6,6 +6,8 @@ quantities of tokens or responses: `prompts`. `docs/statistics.md` says how ofte
 
 from htpo.statistics.estimate import Difference, Estimate, estimate_text, number_text
 from htpo.statistics.multiple_tests import holm
+from htpo.statistics.pass_at_k import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_at_k, pass_curves
+from htpo.statistics.pass_rates import PassRates
 from htpo.statistics.problems import mean_interval, paired_difference, rate_interval, rate_intervals
 from htpo.statistics.prompts import PromptSample
 from htpo.statistics.seeds import SeedDifference, compare_seeds, mean_over_seeds, means_over_seeds
@@ -14,18 +16,24 @@ from htpo.statistics.verdict import change_in_words, direction
 __all__ = [
     "Difference",
     "Estimate",
+    "PassRates",
     "PromptSample",
     "SeedDifference",
     "change_in_words",
     "compare_seeds",
     "direction",
     "estimate_text",
+    "g_pass_at_k",
     "holm",
+    "majority_at_k",
+    "mean_g_pass_at_k",
     "mean_interval",
     "mean_over_seeds",
     "means_over_seeds",
     "number_text",
     "paired_difference",
+    "pass_at_k",
+    "pass_curves",
     "rate_interval",
     "rate_intervals",
 ]

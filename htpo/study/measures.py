@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from htpo.errors import UserError
-from htpo.evaluate import PassRates
 from htpo.runs import RunDirectory
+from htpo.statistics import PassRates
 
 CURVES = {"accuracy": "accuracy", "entropy": "entropy", "length": "completions/mean_length"}
 """What is followed over training: its name here and in `metrics.jsonl`."""

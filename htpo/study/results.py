@@ -6,9 +6,8 @@ import numpy as np
 
 from htpo.analysis.dynamics import running_mean
 from htpo.errors import UserError
-from htpo.evaluate import PassRates
 from htpo.evaluate.results import powers_of_two
-from htpo.statistics import compare_seeds, holm, mean_over_seeds
+from htpo.statistics import PassRates, compare_seeds, holm, mean_over_seeds
 from htpo.study.definition import Run, Study
 from htpo.study.directory import StudyDirectory
 from htpo.study.measures import CURVES, Measures, read_measures

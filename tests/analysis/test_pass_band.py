@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from htpo.analysis.pass_curves import pass_band
-from htpo.evaluate import PassRates
-from htpo.statistics import mean_over_seeds
+from htpo.statistics import PassRates, mean_over_seeds
 
 
 def test_a_band_is_over_seeds_as_in_the_table_of_a_study_and_over_problems_of_one_run():

@@ -4,8 +4,7 @@ import pytest
 
 from htpo.engines.trl.config import cut_update
 from htpo.errors import UserError
-from htpo.evaluate import PassRates
-from htpo.statistics import change_in_words
+from htpo.statistics import PassRates, change_in_words
 from tests.engines.tiny import config, trainer
 
 

@@ -7,7 +7,8 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from htpo.evaluate import PassRates, evaluate_task, pass_at_k, sample_responses
+from htpo.evaluate import evaluate_task, sample_responses
+from htpo.statistics import PassRates, pass_at_k
 from htpo.verifiers.verdict import Verdict
 from tests.engines.tiny import save_tiny_model
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from htpo.evaluate import PassRates
 from htpo.report.concerns import CHECKS, concerns
 from htpo.report.record import RunRecord
 from htpo.runs import RunDirectory
+from htpo.statistics import PassRates
 
 FINE = {
     "loss": -0.1,

@@ -12,11 +12,11 @@ import pytest
 from htpo.analysis.sources import find_source
 from htpo.analysis.tokens import read_runs
 from htpo.errors import UserError
-from htpo.evaluate import PassRates
 from htpo.report import default_path, write_report
 from htpo.report.content import of_runs, of_study, study_results
 from htpo.report.page import render
 from htpo.report.rollouts import TOKENS_SHOWN, rollouts_for_browser
+from htpo.statistics import PassRates
 from tests.analysis.finished_run import write_study
 from tests.report.runs import HOSTILE, PLAN, make_hostile, write_finished, write_study_results
 

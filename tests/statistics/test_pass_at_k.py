@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htpo.evaluate import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_at_k, pass_curves
+from htpo.statistics import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_at_k, pass_curves
 
 
 def exact(samples, correct, k):

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from htpo.evaluate import PassRates
 from htpo.report.concerns import concerns
 from htpo.report.content import _verdicts
 from htpo.report.record import RunRecord
 from htpo.runs import RunDirectory
-from htpo.statistics import Difference, change_in_words, direction
+from htpo.statistics import Difference, PassRates, change_in_words, direction
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from transformers import TrainerCallback
 from htpo.engines.trl.recipe import Recipe
 from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.errors import UserError
-from htpo.evaluate import PassRates, evaluate_task
+from htpo.evaluate import evaluate_task
 from htpo.runs import RunDirectory
+from htpo.statistics import PassRates
 from htpo.tasks import Task
 
 METRIC = "held_out/pass@1"  # logged with the update after which it was measured

@@ -7,8 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from htpo.engines.trl.config import HTPOConfig
-from htpo.evaluate import PassRates
 from htpo.objectives import TableObjective
+from htpo.statistics import PassRates
 from htpo.tasks.prompts import readable
 
 
