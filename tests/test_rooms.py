@@ -15,22 +15,24 @@ BELOW = {
     "tasks": {"verifiers"},
     "runs": set(),
     "evaluate": {"tasks", "verifiers", "runs", "statistics"},
-    "analysis": {"runs", "evaluate", "tasks", "verifiers", "statistics"},
-    "engines": {"objectives", "evaluate", "analysis", "tasks", "verifiers", "runs", "statistics"},
-    "study": {"runs", "evaluate", "analysis", "statistics"},
-    "report": {"study", "analysis", "evaluate", "tasks", "verifiers", "runs", "statistics"},
-    "cli": {"report", "study", "engines", "analysis", "evaluate", "objectives", "tasks", "verifiers", "runs"}
-    | {"statistics"},
+    "analysis": {"figures", "runs", "evaluate", "tasks", "verifiers", "statistics"},
+    "figures": {"analysis", "evaluate", "runs", "tasks", "verifiers", "statistics"},
+    "engines": {"objectives", "evaluate", "figures", "analysis", "tasks", "verifiers", "runs", "statistics"},
+    "study": {"runs", "evaluate", "figures", "analysis", "statistics"},
+    "report": {"study", "figures", "analysis", "evaluate", "tasks", "verifiers", "runs", "statistics"},
+    "cli": {"report", "study", "engines", "figures", "analysis", "evaluate", "objectives", "tasks", "verifiers"}
+    | {"runs", "statistics"},
 }
+DRAWS = {"matplotlib", "wordcloud"}
 FOREIGN = {
-    "objectives": {"trl", "verl", "transformers", "datasets"},
-    "tasks": {"trl", "verl", "torch"},
-    "verifiers": {"trl", "verl", "torch", "transformers", "datasets"},
-    "runs": {"trl", "verl", "torch"},
-    "evaluate": {"trl", "verl"},
+    "objectives": {"trl", "verl", "transformers", "datasets"} | DRAWS,
+    "tasks": {"trl", "verl", "torch"} | DRAWS,
+    "verifiers": {"trl", "verl", "torch", "transformers", "datasets"} | DRAWS,
+    "runs": {"trl", "verl", "torch"} | DRAWS,
+    "evaluate": {"trl", "verl"} | DRAWS,
     "analysis": {"trl", "verl"},
     "study": {"trl", "verl"},
-    "statistics": {"trl", "verl", "torch"},
+    "statistics": {"trl", "verl", "torch"} | DRAWS,
     "report": {"trl", "verl", "torch"},
 }
 

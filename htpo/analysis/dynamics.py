@@ -7,20 +7,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from htpo.analysis.drawing import (
+from htpo.analysis.left_out import LeftOut
+from htpo.analysis.sources import Series
+from htpo.analysis.tokens import group_labels
+from htpo.figures.drawing import (
     BLACK,
     GREY,
     SERIES_STYLES,
     VERMILION,
     Drawing,
-    LeftOut,
     caption,
     group_style,
     legend_beside,
     panels,
 )
-from htpo.analysis.sources import Series
-from htpo.analysis.tokens import group_labels
 
 CURVES = {
     "accuracy": "accuracy, share of responses",

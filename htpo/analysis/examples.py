@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from htpo.analysis.drawing import LeftOut
+from htpo.analysis.left_out import LeftOut
 from htpo.analysis.tokens import CELLS, TokenTable
 from htpo.verifiers.verdict import FAILURES
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 
-from htpo.analysis.drawing import Drawing
 from htpo.analysis.dynamics import draw_dynamics, draw_entropy_by_group, draw_one_group_alone
 from htpo.analysis.examples import Example, choose_examples
 from htpo.analysis.findings import Findings
@@ -16,6 +15,7 @@ from htpo.analysis.responses_picture import draw_responses
 from htpo.analysis.sources import Series
 from htpo.analysis.tokens import TokenTable, prompt_sample
 from htpo.analysis.vocabulary import draw_word_clouds, token_vocabulary
+from htpo.figures.drawing import Drawing
 
 Figures = dict[str, Callable[[], Drawing]]
 """What draws each figure; it raises `LeftOut` where that cannot be."""

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from htpo.analysis.drawing import BLUE, VERMILION, Drawing, LeftOut, caption, panels
+from htpo.analysis.left_out import LeftOut
 from htpo.analysis.tokens import DIFFICULTIES, TokenTable
+from htpo.figures.drawing import BLUE, VERMILION, Drawing, caption, panels
 from htpo.statistics import PromptSample, estimate_text
 
 COLOURS = {"wrong": VERMILION, "correct": BLUE}

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from htpo.analysis.drawing import BLACK, Drawing, LeftOut, caption, group_style, legend_beside, panels
+from htpo.analysis.left_out import LeftOut
 from htpo.analysis.tokens import TokenTable
+from htpo.figures.drawing import BLACK, Drawing, caption, group_style, legend_beside, panels
 
 SHARES = {
     "token_share": "share of tokens",

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from htpo.analysis.drawing import BLUE, ORANGE, Drawing, LeftOut, caption, panels
+from htpo.analysis.left_out import LeftOut
 from htpo.analysis.logic_words import WordTable
 from htpo.analysis.tokens import CELLS, TokenTable
+from htpo.figures.drawing import BLUE, ORANGE, Drawing, caption, panels
 from htpo.statistics import Estimate, PromptSample
 
 LEVELS = {"high": True, "low": False}

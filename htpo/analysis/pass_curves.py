@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from htpo.analysis.drawing import GREY, SERIES_STYLES, Drawing, LeftOut, caption, legend_beside, panels, scale_by_k
+from htpo.analysis.left_out import LeftOut
 from htpo.analysis.sources import Series
 from htpo.evaluate.results import TaskSamples, powers_of_two
+from htpo.figures.drawing import GREY, SERIES_STYLES, Drawing, caption, legend_beside, panels, scale_by_k
 from htpo.statistics import PassRates, means_over_seeds, pass_curves, rate_intervals
 
 WHEN = ("before", "after")

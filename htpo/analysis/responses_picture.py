@@ -10,9 +10,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from htpo.analysis.drawing import Drawing, caption, in_font
 from htpo.analysis.examples import Example, token_rows
 from htpo.analysis.token_text import visible
+from htpo.figures.drawing import Drawing, caption, in_font
 
 COLOURS = "cividis"
 FONT = "DejaVu Sans Mono"

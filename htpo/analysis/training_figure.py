@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from htpo.analysis.drawing import BLACK, BLUE, GREEN, VERMILION, group_style, save_figure, tidy
 from htpo.errors import UserError
+from htpo.figures.drawing import BLACK, BLUE, GREEN, VERMILION, group_style, save_figure, tidy
 from htpo.runs import RunDirectory
 
 HELD_OUT = "held_out/pass@1"

@@ -14,9 +14,10 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 from wordcloud import WordCloud
 
-from htpo.analysis.drawing import Drawing, LeftOut, caption, in_font, panels
+from htpo.analysis.left_out import LeftOut
 from htpo.analysis.token_text import visible
 from htpo.analysis.tokens import TokenTable
+from htpo.figures.drawing import Drawing, caption, in_font, panels
 
 SHOWN = 100  # tokens at either end
 FEWEST = 4  # different tokens: with fewer, the ends say nothing

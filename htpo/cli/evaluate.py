@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
-from htpo.analysis.drawing import LeftOut
+from htpo.analysis.left_out import LeftOut
 from htpo.analysis.pass_curves import draw_evaluations
 from htpo.analysis.sources import short_labels
 from htpo.cli.evaluate_options import JUDGING, OF_ENGINE, WHERE_AND_HOW_FAST, EvalOptions, all_options, parse_evaluation

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from htpo.analysis.drawing import LeftOut, as_csv, as_svg
 from htpo.analysis.figures import Figures
+from htpo.analysis.left_out import LeftOut
+from htpo.figures.drawing import as_csv, as_svg
 
 EXPLAINED = {
     "training-dynamics": (

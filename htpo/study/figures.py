@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from htpo.analysis.drawing import BLACK, BLUE, GREY, SERIES_STYLES, save_figure, scale_by_k, tidy
+from htpo.figures.drawing import BLACK, BLUE, GREY, SERIES_STYLES, save_figure, scale_by_k, tidy
 from htpo.study.tables import SIGNIFICANT
 
 CURVE_LABELS = {

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from htpo.analysis.drawing import LeftOut
 from htpo.analysis.findings import plain_words
 from htpo.analysis.forking_entropy import forking_entropies
 from htpo.analysis.gradient_sources import gradient_sources, overall
+from htpo.analysis.left_out import LeftOut
 from htpo.analysis.logic_share import logic_shares
 from htpo.analysis.logic_words import WordTable, read_logic_words
 from htpo.analysis.tokens import PARTITION, build, prompt_sample, read_runs

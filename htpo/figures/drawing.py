@@ -46,10 +46,6 @@ class Drawing:
         return path
 
 
-class LeftOut(Exception):
-    """A figure cannot be drawn from what is there; the message says why."""
-
-
 def group_style(index: int, groups: int) -> tuple[str, str]:
     """Colour and line of the group at `index` in a table of so many."""
     return GROUP_COLOURS[index % len(GROUP_COLOURS)], "-" if index < groups / 2 else "--"

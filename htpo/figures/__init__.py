@@ -1,0 +1,1 @@
+"""Draws what has been computed, and says how to read it."""
