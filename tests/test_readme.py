@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from htpo.cli.data import CheckOptions, ShowOptions
-from htpo.cli.evaluate_options import EvalOptions
+from htpo.cli.evaluate.options import EvalOptions
 from htpo.cli.train import _parser
 from htpo.objectives import objective_options
 

@@ -172,11 +172,11 @@ def evaluate(
     runs/eval-MODEL-TIME).
     """
     if options:
-        from htpo.cli.evaluate_options import list_options
+        from htpo.cli.evaluate.options import list_options
 
         list_options()
     else:
-        from htpo.cli.evaluate import evaluate_from_arguments
+        from htpo.cli.evaluate.command import evaluate_from_arguments
 
         raise typer.Exit(evaluate_from_arguments(context.args))
 

@@ -3,11 +3,11 @@
 from htpo.evaluate.collection import collect, judge_again
 from htpo.evaluate.comparison import compare
 from htpo.evaluate.directory import EvaluationDirectory
-from htpo.evaluate.end_tokens import end_tokens
-from htpo.evaluate.generation import SamplingOptions
-from htpo.evaluate.local_models import load_tokenizer
+from htpo.evaluate.generators.end_tokens import end_tokens
+from htpo.evaluate.generators.local_models import load_tokenizer
+from htpo.evaluate.generators.sampling import sample_responses
+from htpo.evaluate.generators.vocabulary import SamplingOptions
 from htpo.evaluate.pass_rates import evaluate_task
-from htpo.evaluate.sampling import sample_responses
 
 __all__ = [
     "EvaluationDirectory",

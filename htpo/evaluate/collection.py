@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from htpo.errors import UserError
-from htpo.evaluate.generation import Generator, Request, Response
+from htpo.evaluate.generators.vocabulary import Generator, Request, Response
 from htpo.evaluate.samples import Row, SampleStore
 from htpo.evaluate.votes import equivalent_votes
 from htpo.tasks.task import Problems

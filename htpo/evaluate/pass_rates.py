@@ -8,8 +8,8 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from htpo.evaluate.end_tokens import end_tokens
-from htpo.evaluate.sampling import sample_responses
+from htpo.evaluate.generators.end_tokens import end_tokens
+from htpo.evaluate.generators.sampling import sample_responses
 from htpo.statistics.pass_rates import PassRates, choose_examples
 from htpo.tasks.prompts import as_sent
 from htpo.verifiers.verdict import Verifier, judge_finished

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
-from htpo.cli.evaluate import evaluate_from_arguments
+from htpo.cli.evaluate.command import evaluate_from_arguments
 from htpo.errors import UserError
 from tests.cli.command import command, htpo, one_thread, sums, write_problems
-from tests.evaluate.servers import Misbehaviour, Server, chat_answer, running
+from tests.evaluate.generators.servers import Misbehaviour, Server, chat_answer, running
 
 FILES = {
     "aime24": "aime2024.jsonl",

@@ -12,8 +12,8 @@ from datasets import Dataset
 
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect, judge_again
-from htpo.evaluate.generation import Request, Response
-from htpo.evaluate.local_models import TransformersGenerator, load_tokenizer
+from htpo.evaluate.generators.local_models import TransformersGenerator, load_tokenizer
+from htpo.evaluate.generators.vocabulary import Request, Response
 from htpo.evaluate.results import TaskSamples, measures
 from htpo.evaluate.samples import SampleStore
 from htpo.tasks.task import Problems

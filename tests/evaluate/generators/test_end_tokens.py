@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from htpo.errors import UserError
 from htpo.evaluate import end_tokens, sample_responses
-from htpo.evaluate.end_tokens import published_end_tokens
+from htpo.evaluate.generators.end_tokens import published_end_tokens
 from tests.engines.tiny import config, save_tiny_model, trainer
 
 

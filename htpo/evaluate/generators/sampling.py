@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from htpo.evaluate.end_tokens import end_tokens
+from htpo.evaluate.generators.end_tokens import end_tokens
 from htpo.tasks.prompts import Prompt, tokenize_prompts
 from htpo.terminal import progress_bar
 

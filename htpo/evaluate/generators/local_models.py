@@ -7,9 +7,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from htpo.errors import UserError
-from htpo.evaluate.end_tokens import published_end_tokens
-from htpo.evaluate.generation import Request, Response, SamplingOptions, derived_seed
-from htpo.evaluate.sampling import batches_by_length, sample_batch, sampling_settings, seeded
+from htpo.evaluate.generators.end_tokens import published_end_tokens
+from htpo.evaluate.generators.sampling import batches_by_length, sample_batch, sampling_settings, seeded
+from htpo.evaluate.generators.vocabulary import Request, Response, SamplingOptions, derived_seed
 from htpo.tasks.prompts import Prompt, as_sent, tokenize_prompts
 
 

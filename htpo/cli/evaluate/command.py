@@ -17,16 +17,16 @@ from transformers.utils.logging import disable_progress_bar
 from htpo.analysis.left_out import LeftOut
 from htpo.analysis.pass_curves import draw_evaluations
 from htpo.analysis.sources import short_labels
-from htpo.cli.evaluate_options import JUDGING, OF_ENGINE, WHERE_AND_HOW_FAST, EvalOptions, all_options, parse_evaluation
+from htpo.cli.evaluate.options import JUDGING, OF_ENGINE, WHERE_AND_HOW_FAST, EvalOptions, all_options, parse_evaluation
 from htpo.cli.options import read_flags
 from htpo.cli.train import QUIET
 from htpo.errors import UserError
 from htpo.evaluate import EvaluationDirectory, collect, compare, judge_again
 from htpo.evaluate.directory import check_names
-from htpo.evaluate.local_models import TransformersGenerator, load_tokenizer
+from htpo.evaluate.generators.local_models import TransformersGenerator, load_tokenizer
+from htpo.evaluate.generators.server import ServerGenerator
+from htpo.evaluate.generators.vllm_engine import VLLMGenerator, check_engine_options, check_prompts_fit
 from htpo.evaluate.results import as_markdown, stability_table, table_of
-from htpo.evaluate.server import ServerGenerator
-from htpo.evaluate.vllm_engine import VLLMGenerator, check_engine_options, check_prompts_fit
 from htpo.runs import write_atomically, write_json, writing
 from htpo.statistics import estimate_text, holm, number_text
 from htpo.tasks.load import load_problems

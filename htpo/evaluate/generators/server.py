@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from htpo.errors import UserError
-from htpo.evaluate.generation import Request, Response, SamplingOptions, as_text, derived_seed
+from htpo.evaluate.generators.vocabulary import Request, Response, SamplingOptions, as_text, derived_seed
 from htpo.tasks.prompts import Prompt, as_chat
 
 FINISHED = {"stop": True, "eos": True, "length": False, "content_filter": False}

@@ -8,9 +8,9 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect
-from htpo.evaluate.local_models import load_tokenizer
+from htpo.evaluate.generators.local_models import load_tokenizer
+from htpo.evaluate.generators.vllm_engine import VLLMGenerator, check_engine_options
 from htpo.evaluate.samples import SampleStore
-from htpo.evaluate.vllm_engine import VLLMGenerator, check_engine_options
 from tests.evaluate.test_collection import SAMPLES, problems
 
 KNOWN = ("model", "dtype", "max_model_len", "hf_token", "enforce_eager", "quantization", "_internal")

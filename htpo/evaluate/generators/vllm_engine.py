@@ -8,9 +8,9 @@ from types import ModuleType
 from typing import Any
 
 from htpo.errors import UserError
-from htpo.evaluate.end_tokens import published_end_tokens
-from htpo.evaluate.generation import Request, Response, SamplingOptions, derived_seed
-from htpo.evaluate.local_models import beyond_length, first_line
+from htpo.evaluate.generators.end_tokens import published_end_tokens
+from htpo.evaluate.generators.local_models import beyond_length, first_line
+from htpo.evaluate.generators.vocabulary import Request, Response, SamplingOptions, derived_seed
 from htpo.tasks.prompts import Prompt, as_sent, tokenize_prompts
 
 OWN_OPTIONS = {

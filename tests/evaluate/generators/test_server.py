@@ -6,9 +6,9 @@ import time
 import pytest
 
 from htpo.errors import UserError
-from htpo.evaluate.generation import Request, SamplingOptions
-from htpo.evaluate.server import ServerGenerator
-from tests.evaluate.servers import Misbehaviour, Server, chat_answer, running
+from htpo.evaluate.generators.server import ServerGenerator
+from htpo.evaluate.generators.vocabulary import Request, SamplingOptions
+from tests.evaluate.generators.servers import Misbehaviour, Server, chat_answer, running
 
 OPTIONS = SamplingOptions(max_tokens=16, seed=5)
 REQUESTS = [Request(p, s, [{"role": "user", "content": f"{p}+{p}="}]) for p in (1, 2, 3) for s in (1, 2)]
@@ -193,7 +193,7 @@ def test_addresses_that_are_none_or_hold_secrets_are_refused(url):
 
 def test_interrupting_hands_on_what_was_answered(monkeypatch):
     """Ctrl-C raises in the main thread while it waits for the next response."""
-    from htpo.evaluate import server as module
+    from htpo.evaluate.generators import server as module
 
     real, calls = module._take_together, []
 

@@ -1,0 +1,1 @@
+"""What answers requests: a model in this process, vLLM's engine, or a server."""
