@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,8 +27,9 @@ class Axis(Protocol):
     An axis that looks beyond the response, such as at a quantile of the batch, has an attribute `scope`, "batch".
     """
 
-    name: str  # as registered
-    levels: tuple[str, ...]
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Their names, in order."""
 
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
         """Index into `levels` of every token: int8, (B, 1) or (B, T).
@@ -38,19 +39,19 @@ class Axis(Protocol):
         """
 
 
-AXES: dict[str, type[Axis]] = {}
+AXES: dict[str, Callable[..., Axis]] = {}
+A = TypeVar("A", bound=Axis)
 
 
-def register_axis(name: str) -> Callable[[type[Axis]], type[Axis]]:
+def register_axis(name: str) -> Callable[[type[A]], type[A]]:
     """Make an axis known by name, to tables in configurations too; its options are the arguments it is made with.
 
     Raises:
         ValueError: another axis has that name.
     """
 
-    def register(axis: type[Axis]) -> type[Axis]:
+    def register(axis: type[A]) -> type[A]:
         register_once(AXES, "axis", name, axis)
-        axis.name = name
         return axis
 
     return register
@@ -66,8 +67,9 @@ def check_partition(axes: Sequence[Axis]) -> None:
             raise ValueError(
                 f"axis {name!r} has levels {levels!r}, needs two or more different words (no space, / or =)"
             )
-        if getattr(axis, "scope", None) is not None:
-            check_choice(f"scope of axis {name}", axis.scope, SCOPES)
+        scope = getattr(axis, "scope", None)
+        if scope is not None:
+            check_choice(f"scope of axis {name}", scope, SCOPES)
     sizes = [len(axis.levels) for axis in axes]
     if math.prod(sizes) > MOST_GROUPS:
         product = " x ".join(f"{name_of(axis)} {size}" for axis, size in zip(axes, sizes, strict=True))
@@ -78,7 +80,7 @@ def check_partition(axes: Sequence[Axis]) -> None:
 
 def name_of(axis: Axis) -> str:
     """The name an axis was registered by, or of its class."""
-    return getattr(axis, "name", type(axis).__name__)
+    return next((name for name, kind in AXES.items() if kind is type(axis)), type(axis).__name__)
 
 
 def label(axes: Sequence[Axis], levels: Sequence[str]) -> str:

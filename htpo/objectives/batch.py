@@ -27,7 +27,8 @@ class TokenBatch:
     mask: Tensor  # (B, T) bool: tokens that the policy sampled
     correct: Tensor  # (B,) bool: the verifier's verdict, before any shaping of the reward
     group_accuracy: Tensor  # (B,) float in [0, 1]: mean correctness over all samples of the response's prompt
-    seed: Tensor | None = None  # (B,) int64: what is drawn at random (see `draws`); None numbers the rows of this batch
+    # (B,) int64: what is drawn at random (see `draws`); without it, the rows of this batch are numbered
+    seed: Tensor = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if not isinstance(self.log_prob, Tensor) or self.log_prob.dim() != 2:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from htpo.objectives.axes import AXES, Axis, check_partition
+from htpo.objectives.axes import AXES, Axis, check_partition, name_of
 from htpo.objectives.options import check_fraction
 from htpo.objectives.rules import find_rule
 from htpo.objectives.table import Cell, Detach
@@ -75,10 +75,11 @@ def derive(table: Table, parents: Sequence[Axis], axes: Sequence[Axis], base: Ce
     A rule belongs to an axis's level, not to a level's name: another axis may call its levels the same. Leaving an axis
     out merges cells: where the merged ones agree their rule stays. Adding one splits them: each part keeps the rule.
     """
-    place = {axis.name: i for i, axis in enumerate(parents)}
+    place = {name_of(axis): i for i, axis in enumerate(parents)}
     derived = {}
     for levels in product(*(axis.levels for axis in axes)):
-        asked = {place[axis.name]: level for axis, level in zip(axes, levels, strict=True) if axis.name in place}
+        named = zip(map(name_of, axes), levels, strict=True)
+        asked = {place[name]: level for name, level in named if name in place}
         cells = {cell for parent, cell in table.items() if all(parent[i] == level for i, level in asked.items())}
         derived[levels] = cells.pop() if len(cells) == 1 else base
     return derived
@@ -116,9 +117,9 @@ def matching(table: Table, axes: Sequence[Axis], option: str, key: object) -> li
     found = list(table) if words else []
     for word in words:
         name, _, level = word.rpartition("=")
-        owners = [i for i, axis in enumerate(axes) if level in axis.levels and name in ("", axis.name)]
+        owners = [i for i, axis in enumerate(axes) if level in axis.levels and name in ("", name_of(axis))]
         if len(owners) > 1:
-            names = [axes[i].name for i in owners]
+            names = [name_of(axes[i]) for i in owners]
             raise ValueError(
                 f"{option}: {level!r} in {str(key)!r} is a level of {' and of '.join(f'axis {n!r}' for n in names)}, "
                 f"write {' or '.join(f'{n}={level}' for n in names)}"
@@ -132,7 +133,9 @@ def matching(table: Table, axes: Sequence[Axis], option: str, key: object) -> li
 
 def parse_cell(where: str, value: object, scope: str) -> Cell:
     """One cell from its name or mapping; see `override`."""
-    options = {"rule": value} if isinstance(value, str) else dict(value) if isinstance(value, dict) else {}
+    options: dict[str, Any] = (
+        {"rule": value} if isinstance(value, str) else dict(value) if isinstance(value, dict) else {}
+    )
     if "rule" not in options:
         raise ValueError(f"cells: {where!r} is {value!r}, needs the name of a rule or {{rule: name, ...}}")
     name = options.pop("rule")

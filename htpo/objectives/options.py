@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 def check_number(name: str, value: object, low: float, high: float, *, includes_low: bool, includes_high: bool) -> None:
     """Raise ValueError unless `value` is a real number in the interval."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    above = number and (value >= low if includes_low else value > low)
-    below = number and (value <= high if includes_high else value < high)
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    finite = math.isfinite(number)
+    above = finite and (number >= low if includes_low else number > low)
+    below = finite and (number <= high if includes_high else number < high)
     if not (above and below):
         interval = f"{'[' if includes_low else '('}{low:g}, {high:g}{']' if includes_high else ')'}"
         raise ValueError(f"{name} is {value!r}, needs a number in {interval}")

@@ -1,12 +1,10 @@
 """Making axes and rules known by name, each name once."""
 
 from collections.abc import Callable
-from typing import TypeVar
-
-T = TypeVar("T", bound=Callable)
+from typing import Any
 
 
-def register_once(registry: dict[str, T], kind: str, name: str, thing: T) -> None:
+def register_once(registry: dict[str, Any], kind: str, name: str, thing: Callable[..., Any]) -> None:
     """Enter `thing` under `name`, again where its module is loaded again.
 
     Raises:

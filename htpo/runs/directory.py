@@ -127,7 +127,7 @@ class RunDirectory:
     def _rollouts(self) -> Path:
         return self.path / "rollouts"
 
-    def write_rollouts(self, step: int, columns: Mapping[str, Sequence]) -> None:
+    def write_rollouts(self, step: int, columns: Mapping[str, Sequence[Any]]) -> None:
         """Keep rollouts of one update: values by column, as `htpo.runs.rollouts.COLUMNS` says."""
         write_rollouts(self._rollouts, step, columns)
 
@@ -178,7 +178,7 @@ class RunDirectory:
 
     def read_evaluations(self) -> dict[int, dict[str, Any]]:
         """What was measured during training, by update."""
-        return {step: self.read_json(f"evaluations/{file.name}") for step, file in self._evaluations().items()}
+        return {step: self.read_json(f"evaluations/{file.name}") or {} for step, file in self._evaluations().items()}
 
     def truncate_evaluations(self, step: int) -> None:
         """Drop what was measured after `step`."""

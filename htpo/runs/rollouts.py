@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,7 +46,7 @@ COLUMNS = [
 ADDED_LATER = ("prompt_id", "gold", "answer", "failure")  # null in the files of versions that did not know them
 
 
-def write_rollouts(folder: Path, step: int, columns: Mapping[str, Sequence]) -> None:
+def write_rollouts(folder: Path, step: int, columns: Mapping[str, Sequence[Any]]) -> None:
     """Write the rollouts of one update as a whole.
 
     Args:

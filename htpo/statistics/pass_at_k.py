@@ -78,7 +78,8 @@ def mean_g_pass_at_k(samples: int, correct: ArrayLike, k: int) -> NDArray[np.flo
     half = (k + 1) // 2  # tau in (0.5, 1] asks for this many right ones or more
     widths = np.full(k - half + 1, 2 / k)
     widths[0] = 2 * (half / k - 0.5)
-    return np.minimum(tails[:, half:] @ widths, 1.0)
+    means: NDArray[np.float64] = np.minimum(tails[:, half:] @ widths, 1.0)
+    return means
 
 
 def majority_at_k(answers: Sequence[str | None], correct: Sequence[bool], k: int, seed: int = 0) -> float:

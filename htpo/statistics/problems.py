@@ -27,7 +27,7 @@ def rate_interval(values: ArrayLike) -> Estimate:
     return Estimate(mean, why=SINGLE) if np.isnan(low) else Estimate(mean, low, high)
 
 
-def rate_intervals(values: NDArray[np.float64]) -> tuple[NDArray, NDArray, NDArray]:
+def rate_intervals(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Means of rates over problems, and intervals for what other problems of the same kind would give.
 
     The lower end is the 2.5 % quantile of a mean of the values and half an observation of 0, with weights drawn from
@@ -86,7 +86,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike) -> Difference:
 
 def paired_differences(
     first: NDArray[np.float64], second: NDArray[np.float64]
-) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """first - second on the same problems: intervals, and p-values of no difference (two-sided), which agree.
 
     Student's t with problems - 1 degrees of freedom, after the squares of the differences were given one more of the

@@ -42,7 +42,11 @@ class PromptSample:
         return f"95 % intervals over {self.prompts:,} prompt{'s' * (self.prompts != 1)}"
 
     def ratio(
-        self, numerator: NDArray, denominator: NDArray, of: str, within: tuple[float, float] = EVERYWHERE
+        self,
+        numerator: NDArray[np.float64],
+        denominator: NDArray[np.float64],
+        of: str,
+        within: tuple[float, float] = EVERYWHERE,
     ) -> Estimate:
         """Sum of one quantity over sum of another; both (responses,), NaN counted as 0.
 
@@ -53,7 +57,9 @@ class PromptSample:
         value, change, pull = self._jackknife(numerator, denominator)
         return self._estimate(value, change, pull**2, f"no {of}", within)
 
-    def difference(self, first: Sequence[NDArray], second: Sequence[NDArray], of: Sequence[str]) -> Estimate:
+    def difference(
+        self, first: Sequence[NDArray[np.float64]], second: Sequence[NDArray[np.float64]], of: Sequence[str]
+    ) -> Estimate:
         """The first ratio minus the second; each a numerator and a denominator, (responses,).
 
         Args:
@@ -67,11 +73,15 @@ class PromptSample:
             one - other, one_change - other_change, one_pull**2 + other_pull**2, f"no {missing}", EVERYWHERE
         )
 
-    def _jackknife(self, numerator: NDArray, denominator: NDArray) -> tuple[float, NDArray, NDArray]:
+    def _jackknife(
+        self, numerator: NDArray[np.float64], denominator: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
         """The ratio, what it changes by without each prompt (the others of its stratum standing in), and each prompt's
         share of the denominator; NaN where it is not defined."""
         above, below = (
-            np.bincount(self._cluster, np.nan_to_num(np.asarray(values, dtype=np.float64)), minlength=self.prompts)
+            np.bincount(
+                self._cluster, np.nan_to_num(np.asarray(values, dtype=np.float64)), minlength=self.prompts
+            ).astype(np.float64)
             for values in (numerator, denominator)
         )
         if not below.any():
@@ -82,14 +92,19 @@ class PromptSample:
             change = np.where(left > 0, self._without(above - value * below) / left, np.nan)
         return float(value), change, below / below.sum()
 
-    def _without(self, values: NDArray) -> NDArray:
+    def _without(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(prompts,) what the sum changes by when the others of its stratum stand in for a prompt."""
         totals = np.bincount(self._stratum, values)[self._stratum]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self._size > 1, (totals - self._size * values) / (self._size - 1), np.nan)
 
     def _estimate(
-        self, value: float, change: NDArray, pull: NDArray, missing: str, within: tuple[float, float]
+        self,
+        value: float,
+        change: NDArray[np.float64],
+        pull: NDArray[np.float64],
+        missing: str,
+        within: tuple[float, float],
     ) -> Estimate:
         if not np.isfinite(value):
             return Estimate.absent(missing)
@@ -103,7 +118,7 @@ class PromptSample:
         reach = quantile(self._degrees(pull)) * error
         return Estimate(value, float(max(value - reach, within[0])), float(min(value + reach, within[1])))
 
-    def _degrees(self, spread: NDArray) -> float:
+    def _degrees(self, spread: NDArray[np.float64]) -> float:
         """Satterthwaite's degrees of freedom of the jackknife's variance.
 
         Args:

@@ -40,7 +40,9 @@ def mean_over_seeds(rates: ArrayLike) -> Estimate:
     return Estimate(mean, low, high)
 
 
-def means_over_seeds(rates: NDArray[np.float64]) -> tuple[NDArray, NDArray, NDArray]:
+def means_over_seeds(
+    rates: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Means of rates over seeds and their 95 % intervals, within [0, 1].
 
     mean +- t * error on the logit scale, with seeds - 1 degrees of freedom and the error by the delta method, error /

@@ -18,4 +18,5 @@ def quantile(degrees: float) -> float:
 
 def p_values(t: ArrayLike, degrees: float) -> NDArray[np.float64]:
     """Two-sided: chances of a t at least as far from 0; below 0.05 just where the 95 % interval leaves 0 out."""
-    return 2 * special.stdtr(degrees, -np.abs(np.asarray(t, dtype=np.float64)))
+    below: NDArray[np.float64] = special.stdtr(degrees, -np.abs(np.asarray(t, dtype=np.float64)))
+    return 2 * below

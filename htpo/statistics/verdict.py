@@ -12,7 +12,7 @@ def direction(difference: Mapping[str, Any]) -> int:
     """
     if difference["low"] is None or difference["high"] is None:
         return 0
-    return (difference["low"] > 0) - (difference["high"] < 0)
+    return int(difference["low"] > 0) - int(difference["high"] < 0)
 
 
 def change_in_words(what: str, change: Mapping[str, Any]) -> str:
