@@ -9,7 +9,6 @@ from matplotlib.ticker import MaxNLocator
 
 from htpo.analysis.left_out import LeftOut
 from htpo.analysis.sources import Series
-from htpo.analysis.tokens import group_labels
 from htpo.figures.drawing import (
     BLACK,
     GREY,
@@ -57,7 +56,7 @@ def draw_dynamics(series: Sequence[Series], title: str) -> Drawing:
 
 def draw_entropy_by_group(series: Sequence[Series], title: str) -> Drawing:
     """Entropy over training of every group of the objective's table; a panel per series that has groups."""
-    labels = {one.label: group_labels(one.runs[0]) for one in series}
+    labels = {one.label: one.runs[0].objective.labels for one in series}
     curves = {
         one.label: {g: curve for g in labels[one.label] if (curve := read_curve(one, f"group/{g}/entropy")) is not None}
         for one in series
@@ -95,7 +94,7 @@ def draw_one_group_alone(series: Sequence[Series], reference: str | None, title:
         raise LeftOut("no method of a study has `only: GROUP` (docs/analyze.md has such a study)")
     others = [one for one in series if not one.only]
     plain = [one for one in others if one.label == reference]
-    plain += [one for one in others if not group_labels(one.runs[0])]
+    plain += [one for one in others if not one.runs[0].objective.labels]
     base = plain[0] if plain else None
     figure, grid = panels(len(alone), 4, title, height=2.9, sharey=True)
     rows = curve_rows({"series": base.label, "only": ""}, read_curve(base, "entropy")) if base else []
@@ -180,7 +179,7 @@ def _described(series: Sequence[Series], width: int) -> str:
 def _group_title(series: Series) -> str:
     """What `only` names, as the table of the objective calls it where it is a single group."""
     wanted = set(str(series.only).replace("/", " ").split())
-    found = [label for label in group_labels(series.runs[0]).values() if wanted <= set(label.split())]
+    found = [label for label in series.runs[0].objective.labels.values() if wanted <= set(label.split())]
     return found[0] if len(found) == 1 else str(series.only)
 
 

@@ -106,8 +106,7 @@ def _place(folder: Path, methods: list[str]) -> tuple[str, int, str, int]:
 
 
 def _series(name: str, runs: list[RunDirectory]) -> Series:
-    only = ((runs[0].read_json("objective.json") or {}).get("options") or {}).get("only")
-    return Series(name, tuple(runs), only)
+    return Series(name, tuple(runs), runs[0].objective.options.get("only"))
 
 
 def short_labels(paths: Sequence[Path]) -> list[str]:

@@ -67,9 +67,8 @@ def read_runs(runs: Sequence[RunDirectory]) -> TokenTable:
     for number, run in enumerate(runs):
         rollouts = run.read_rollouts()
         parts.append(rollouts.append_column("run", pa.array([number] * len(rollouts), pa.int32())))
-    labels = group_labels(runs[0])
     try:
-        return build(pa.concat_tables(parts, promote_options="permissive"), labels)
+        return build(pa.concat_tables(parts, promote_options="permissive"), runs[0].objective.labels)
     except (KeyError, pa.ArrowInvalid) as error:
         raise UserError(f"the rollouts of {runs[0].path} are not as htpo writes them: {error}") from error
 
@@ -154,13 +153,6 @@ def high_entropy(entropy: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> n
     threshold = np.full(len(lengths), np.nan)
     threshold[some] = entropy[order[(np.cumsum(lengths) - lengths + k - 1)[some]]]
     return entropy >= threshold[ids]
-
-
-def group_labels(run: RunDirectory) -> dict[str, str]:
-    """Groups of a run's objective by name (`G1`), with levels (`G1 hard correct low`); none for a single group."""
-    table = (run.read_json("objective.json") or {}).get("table") or []
-    labels = {line.split()[0]: line.split(":")[0].replace(" / ", " ") for line in table}
-    return labels if len(labels) > 1 else {}
 
 
 def _partition(responses: pd.DataFrame, ids: np.ndarray, high: np.ndarray) -> np.ndarray:

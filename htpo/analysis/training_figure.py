@@ -28,8 +28,7 @@ def draw_training_figure(run: RunDirectory) -> Path:
     groups = sorted(found, key=lambda name: int(name.removeprefix("G")))
     folder = run.path / "figures"
     folder.mkdir(exist_ok=True)
-    table = (run.read_json("objective.json") or {}).get("table", [])
-    labels = {line.split()[0]: line.split(":")[0].replace(" / ", " ") for line in table}
+    labels = run.objective.labels
     figure = _draw(records, {name: labels.get(name, name) for name in groups}, _title(run))
     path = folder / "training.png"
     save_figure(figure, path, ["step", *OVERALL, HELD_OUT, *(f"group/{g}/entropy" for g in groups)], records)

@@ -1,5 +1,8 @@
 """The method: token batches, the partition, the table of rules, HTPO and its baselines. Pure PyTorch."""
 
+import importlib
+import pkgutil
+
 from htpo.objectives.advantages import group_relative_advantage
 from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
 from htpo.objectives.batch import Outcome, TokenBatch
@@ -21,3 +24,6 @@ __all__ = [
     "summarize",
     "token_mean",
 ]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")  # so that a new file's objectives, axes and rules are known

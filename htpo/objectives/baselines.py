@@ -9,12 +9,16 @@ from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_
 from htpo.objectives.axes import Axis, Entropy
 from htpo.objectives.covariance import Covariance, CovarianceBand
 from htpo.objectives.options import check_choice, check_clipping, check_fraction
+from htpo.objectives.registry import register_objective
 from htpo.objectives.table import Cell, TableObjective
 
 NO_SAMPLING: Mapping[str, bool] = {}
 DAPO_SAMPLING = {"dynamic_sampling": True, "overlong_shaping": True}
 
 
+@register_objective(
+    summary="REINFORCE makes every token of a right answer more likely and of a wrong one less likely.",
+)
 def reinforce() -> TableObjective:
     """REINFORCE (Williams, 1992) on group-relative advantages, token mean: A log pi, no ratio and no clip.
 
@@ -23,6 +27,9 @@ def reinforce() -> TableObjective:
     return _one_cell("reinforce", rules.reinforce, token_mean)
 
 
+@register_objective(
+    summary="PPO learns from every token alike, within a range around the policy that wrote the answers.",
+)
 def ppo(*, clip_low: float = 0.2, clip_high: float = 0.2, dual_clip: float | None = None) -> TableObjective:
     """PPO's clipped surrogate (1707.06347) on group-relative advantages (no critic), token mean over the batch.
 
@@ -34,6 +41,9 @@ def ppo(*, clip_low: float = 0.2, clip_high: float = 0.2, dual_clip: float | Non
     return _one_cell("ppo", rules.ppo, token_mean, clip=(clip_low, clip_high, dual_clip))
 
 
+@register_objective(
+    summary="GRPO learns from every token of an answer alike; every answer counts the same, however long.",
+)
 def grpo(*, clip_low: float = 0.2, clip_high: float = 0.2, dual_clip: float | None = None) -> TableObjective:
     """GRPO (2402.03300): PPO's clip, mean over responses of each response's token mean; no dynamic sampling.
 
@@ -45,6 +55,9 @@ def grpo(*, clip_low: float = 0.2, clip_high: float = 0.2, dual_clip: float | No
     return _one_cell("grpo", rules.ppo, sequence_mean, clip=(clip_low, clip_high, dual_clip))
 
 
+@register_objective(
+    summary="Dr. GRPO is GRPO without its two normalisations, by answer length and by the spread of the rewards.",
+)
 def dr_grpo(*, clip_low: float = 0.2, clip_high: float = 0.2) -> TableObjective:
     """Dr. GRPO (2503.20783): `grpo` without its two biases, the division by length and by the standard deviation.
 
@@ -56,6 +69,10 @@ def dr_grpo(*, clip_low: float = 0.2, clip_high: float = 0.2) -> TableObjective:
     return _one_cell("dr_grpo", rules.ppo, fixed_length_mean, clip=clip, scale_rewards="none")
 
 
+@register_objective(
+    summary="DAPO learns from every token alike. It leaves more room upwards than downwards, draws new problems "
+    "in place of those that are always or never solved, and punishes answers near the length limit.",
+)
 def dapo(*, clip_low: float = 0.2, clip_high: float = 0.28, dual_clip: float | None = 10.0) -> TableObjective:
     """DAPO (2503.14476): clip-higher, token mean over the batch, dynamic sampling, soft overlong punishment.
 
@@ -67,6 +84,9 @@ def dapo(*, clip_low: float = 0.2, clip_high: float = 0.28, dual_clip: float | N
     return _one_cell("dapo", rules.ppo, token_mean, clip=(clip_low, clip_high, dual_clip), sampling=DAPO_SAMPLING)
 
 
+@register_objective(
+    summary="GSPO judges how far the policy has moved by whole answers instead of tokens.",
+)
 def gspo(*, clip_low: float = 3e-4, clip_high: float = 4e-4) -> TableObjective:
     """GSPO (2507.18071): `grpo` with one ratio per response, the geometric mean of its tokens' ratios.
 
@@ -77,6 +97,9 @@ def gspo(*, clip_low: float = 3e-4, clip_high: float = 4e-4) -> TableObjective:
     return _one_cell("gspo", rules.ppo, sequence_mean, clip=(clip_low, clip_high, None), ratio_level="response")
 
 
+@register_objective(
+    summary="SAPO fades tokens out softly, the further the policy has moved on them.",
+)
 def sapo(*, tau_positive: float = 1.0, tau_negative: float = 1.05) -> TableObjective:
     """SAPO (2511.20347): `grpo` with a soft gate around r = 1 where the clip stood.
 
@@ -87,6 +110,9 @@ def sapo(*, tau_positive: float = 1.0, tau_negative: float = 1.05) -> TableObjec
     return _one_cell("sapo", rules.sapo, sequence_mean, tau_positive=tau_positive, tau_negative=tau_negative)
 
 
+@register_objective(
+    summary="CISPO limits the weight of a token but never ignores one.",
+)
 def cispo(*, clip_high: float = 4.0) -> TableObjective:
     """CISPO (2506.13585): REINFORCE with the truncated ratio as its weight, token mean, DAPO's sampling and shaping.
 
@@ -98,6 +124,9 @@ def cispo(*, clip_high: float = 4.0) -> TableObjective:
     return _one_cell("cispo", rules.cispo, token_mean, sampling=DAPO_SAMPLING, clip_high=clip_high)
 
 
+@register_objective(
+    summary="BAPO sets the room for each token anew at every update, so that right answers keep their say.",
+)
 def bapo(
     *,
     target: float = 0.4,
@@ -122,6 +151,9 @@ def bapo(
     return replace(objective, adaptive_clip=adaptive)
 
 
+@register_objective(
+    summary="The 80/20 rule learns only from the fifth of the tokens at which the policy is least sure.",
+)
 def entropy_mask(
     *,
     fraction: float = 0.2,
@@ -154,6 +186,9 @@ def entropy_mask(
     )
 
 
+@register_objective(
+    summary="Clip-Cov leaves out a few of the tokens that would make the policy surer fastest.",
+)
 def clip_cov(*, share: float = 2e-4, low: float = 1.0, high: float = 5.0) -> TableObjective:
     """Clip-Cov (2505.22617, eq. 12 and 13): r A without a clip, and nothing at a few tokens of high covariance.
 
@@ -168,6 +203,9 @@ def clip_cov(*, share: float = 2e-4, low: float = 1.0, high: float = 5.0) -> Tab
     return _by_covariance("clip_cov", axis, table)
 
 
+@register_objective(
+    summary="KL-Cov holds back the tokens that would make the policy surer fastest.",
+)
 def kl_cov(*, share: float = 2e-3, coefficient: float = 1.0) -> TableObjective:
     """KL-Cov (2505.22617, eq. 14 and 15): r A without a clip, and a KL penalty on the tokens of highest covariance.
 

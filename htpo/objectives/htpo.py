@@ -7,6 +7,7 @@ from htpo.objectives.aggregation import token_mean
 from htpo.objectives.axes import Correctness, Difficulty, Entropy
 from htpo.objectives.custom import derive, load_plugin, make_axes, matching, override
 from htpo.objectives.options import check_choice, check_clipping, check_fraction
+from htpo.objectives.registry import register_objective
 from htpo.objectives.rules import (
     encourage_forking,
     encourage_forking_release,
@@ -23,6 +24,11 @@ FORKING_RULES = {
 }
 
 
+@register_objective(
+    summary="HTPO sorts every token of every answer by three questions (is the problem hard or easy for the "
+    "policy, was the answer right or wrong, was the policy unsure at this token) and gives each of the "
+    "eight groups a rule of its own, so that it explores where that helps and exploits where it can.",
+)
 def htpo(
     *,
     variant: str = "paper",

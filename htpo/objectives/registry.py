@@ -1,22 +1,41 @@
-"""Objectives by name."""
+"""Objectives by name, each with what it says of itself."""
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from htpo.objectives import baselines as b
-from htpo.objectives.htpo import htpo
+from htpo.objectives.registration import register_once
 from htpo.objectives.table import TableObjective
 
-OBJECTIVES: dict[str, Callable[..., TableObjective]] = {
-    f.__name__: f
-    for f in (
-        htpo,
-        *(b.dapo, b.grpo, b.dr_grpo, b.gspo, b.sapo, b.cispo, b.bapo),
-        *(b.entropy_mask, b.clip_cov, b.kl_cov, b.ppo, b.reinforce),
-    )
-}
+Make = Callable[..., TableObjective]
+
+
+@dataclass(frozen=True)
+class Description:
+    """An objective by name: how it is made, and what it is."""
+
+    make: Make
+    summary: str  # a sentence or two for readers who do not know the method
+
+
+OBJECTIVES: dict[str, Description] = {}
+_MAKERS: dict[str, Make] = {}
+
+
+def register_objective(*, summary: str) -> Callable[[Make], Make]:
+    """Make an objective known under its function's name; its options are the function's arguments.
+
+    Raises:
+        ValueError: another objective has that name.
+    """
+
+    def register(make: Make) -> Make:
+        register_once(_MAKERS, "objective", make.__name__, make)
+        OBJECTIVES[make.__name__] = Description(make, summary)
+        return make
+
+    return register
 
 
 def objective_options(name: str) -> dict[str, Any]:
@@ -27,7 +46,7 @@ def objective_options(name: str) -> dict[str, Any]:
     """
     if name not in OBJECTIVES:
         raise ValueError(f"unknown objective {name!r}, there are {', '.join(OBJECTIVES)}")
-    return {key: p.default for key, p in inspect.signature(OBJECTIVES[name]).parameters.items()}
+    return {key: p.default for key, p in inspect.signature(OBJECTIVES[name].make).parameters.items()}
 
 
 def make_objective(name: str, **options: Any) -> TableObjective:
@@ -45,4 +64,5 @@ def make_objective(name: str, **options: Any) -> TableObjective:
                 f"objective {name!r} has no option {option!r}{whose}, it has {', '.join(defaults) or 'none'}"
             )
     resolved = {**defaults, **options}
-    return replace(OBJECTIVES[name](**resolved), options=resolved)
+    described = OBJECTIVES[name]
+    return replace(described.make(**resolved), options=resolved, summary=described.summary)

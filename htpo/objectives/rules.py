@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -24,18 +25,32 @@ LOG_RATIO_LIMIT = 20.0
 
 Terms = tuple[Tensor, Tensor]
 Rule = Callable[..., Terms]  # (ratio, *, options of the rule) -> (coefficient, weight)
+R = TypeVar("R", bound=Rule)
 
 RULES: dict[str, Rule] = {}
+RULES_IN_WORDS: dict[str, str] = {}  # what a rule does, for readers who do not know the method
 
 
-def register_rule(rule: Rule) -> Rule:
+@overload
+def register_rule(rule: R) -> R: ...
+@overload
+def register_rule(*, words: str) -> Callable[[R], R]: ...
+def register_rule(rule: R | None = None, *, words: str = "") -> R | Callable[[R], R]:
     """Make a rule known under its function's name, to tables in configurations too.
+
+    Args:
+        words: what it does, in plain words, for the run's report.
 
     Raises:
         ValueError: another rule has that name.
     """
-    register_once(RULES, "rule", rule.__name__, rule)
-    return rule
+
+    def register(rule: R) -> R:
+        register_once(RULES, "rule", rule.__name__, rule)
+        RULES_IN_WORDS[rule.__name__] = words
+        return rule
+
+    return register if rule is None else register(rule)
 
 
 def find_rule(name: object, options: dict[str, object]) -> Rule:
@@ -103,7 +118,7 @@ class Ratio:
         return self.below * negative, self.above * positive
 
 
-@register_rule
+@register_rule(words="learn, as long as the token's probability stays within the clip range")
 def ppo(ratio: Ratio) -> Terms:
     """min(r A, clip(r) A): outside the range, on the side that pays, constant (1707.06347; two bounds: 2503.14476)."""
     at_least = indicator(torch.lt, ratio.advantage, 0) * ratio.low
@@ -112,21 +127,21 @@ def ppo(ratio: Ratio) -> Terms:
     return coefficient, indicator(torch.eq, coefficient, ratio.value).mul_(ratio.slope)
 
 
-@register_rule
+@register_rule(words="learn, also beyond the clip range: go on exploring at forks that led to right answers")
 def encourage_forking(ratio: Ratio) -> Terms:
     """G2: r > high -> high * pi/sg[pi] A; r < low -> (1/sg[r]) * pi/sg[pi] A; else r A (the paper's table)."""
     coefficient = ratio.value.clamp(max=ratio.high).lerp_(ratio.value.reciprocal(), ratio.below)
     return coefficient, coefficient.clone()
 
 
-@register_rule
+@register_rule(words="learn, also below the clip range: go on leaving forks that led to wrong answers")
 def penalise_forking(ratio: Ratio) -> Terms:
     """G4 and G8: r < low -> low * pi/sg[pi] A; else r A (the paper's table)."""
     coefficient = ratio.value.clamp(min=ratio.low)
     return coefficient, torch.lerp(ratio.slope, coefficient, ratio.below)
 
 
-@register_rule
+@register_rule(words="as encourage forking, with the authors' code's flipped sign beyond the range")
 def encourage_forking_release(ratio: Ratio) -> Terms:
     """`encourage_forking` as the authors' release computes it: both clipped branches with the sign flipped."""
     coefficient, weight = encourage_forking(ratio)
@@ -134,7 +149,7 @@ def encourage_forking_release(ratio: Ratio) -> Terms:
     return coefficient.mul_(flip), weight.mul_(flip)
 
 
-@register_rule
+@register_rule(words="as penalise forking, with the authors' code's flipped sign below the range")
 def penalise_forking_release(ratio: Ratio) -> Terms:
     """`penalise_forking` as the authors' release computes it: the clipped branch with the sign flipped."""
     coefficient, weight = penalise_forking(ratio)
@@ -142,32 +157,32 @@ def penalise_forking_release(ratio: Ratio) -> Terms:
     return coefficient.mul_(flip), weight.mul_(flip)
 
 
-@register_rule
+@register_rule(words="nothing is learnt from these tokens")
 def zero(ratio: Ratio) -> Terms:
     """Nothing: these tokens are not learnt from."""
     return torch.zeros_like(ratio.value), torch.zeros_like(ratio.value)
 
 
-@register_rule
+@register_rule(words="learn, without any weight")
 def reinforce(ratio: Ratio) -> Terms:
     """A log pi: the likelihood-ratio gradient, without importance weight (Williams, 1992)."""
     return ratio.log_prob.clone(), torch.ones_like(ratio.value)
 
 
-@register_rule
+@register_rule(words="learn, as long as the whole answer stays within the clip range")
 def gspo(ratio: Ratio, *, clip_low: float = 3e-4, clip_high: float = 4e-4) -> Terms:
     """PPO's clip on the response's ratio s, gradient s A grad log pi at each token (GSPO, 2507.18071, eq. 5)."""
     return ppo(ratio.per_response(clip_low, clip_high))
 
 
-@register_rule
+@register_rule(words="learn, with a weight that is cut at the limit")
 def cispo(ratio: Ratio, *, clip_high: float = 4.0) -> Terms:
     """sg[min(r, 1 + clip_high)] A log pi: the weight is truncated, no token loses its gradient (CISPO, 2506.13585)."""
     weight = ratio.value.clamp(max=1 + clip_high)
     return weight * ratio.log_prob, weight
 
 
-@register_rule
+@register_rule(words="learn, the less the further the policy has moved")
 def sapo(ratio: Ratio, *, tau_positive: float = 1.0, tau_negative: float = 1.05) -> Terms:
     """4 / tau sigmoid(tau (r - 1)) A: a soft gate with a temperature per sign of A (SAPO, 2511.20347, eq. 5 and 6)."""
     positive = indicator(torch.gt, ratio.advantage, 0)
@@ -176,13 +191,13 @@ def sapo(ratio: Ratio, *, tau_positive: float = 1.0, tau_negative: float = 1.05)
     return 4 / tau * gate, 4 * gate * (1 - gate) * ratio.slope
 
 
-@register_rule
+@register_rule(words="learn, weighted by how much likelier the token has become; no clip")
 def importance(ratio: Ratio) -> Terms:
     """r A, without any clip."""
     return ratio.value.clone(), ratio.slope.clone()
 
 
-@register_rule
+@register_rule(words="learn, but pay for moving")
 def kl_penalised(ratio: Ratio, *, coefficient: float = 1.0) -> Terms:
     """r A - coefficient |log r|: the penalty of KL-Cov, |log r| as its authors estimate the divergence (2505.22617).
 

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from htpo.objectives.axes import SCOPES, Axis, Cuts, check_partition, label, nam
 from htpo.objectives.batch import Outcome, TokenBatch
 from htpo.objectives.indicators import from_mask, indicator
 from htpo.objectives.options import check_choice, check_clipping, check_fraction
-from htpo.objectives.rules import Ratio, Rule, ppo
+from htpo.objectives.rules import RULES_IN_WORDS, Ratio, Rule, ppo
 from htpo.objectives.statistics import group_sums
 
 
@@ -51,13 +52,15 @@ class Cell:
     detach: Detach | None = None
     options: tuple[tuple[str, float], ...] = ()  # of the rule
 
-    def __str__(self) -> str:
-        text = self.rule.__name__.replace("_", " ")
-        if self.options:
-            text += f" ({', '.join(f'{name} {value:g}' for name, value in self.options)})"
-        if self.detach and self.detach.fraction:
-            text += f", {self.detach.end} {100 * self.detach.fraction:g} % detached per {self.detach.scope}"
-        return text
+    def describe(self) -> dict[str, Any]:
+        """The cell as plain data; see `TableObjective.describe`."""
+        name = self.rule.__name__
+        return {
+            "rule": name,
+            "rule_options": dict(self.options),
+            "detach": asdict(self.detach) if self.detach and self.detach.fraction else None,
+            "meaning": RULES_IN_WORDS.get(name, ""),
+        }
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class TableObjective:
     clip_high: float
     dual_clip: float | None
     options: Mapping[str, object] = field(default_factory=dict)  # as resolved by `make_objective`, for the record
+    summary: str = ""  # in plain words, from `make_objective`
     adaptive_clip: AdaptiveClip | None = None  # instead of a fixed range
     ratio_level: str = "token"  # or "response": one ratio for all tokens of a response
     scale_rewards: str = "group"  # advantages divided by the "group"'s standard deviation, or "none"
@@ -117,11 +121,23 @@ class TableObjective:
         scopes += [self.adaptive_clip.scope] if self.adaptive_clip else []
         return "batch" in scopes
 
-    def describe(self) -> list[str]:
-        """The table in words, a line per group."""
-        if not self.axes:
-            return [f"all tokens: {self.table[()]}"]
-        return [f"G{number} {label(self.axes, levels)}: {cell}" for number, (levels, cell) in enumerate(self.cells, 1)]
+    def describe(self) -> dict[str, Any]:
+        """The objective as plain data, which `htpo.runs.ObjectiveTable` reads.
+
+        Keys: `name`, `options`, `summary`; `groups`, in order, each with `name` ("G1", ...; None without axes),
+        `levels` (by axis), `rule`, `rule_options`, `detach` (`end`, `fraction` and `scope`, or None) and `meaning` (of
+        the rule, in plain words).
+        """
+        names = [name_of(axis) for axis in self.axes]
+        groups = [
+            {
+                "name": f"G{number}" if self.axes else None,
+                "levels": dict(zip(names, levels, strict=True)),
+                **cell.describe(),
+            }
+            for number, (levels, cell) in enumerate(self.cells, 1)
+        ]
+        return {"name": self.name, "options": dict(self.options), "summary": self.summary, "groups": groups}
 
     @torch.no_grad()
     def partition(self, batch: TokenBatch, cuts: Cuts | None = None) -> Partition:

@@ -1,7 +1,7 @@
 """What the page says: of one run, of several, or of a study."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from htpo.report.figures import PageFigure, page_figures
 from htpo.report.record import RunRecord
 from htpo.report.rollouts import rollouts_for_browser
 from htpo.report.tables import Table
-from htpo.report.words import objective_in_words
 from htpo.statistics import change_in_words, number_text
 from htpo.study import tables as study_tables
 
@@ -260,21 +259,21 @@ def _plan(runs: Sequence[RunRecord]) -> Table | None:
 def _objectives(runs: Sequence[RunRecord]) -> list[Objective]:
     alike: dict[str, list[RunRecord]] = {}
     for run in runs:
-        if run.table:
-            alike.setdefault(json.dumps(run.objective, sort_keys=True, default=str), []).append(run)
+        if run.objective.groups:
+            alike.setdefault(repr(run.objective), []).append(run)
     return [
         Objective(
-            name=str(same[0].objective.get("name")),
-            sentence=objective_in_words(same[0].objective.get("name")),
+            name=str(same[0].objective.name),
+            sentence=same[0].objective.summary,
             table=tables.objective_table(same[0]),
-            options=_listed(same[0].objective.get("options") or {}),
+            options=_listed(same[0].objective.options),
             runs=[run.label for run in same] if len(runs) > 1 else [],
         )
         for same in alike.values()
     ]
 
 
-def _listed(options: dict[str, Any]) -> str:
+def _listed(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from htpo.errors import UserError
-from htpo.runs import RunDirectory
+from htpo.runs import ObjectiveTable, RunDirectory
 from htpo.statistics import Difference, PassRates
 
 END_SHARE = 0.1  # "at the start" and "at the end" are means over this first and last share of the updates
@@ -21,7 +21,7 @@ class RunRecord:
     config: dict[str, Any]
     versions: dict[str, Any]
     plan: dict[str, str]  # what it said before it started
-    objective: dict[str, Any]  # name, options, table
+    objective: ObjectiveTable
     updates: list[dict[str, Any]]  # metrics, a record per update
     summary: dict[str, Any] | None  # None: it did not come to its end
     before: PassRates | None  # on held-out problems
@@ -41,7 +41,7 @@ class RunRecord:
             config=directory.config,
             versions=directory.read_json("versions.json") or {},
             plan=directory.read_json("plan.json") or {},
-            objective=directory.read_json("objective.json") or {},
+            objective=directory.objective,
             updates=[record for record in directory.read_metrics() if "accuracy" in record],
             summary=directory.read_json("summary.json"),
             before=before,
@@ -69,11 +69,6 @@ class RunRecord:
         if self.before is None or self.after is None:
             return None
         return self.after.change_from(self.before, k)
-
-    @property
-    def table(self) -> list[str]:
-        """The objective's table in force, a line per group."""
-        return list(self.objective.get("table") or [])
 
     @property
     def tenth(self) -> int:

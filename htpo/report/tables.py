@@ -6,7 +6,6 @@ from typing import Any
 
 from htpo.evaluate.results import powers_of_two
 from htpo.report.record import RunRecord
-from htpo.report.words import table_rows
 from htpo.statistics import Difference, Estimate, estimate_text, number_text
 from htpo.tasks.prompts import readable
 
@@ -135,14 +134,14 @@ def objective_table(run: RunRecord) -> Table:
         "weight_share": ("share of gradient", ".1%"),
         "entropy": ("mean entropy", ".3f"),
     }
-    parsed = table_rows(run.table)
-    known = {name: any(run.logged(f"group/{row[0]}/{name}") for row in parsed) for name in shares}
+    groups = run.objective.groups
+    known = {name: any(run.logged(f"group/{group.name}/{name}") for group in groups) for name in shares}
     rows = []
-    for group, levels, rule, meaning in parsed:
-        row = [" ".join(filter(None, [group, levels])), rule, meaning]
+    for group in groups:
+        row = [run.objective.tokens_of(group), group.rule_text, group.plain_words]
         for name, (_, form) in shares.items():
             if known[name]:
-                row.append(number_text(run.throughout(f"group/{group}/{name}"), form, "no token in this group"))
+                row.append(number_text(run.throughout(f"group/{group.name}/{name}"), form, "no token in this group"))
         rows.append(row)
     columns = ["tokens", "rule", "in words", *(label for name, (label, _) in shares.items() if known[name])]
     note = "Shares and entropy (nats per token) are means over all updates. Gradient: sum of |w A|."

@@ -2,5 +2,15 @@
 
 from htpo.runs.directory import RunDirectory, installed_version
 from htpo.runs.disk import check_disk_space, write_atomically, write_json, writing
+from htpo.runs.objective_table import Group, ObjectiveTable
 
-__all__ = ["RunDirectory", "check_disk_space", "installed_version", "write_atomically", "write_json", "writing"]
+__all__ = [
+    "Group",
+    "ObjectiveTable",
+    "RunDirectory",
+    "check_disk_space",
+    "installed_version",
+    "write_atomically",
+    "write_json",
+    "writing",
+]

@@ -20,6 +20,7 @@ import yaml
 
 from htpo.errors import UserError
 from htpo.runs.disk import without_nan, write_atomically, write_json, writing
+from htpo.runs.objective_table import ObjectiveTable
 from htpo.runs.rollouts import read_rollouts, rollout_files, write_rollouts
 
 PACKAGES = (
@@ -36,6 +37,7 @@ PACKAGES = (
     "numpy",
 )
 CONFIG = "config.yaml"
+OBJECTIVE = "objective.json"
 COMPLETE = "complete.json"
 PLACE = "output_dir"  # where a run lies is not part of what it is: a moved run can be resumed
 
@@ -165,6 +167,18 @@ class RunDirectory:
         path = self.path / name
         with _reading(path):
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    @property
+    def objective(self) -> ObjectiveTable:
+        """The objective in force; empty where the run did not get as far as writing it.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        try:
+            return ObjectiveTable.from_json(self.read_json(OBJECTIVE) or {})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(f"{self.path / OBJECTIVE} is not as htpo writes it ({error}): remove it") from error
 
     # --- held-out problems measured during training ------------------------------------------------------------------
 

@@ -53,16 +53,16 @@ def read_measures(run: RunDirectory) -> Measures:
         curves={name: [_number(record.get(key)) for record in records] for name, key in CURVES.items()},
         minutes=sum(record.get("step_time") or 0.0 for record in records) / 60,
         prompts_drawn=_mean(r["sampling/groups_drawn"] for r in records if r.get("sampling/groups_drawn") is not None),
-        differs_from_dapo=differs_from_dapo(run.read_json("objective.json") or {}, records),
+        differs_from_dapo=differs_from_dapo(run.objective.name, records),
     )
 
 
-def differs_from_dapo(objective: dict[str, Any], records: list[dict[str, Any]]) -> float | None:
+def differs_from_dapo(objective: str | None, records: list[dict[str, Any]]) -> float | None:
     """Share of tokens whose gradient was not what DAPO's clip would have given, as a mean over the updates.
 
     None for objectives that differ from DAPO in more than the rule of some tokens, and for runs that did not log it.
     """
-    if objective.get("name") not in TOKENS_ONLY:
+    if objective not in TOKENS_ONLY:
         return None
     return _mean(record["differs_from_ppo"] for record in records if "differs_from_ppo" in record)
 

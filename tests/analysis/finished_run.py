@@ -6,14 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from htpo.objectives import make_objective
 from htpo.runs import RunDirectory
 
-TABLE = [
-    f"G{number} {difficulty} / {answer} / {level}: ppo"
-    for number, (difficulty, answer, level) in enumerate(
-        ((d, a, e) for d in ("hard", "easy") for a in ("correct", "wrong") for e in ("low", "high")), start=1
-    )
-]
 FORKS = {" However", " Therefore", " Suppose", " because", " hence", " since", " Let", " Wait", " so", " then"}
 SENTENCES = [
     " Suppose the first number is seven and the second number is three.",
@@ -51,8 +46,7 @@ def write_run(
     draw = np.random.default_rng(seed)
     run = RunDirectory(path)
     run.create({"objective": objective, "objective_options": {"only": only} if only else None, "seed": seed})
-    table = TABLE if objective == "htpo" else ["all: ppo"]
-    run.write_json("objective.json", {"name": objective, "options": {"only": only}, "table": table})
+    run.write_json("objective.json", make_objective(objective).describe() | {"options": {"only": only}})
     for when, rate in (("before", 0.3), ("after", 0.5)):
         counts = draw.binomial(8, draw.beta(rate * 3, (1 - rate) * 3, 24)).tolist()
         rates = {"samples": 8, "correct": counts, "mean_length": 30.0, "truncated": 0.0, "failures": {}, "examples": []}

@@ -14,7 +14,9 @@ from htpo.runs import RunDirectory
 def make_run(path, updates, groups=("G1", "G2")):
     run = RunDirectory(path / "run")
     run.create({"objective": "htpo", "objective_options": {"variant": "release"}})
-    run.write_json("objective.json", {"table": [f"{name} hard / wrong: ppo" for name in groups]})
+    cell = {"levels": {"difficulty": "hard", "correctness": "wrong"}, "rule": "ppo", "rule_options": {}}
+    described = [{"name": name, **cell, "detach": None, "meaning": ""} for name in groups]
+    run.write_json("objective.json", {"name": "htpo", "options": {}, "summary": "", "groups": described})
     for step in range(1, updates + 1):
         entropies = {f"group/{name}/entropy": math.nan if step == 2 else 1 / step for name in groups}
         overall = {"accuracy": step / 20, "reward": 0.1, "entropy": 0.3, "completions/mean_length": 17.0}

@@ -12,15 +12,18 @@ from htpo.objectives import axes, make_objective
 from htpo.objectives.axes import AXES, Correctness, register_axis
 from htpo.objectives.rules import ppo, register_rule
 from htpo.objectives.table import Cell, Detach
+from htpo.runs import ObjectiveTable
 from tests.objectives.samples import evaluate, random_batch
 
 LENGTHS = [0, 1, 2, 3, 60, 59, *range(4, 40)]
-HTPO = [line.split(": ", 1)[1] for line in make_objective("htpo").describe()]
 
 
 def table(**options) -> dict[str, str]:
-    lines = make_objective("htpo", **options).describe()
-    return {line.split(": ")[0].split(" ", 1)[1]: line.split(": ", 1)[1] for line in lines}
+    read = ObjectiveTable.from_json(make_objective("htpo", **options).describe())
+    return {read.tokens_of(group).split(" ", 1)[1]: group.rule_text for group in read.groups}
+
+
+HTPO = list(table().values())
 
 
 def test_leaving_an_axis_out_keeps_what_the_merged_cells_agree_on():
@@ -143,6 +146,22 @@ def test_an_axis_and_a_rule_of_ones_own_come_from_a_module(tmp_path, monkeypatch
     expected = evaluate(make_objective("dapo"), batch)[1]
     assert torch.equal(gradient[~surprising], expected[~surprising])
     assert torch.equal(out.group, torch.where(surprising, 2, 1) * batch.mask)
+
+
+def test_a_rule_of_ones_own_may_say_in_plain_words_what_it_does():
+    @register_rule(words="learn twice as much")
+    def twice(ratio):
+        return 2 * ratio.value, 2 * ratio.slope
+
+    @register_rule
+    def thrice(ratio):
+        return 3 * ratio.value, 3 * ratio.slope
+
+    described = make_objective("htpo", axes=["correctness"], cells={"correct": "twice", "wrong": "thrice"}).describe()
+    assert [(group["rule"], group["meaning"]) for group in described["groups"]] == [
+        ("twice", "learn twice as much"),
+        ("thrice", ""),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,16 @@ from htpo.objectives import rules as rule
 from htpo.objectives.aggregation import fixed_length_mean
 from htpo.objectives.axes import Correctness, Difficulty, Entropy
 from htpo.objectives.table import Cell, Detach
+from htpo.runs import ObjectiveTable
 from tests.objectives import oracle
 from tests.objectives.oracle import Options
 from tests.objectives.samples import as_responses, evaluate, random_batch
 
 LENGTHS = [0, 1, 2, *range(3, 40)] * 2
+
+
+def lines(name: str, **options) -> list[str]:
+    return ObjectiveTable.from_json(make_objective(name, **options).describe()).lines
 
 
 def test_htpo_s_table_has_the_eight_cells_of_the_specification_in_order():
@@ -39,7 +44,7 @@ def test_the_release_variant_differs_in_the_rules_of_g2_g4_and_g8_alone():
 
 
 def test_the_description_has_a_line_per_group():
-    assert make_objective("htpo").describe() == [
+    assert lines("htpo") == [
         "G1 hard / correct / low: ppo, lowest 0.6 % detached per response",
         "G2 hard / correct / high: encourage forking",
         "G3 hard / wrong / low: ppo",
@@ -49,9 +54,9 @@ def test_the_description_has_a_line_per_group():
         "G7 easy / wrong / low: ppo",
         "G8 easy / wrong / high: penalise forking",
     ]
-    assert make_objective("dapo").describe() == ["all tokens: ppo"]
-    assert make_objective("htpo", variant="release").describe()[1].endswith("encourage forking release")
-    assert make_objective("htpo", detach_lowest=0).describe()[0] == "G1 hard / correct / low: ppo"
+    assert lines("dapo") == ["all tokens: ppo"]
+    assert lines("htpo", variant="release")[1].endswith("encourage forking release")
+    assert lines("htpo", detach_lowest=0)[0] == "G1 hard / correct / low: ppo"
 
 
 def test_every_objective_says_how_it_is_aggregated_and_what_belongs_to_it():

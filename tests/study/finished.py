@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from htpo.objectives import make_objective
 from htpo.study import Study, StudyDirectory
-
-TABLE = ["G1 hard / correct: ppo, lowest 0.6 % detached per response", "G2 hard / wrong: penalise forking"]
 
 
 def finish(study: Study, path, accuracy, *, problems=40, samples=16, updates=40, skip=()) -> StudyDirectory:
@@ -31,7 +30,7 @@ def finish(study: Study, path, accuracy, *, problems=40, samples=16, updates=40,
             noise = draw.normal(scale=0.05, size=2)
             files.append_metrics(record(step, step / updates, noise, objective))
         files.append_metrics({"step": updates, "train_loss": 0.0})
-        files.write_json("objective.json", {"name": objective, "table": TABLE})
+        files.write_json("objective.json", make_objective(objective).describe())
         files.write_json("summary.json", {"seconds": 1.0})
     return directory
 

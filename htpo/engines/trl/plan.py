@@ -8,6 +8,7 @@ from rich.table import Table
 
 from htpo.engines.trl.config import HTPOConfig
 from htpo.objectives import TableObjective
+from htpo.runs import ObjectiveTable
 from htpo.statistics import PassRates
 from htpo.tasks.prompts import readable
 
@@ -52,7 +53,8 @@ def print_plan(console: Console, plan: dict[str, str], objective: TableObjective
         table.add_row(f"[cyan]{name}[/]", escape(value))
     console.print(table)
     if objective.axes:
-        console.print("  " + escape("\n  ".join(objective.describe())), style="dim", highlight=False)
+        lines = ObjectiveTable.from_json(objective.describe()).lines
+        console.print("  " + escape("\n  ".join(lines)), style="dim", highlight=False)
 
 
 def print_summary(console: Console, summary: dict[str, Any], before: PassRates | None, after: PassRates | None) -> None:

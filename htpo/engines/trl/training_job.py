@@ -28,7 +28,6 @@ from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.engines.trl.verifier_reward import PartialCredit, VerifierReward
 from htpo.errors import UserError
 from htpo.evaluate import load_tokenizer
-from htpo.objectives import TableObjective
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.statistics import change_in_words
 from htpo.tasks import Task, limit_prompt_lengths, load_task
@@ -80,7 +79,7 @@ class Job:
             self._rewind(directory, checkpoint)
         elif main:
             directory.create(self.resolved)
-            directory.write_json("objective.json", _in_words(trainer.objective))
+            directory.write_json("objective.json", trainer.objective.describe())
             directory.write_json("plan.json", plan)
         print_plan(self.console, plan, trainer.objective, str(directory.path))
         with writing(directory.path):
@@ -227,7 +226,7 @@ class Job:
         directory = held_out.directory
         figure, no_figure = _attempt(lambda: str(draw_training_figure(directory)))
         summary = {
-            "objective": _in_words(trainer.objective),
+            "objective": trainer.objective.describe(),
             "updates": trainer.state.global_step,
             "seconds": seconds,
             "run": str(directory.path),
@@ -264,8 +263,3 @@ def _attempt(step: Callable[[], Any]) -> tuple[Any, Exception | None]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _in_words(objective: TableObjective) -> dict[str, Any]:
-    """The objective and the table in force, for the record."""
-    return {"name": objective.name, "options": dict(objective.options), "table": objective.describe()}
