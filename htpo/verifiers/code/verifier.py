@@ -13,7 +13,7 @@ from htpo.verifiers.code.sandbox.cells import GRACE_SECONDS, LEVELS, STARTUP_SEC
 from htpo.verifiers.code.sandbox.zygote import WALL_FACTOR
 from htpo.verifiers.reasoning_text import answer_part
 from htpo.verifiers.verdict import Verdict
-from htpo.verifiers.workers.pool import Outcome, WorkerPool, usable_cores
+from htpo.verifiers.workers.pool import Reply, WorkerPool, usable_cores
 
 CODE_PROMPT = (
     "{prompt}\n\nReason first if it helps, then write the complete solution in Python, with its imports and only the "
@@ -95,7 +95,7 @@ class CodeVerifier:
         pairs = list(dict.fromkeys((code, text) for code, text in zip(codes, tests, strict=True) if code is not None))
         settings = [self.level, self.memory_limit_mb, self.timeout, self.solution_timeout, self.float_tolerance]
         requests = [["judge", *settings, *pair] for pair in pairs]
-        judged = {pair: self._verdict(pair[0], outcome) for pair, outcome in zip(pairs, self._pool.run(requests))}
+        judged = {pair: self._verdict(pair[0], reply) for pair, reply in zip(pairs, self._pool.run(requests))}
         missing = Verdict(False, None, "unparsable")
         verdicts = [missing if code is None else judged[code, text] for code, text in zip(codes, tests)]
         self.failures.update(verdict.failure for verdict in verdicts if verdict.failure)
@@ -137,10 +137,10 @@ class CodeVerifier:
             return moved
         return f"{head.rstrip()}\n{code}"
 
-    def _verdict(self, code: str, outcome: Outcome) -> Verdict:
-        if outcome.failure:
-            return Verdict(False, code, outcome.failure)
-        if "unavailable" in outcome.value:
-            raise UserError(f"the sandbox {self.level!r} does not start here: {outcome.value['unavailable']}")
-        self.counts["tests"] += outcome.value["tests"]
-        return Verdict(outcome.value["correct"], code, outcome.value["failure"])
+    def _verdict(self, code: str, reply: Reply) -> Verdict:
+        if reply.failure:
+            return Verdict(False, code, reply.failure)
+        if "unavailable" in reply.value:
+            raise UserError(f"the sandbox {self.level!r} does not start here: {reply.value['unavailable']}")
+        self.counts["tests"] += reply.value["tests"]
+        return Verdict(reply.value["correct"], code, reply.value["failure"])

@@ -11,23 +11,23 @@ from htpo.verifiers.math.formats import ANSWER_FORMATS, answer_of_gold
 from htpo.verifiers.math.worker import whole_answer
 from htpo.verifiers.reasoning_text import answer_part
 from htpo.verifiers.verdict import Verdict
-from htpo.verifiers.workers.pool import Outcome, WorkerPool, usable_cores
+from htpo.verifiers.workers.pool import Reply, WorkerPool, usable_cores
 
 LONGEST_ANSWER = 2000  # characters; no gold comes near, and reading runaway text takes seconds
 MOST_WORKERS = 8  # by default: each holds 100 MB
 NO_FINAL_ANSWER = "is a sentence or a solution, not a final answer"
-GOLD_PROBLEMS = {
+GOLD_DEFECTS = {
     "unreadable": "cannot read the gold answer {}",
     "prose": f"the gold answer {{}} {NO_FINAL_ANSWER}",
 }
 PLAIN_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
-def bounded_answer(text: str | None) -> Outcome:
+def bounded_answer(text: str | None) -> Reply:
     """The text as a final answer; "unparsable" when there is none, it is blank or too long to be one."""
     if text is None or not text.strip() or len(text) > LONGEST_ANSWER:
-        return Outcome(failure="unparsable")
-    return Outcome(text.strip())
+        return Reply(failure="unparsable")
+    return Reply(text.strip())
 
 
 def check_pattern(pattern: str) -> None:
@@ -99,16 +99,17 @@ class MathVerifier:
         answers = self._final_answers(responses, rows)
         pairs = {(gold, answer.value) for gold, answer in zip(golds, answers, strict=True) if answer.failure is None}
         judged = self._judge_pairs(sorted(pairs))
-        verdicts = []
-        for gold, answer in zip(golds, answers):
-            correct, failure = (False, answer.failure) if answer.failure else judged[gold, answer.value]
-            verdicts.append(Verdict(correct, answer.value, failure))
+        verdicts = [
+            Verdict(False, failure=answer.failure) if answer.failure else judged[gold, answer.value]
+            for gold, answer in zip(golds, answers)
+        ]
         self.failures.update(verdict.failure for verdict in verdicts if verdict.failure)
         return verdicts
 
     def extract(self, responses: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str | None]:
         """The final answer of each response, as `judge` reads it; None where there is none to be judged."""
-        return [answer.value for answer in self._final_answers(responses, rows)]
+        answers = self._final_answers(responses, rows)
+        return [None if answer.failure else answer.value for answer in answers]
 
     def equivalent(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """Whether two final answers are the same, for each pair: each would be right if the other were the gold.
@@ -119,7 +120,7 @@ class MathVerifier:
         distinct = {pair for pair, is_long in zip(pairs, long) if pair[0] != pair[1] and not is_long}
         judged = self._judge_pairs(sorted(distinct | {(other, one) for one, other in distinct}))
         return [
-            pair[0] == pair[1] or (not is_long and judged[pair][0] and judged[pair[::-1]][0])
+            pair[0] == pair[1] or (not is_long and judged[pair].correct and judged[pair[::-1]].correct)
             for pair, is_long in zip(pairs, long)
         ]
 
@@ -140,12 +141,12 @@ class MathVerifier:
             elif PLAIN_INTEGER.fullmatch(gold):
                 reasons[text] = None
         unknown = sorted(set(texts) - reasons.keys())
-        for text, outcome in zip(unknown, self._pool.run([["gold_problem", text] for text in unknown])):
+        for text, reply in zip(unknown, self._pool.run([["gold_defect", text] for text in unknown])):
             shown = repr(text if len(text) <= 60 else text[:57] + "...")
-            if outcome.failure:
-                reasons[text] = f"reading the gold answer {shown} ended in a {outcome.failure}"
+            if reply.failure:
+                reasons[text] = f"reading the gold answer {shown} ended in a {reply.failure}"
             else:
-                reasons[text] = outcome.value and GOLD_PROBLEMS[outcome.value].format(shown)
+                reasons[text] = reply.value and GOLD_DEFECTS[reply.value].format(shown)
         return [reasons[text] for text in texts]
 
     def close(self) -> None:
@@ -158,7 +159,7 @@ class MathVerifier:
             raise UserError(f"a row has no gold answer in column {self.answer_column!r} (it has {sorted(row)})")
         return answer_of_gold(str(gold))
 
-    def _final_answers(self, responses: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Outcome]:
+    def _final_answers(self, responses: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Reply]:
         # Reasoning that never ends leaves nothing, in which no format finds an answer.
         responses = [answer_part(response, row) or "" for response, row in zip(responses, rows, strict=True)]
         if self.answer_pattern is None:
@@ -166,23 +167,24 @@ class MathVerifier:
             return [bounded_answer(final_answer(response)) for response in responses]
         # On text that a model wrote a pattern may backtrack for years, so it is searched under the same bounds.
         distinct = sorted(set(responses))
-        outcomes = self._pool.run([["last_match", self.answer_pattern, response] for response in distinct])
+        replies = self._pool.run([["last_match", self.answer_pattern, response] for response in distinct])
         found = {
-            response: outcome if outcome.failure else bounded_answer(outcome.value)
-            for response, outcome in zip(distinct, outcomes)
+            response: reply if reply.failure else bounded_answer(reply.value)
+            for response, reply in zip(distinct, replies)
         }
         return [found[response] for response in responses]
 
-    def _judge_pairs(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, str | None]]:
-        judged: dict[tuple[str, str], tuple[bool, str | None]] = {}
+    def _judge_pairs(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Verdict]:
+        """The verdict on each pair of a gold and an answer."""
+        judged: dict[tuple[str, str], Verdict] = {}
         for gold, answer in pairs:
             plain_gold, plain_answer = whole_answer(gold), whole_answer(answer)
             if plain_gold == plain_answer:
-                judged[gold, answer] = True, None
+                judged[gold, answer] = Verdict(True, answer)
             elif PLAIN_INTEGER.fullmatch(plain_gold) and PLAIN_INTEGER.fullmatch(plain_answer):
-                judged[gold, answer] = int(plain_gold) == int(plain_answer), None
+                judged[gold, answer] = Verdict(int(plain_gold) == int(plain_answer), answer)
         unknown = [pair for pair in pairs if pair not in judged]
-        for pair, outcome in zip(unknown, self._pool.run([["judge", *pair] for pair in unknown])):
-            failure = outcome.failure or ("unparsable" if outcome.value == "unparsable" else None)
-            judged[pair] = outcome.failure is None and outcome.value == "correct", failure
+        for pair, reply in zip(unknown, self._pool.run([["judge", *pair] for pair in unknown])):
+            correct, failure = (False, reply.failure) if reply.failure else reply.value
+            judged[pair] = Verdict(correct, pair[1], failure)
         return judged

@@ -13,23 +13,23 @@ def whole_answer(text: str) -> str:
     return text
 
 
-def judge(gold: str, answer: str) -> str:
-    """Return "correct", "wrong", or "unparsable" when nothing can be read in the answer."""
+def judge(gold: str, answer: str) -> tuple[bool, str | None]:
+    """Whether the answer is correct, and "unparsable" when nothing can be read in it."""
     from htpo.verifiers.math.equality import is_readable, same_answer
 
     if same_answer(gold, answer):
-        return "correct"
-    return "wrong" if is_readable(answer) else "unparsable"
+        return True, None
+    return False, None if is_readable(answer) else "unparsable"
 
 
-def gold_problem(gold: str) -> str | None:
+def gold_defect(gold: str) -> str | None:
     """Why answers cannot be compared with this gold: "unreadable" or "prose"; None when they can."""
-    from htpo.verifiers.math import equality as math_equality
+    from htpo.verifiers.math.equality import is_readable
     from htpo.verifiers.math.prose import is_prose
 
     if is_prose(gold):
         return "prose"
-    return None if math_equality.is_readable(gold) else "unreadable"
+    return None if is_readable(gold) else "unreadable"
 
 
 def last_match(pattern: str, response: str) -> str | None:
@@ -41,5 +41,5 @@ def last_match(pattern: str, response: str) -> str | None:
 
 
 if __name__ == "__main__":
-    handlers = {"judge": judge, "gold_problem": gold_problem, "last_match": last_match}
+    handlers = {"judge": judge, "gold_defect": gold_defect, "last_match": last_match}
     serve(handlers, warm_up=lambda: judge(r"x + \sqrt{2}", r"\sqrt{2} + x"))

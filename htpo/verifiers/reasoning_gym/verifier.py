@@ -42,15 +42,15 @@ class ReasoningGymVerifier:
             (row["gym_seed"], row["gym_index"], answer) for answer, row in zip(answers, rows, strict=True) if answer
         }
         requests = [["score", self.generator, self.settings, CHUNK, *each] for each in sorted(asked)]
-        outcomes = dict(zip(sorted(asked), self._pool.run(requests)))
+        replies = dict(zip(sorted(asked), self._pool.run(requests)))
         verdicts = []
         for answer, row in zip(answers, rows):
             if not answer:
                 verdicts.append(Verdict(False, failure="unparsable", score=0.0))
                 continue
-            outcome = outcomes[row["gym_seed"], row["gym_index"], answer]
-            score = 0.0 if outcome.failure else outcome.value
-            verdicts.append(Verdict(score >= FULL_SCORE, answer, outcome.failure, score))
+            reply = replies[row["gym_seed"], row["gym_index"], answer]
+            score = 0.0 if reply.failure else reply.value
+            verdicts.append(Verdict(score >= FULL_SCORE, answer, reply.failure, score))
         self.failures.update(verdict.failure for verdict in verdicts if verdict.failure)
         return verdicts
 

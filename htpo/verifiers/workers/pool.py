@@ -45,8 +45,8 @@ def usable_cores() -> int:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one request: a value, or how it failed ("timeout" or "crash")."""
+class Reply:
+    """What came of one request: a value, or how it failed ("timeout", or "crash" with what was raised as the value)."""
 
     value: Any = None
     failure: str | None = None
@@ -72,8 +72,8 @@ class WorkerPool:
         self._owner = os.getpid()
         self._lock = threading.Lock()
 
-    def run(self, requests: Sequence[list]) -> list[Outcome]:
-        """One outcome per request, in order; a killed process fails its own request only.
+    def run(self, requests: Sequence[list]) -> list[Reply]:
+        """One reply per request, in order; a killed process fails its own request only.
 
         Takes at most `ceil(len(requests) / workers) * patience` seconds, and the starting of processes.
 
@@ -95,8 +95,8 @@ class WorkerPool:
             if self._owner == os.getpid():
                 self._stop()
 
-    def _serve(self, requests: Sequence[list]) -> list[Outcome]:
-        outcomes: list[Outcome | None] = [None] * len(requests)
+    def _serve(self, requests: Sequence[list]) -> list[Reply]:
+        replies: list[Reply | None] = [None] * len(requests)
         waiting = deque(range(len(requests)))
         failed_starts = 0
         while waiting or any(worker.job is not None for worker in self._workers):
@@ -106,14 +106,14 @@ class WorkerPool:
                     worker.kill()
                     self._workers.remove(worker)
                 if worker.job is not None:
-                    outcomes[worker.job], worker.job = event.outcome, None
+                    replies[worker.job], worker.job = event.reply, None
                 elif not worker.ready and event.ends:
                     failed_starts += 1
                     if failed_starts == FAILED_STARTS:
-                        raise UserError(self._start_failure(event.outcome))
+                        raise UserError(self._start_failure(event.reply))
                 elif not worker.ready:
                     worker.ready, failed_starts = True, 0
-        return outcomes
+        return replies
 
     def _assign(self, requests: Sequence[list], waiting: deque[int]) -> None:
         """Start the processes that are missing and give each free one a request."""
@@ -134,13 +134,13 @@ class WorkerPool:
         for worker in awaited:
             event = worker.receive() if worker.output in readable else None
             if event is None and worker.is_late():
-                event = _Event(Outcome(failure="timeout"), ends=True)
+                event = _Event(Reply(failure="timeout"), ends=True)
             if event is not None:
                 events.append((worker, event))
         return events
 
-    def _start_failure(self, outcome: Outcome) -> str:
-        reason = outcome.value or ("it ended" if outcome.failure == "crash" else f"silent for {STARTUP_SECONDS:.0f} s")
+    def _start_failure(self, reply: Reply) -> str:
+        reason = reply.value or ("it ended" if reply.failure == "crash" else f"silent for {STARTUP_SECONDS:.0f} s")
         return (
             f"the worker process {self.module} does not start ({reason}): "
             f"is memory_limit_mb={self.memory_limit_mb} enough, and is the package installed for {sys.executable}?"
@@ -160,7 +160,7 @@ class WorkerPool:
 class _Event:
     """What a process did; `ends` when it is gone or has to go."""
 
-    outcome: Outcome
+    reply: Reply
     ends: bool
 
 
@@ -223,13 +223,12 @@ class _Worker:
         received = os.read(self.output.fileno(), 2**20)
         self._received += received
         if not received:
-            return _Event(Outcome(failure="crash"), ends=True)
+            return _Event(Reply(failure="crash"), ends=True)
         if not self._received.endswith(b"\n"):
             return None
-        reply, self._received = json.loads(self._received), b""
-        if "crash" in reply:
-            return _Event(Outcome(reply["crash"], "crash"), ends=reply["last"])
-        return _Event(Outcome(reply["value"]), ends=reply["last"])
+        said, self._received = json.loads(self._received), b""
+        reply = Reply(said["crash"], "crash") if "crash" in said else Reply(said["value"])
+        return _Event(reply, ends=said["last"])
 
     def kill(self) -> None:
         """End the process, whatever it is doing, and collect it."""
