@@ -13,7 +13,7 @@ BELOW = {
     "objectives": set(),
     "verifiers": set(),
     "tasks": {"verifiers"},
-    "runs": set(),
+    "runs": {"statistics"},
     "evaluate": {"tasks", "verifiers", "runs", "statistics"},
     "analysis": {"figures", "runs", "evaluate", "tasks", "verifiers", "statistics"},
     "figures": {"analysis", "evaluate", "runs", "tasks", "verifiers", "statistics"},

@@ -3,19 +3,19 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 
-from htpo.analysis.dynamics import draw_dynamics, draw_entropy_by_group, draw_one_group_alone
 from htpo.analysis.examples import Example, choose_examples
 from htpo.analysis.findings import Findings
 from htpo.analysis.forking_entropy import draw_forking_entropies, forking_entropies
 from htpo.analysis.gradient_sources import draw_gradient_sources, gradient_sources, overall
 from htpo.analysis.logic_share import draw_logic_shares, logic_shares
 from htpo.analysis.logic_words import LogicWords, WordTable
-from htpo.analysis.pass_curves import draw_pass_at_k
 from htpo.analysis.responses_picture import draw_responses
 from htpo.analysis.sources import Series
 from htpo.analysis.tokens import TokenTable, prompt_sample
 from htpo.analysis.vocabulary import draw_word_clouds, token_vocabulary
 from htpo.figures.drawing import Drawing
+from htpo.figures.pass_at_k import draw_pass_at_k
+from htpo.figures.training import draw_entropy_by_group, draw_one_group_alone, draw_training
 
 Figures = dict[str, Callable[[], Drawing]]
 """What draws each figure; it raises `LeftOut` where that cannot be."""
@@ -28,7 +28,7 @@ def comparison_figures(series: Sequence[Series], reference: str | None, title: s
         reference: the method that a study compares the others with.
     """
     return {
-        "training-dynamics": partial(draw_dynamics, series, f"{title}: training dynamics"),
+        "training-dynamics": partial(draw_training, series, f"{title}: training dynamics"),
         "entropy-by-group": partial(draw_entropy_by_group, series, f"{title}: entropy by group"),
         "one-group-alone": partial(draw_one_group_alone, series, reference, f"{title}: one group's objective alone"),
         "pass-at-k": partial(draw_pass_at_k, series, f"{title}: held-out pass@k"),

@@ -10,13 +10,13 @@ from htpo.analysis.figures import Figures, TokenAnalysis, comparison_figures
 from htpo.analysis.findings import Findings, markdown
 from htpo.analysis.left_out import LeftOut
 from htpo.analysis.logic_words import LogicWords
-from htpo.analysis.pass_curves import Evaluations, draw_evaluations
 from htpo.analysis.responses_page import responses_page
 from htpo.analysis.sources import Series, Source
 from htpo.analysis.tokens import TokenTable, read_runs
 from htpo.errors import UserError
 from htpo.evaluate.directory import folder_name
 from htpo.figures.drawing import Drawing
+from htpo.figures.pass_at_k import Evaluations, draw_evaluations
 from htpo.runs import write_atomically, write_json, writing
 
 PICTURE_SUFFIXES = (".png", ".svg", ".csv")

@@ -9,7 +9,7 @@ import yaml
 from htpo.analysis.texts import SUFFIXES
 from htpo.errors import UserError
 from htpo.evaluate import EvaluationDirectory
-from htpo.runs import RunDirectory
+from htpo.runs import RunDirectory, RunRecord
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,12 @@ class Series:
     """Runs that are shown as one: a single run, or a study's runs of one method on one task, a seed each."""
 
     label: str
-    runs: tuple[RunDirectory, ...]
-    only: str | None = None  # levels of the one group whose rule was applied
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def only(self) -> str | None:
+        """Levels of the one group whose rule was applied; None where all were."""
+        return self.runs[0].objective.options.get("only")
 
     @property
     def counted(self) -> str:
@@ -41,7 +45,8 @@ def find_source(paths: Sequence[Path]) -> Source:
     """Tell runs, a study, evaluations and a file of texts apart.
 
     Raises:
-        UserError: a path is none of them, or several are not all runs or all evaluations.
+        UserError: a path is none of them, several are not all runs or all evaluations, or a file of a run cannot be
+            read.
     """
     kinds = [_kind(path) for path in paths]
     if len(paths) > 1 and set(kinds) not in ({"run"}, {"evaluation"}):
@@ -55,8 +60,8 @@ def find_source(paths: Sequence[Path]) -> Source:
         return Source(
             paths[0], evaluations={n: EvaluationDirectory(path) for n, path in zip(short_labels(paths), paths)}
         )
-    runs = [RunDirectory(path) for path in paths]
-    return Source(paths[0], {"": [Series(label, (run,)) for label, run in zip(short_labels(paths), runs)]})
+    runs = [RunRecord.read(RunDirectory(path), label) for label, path in zip(short_labels(paths), paths)]
+    return Source(paths[0], {"": [Series(run.label, (run,)) for run in runs]})
 
 
 def _kind(path: Path) -> str:
@@ -79,14 +84,15 @@ def _kind(path: Path) -> str:
 
 
 def _study(path: Path) -> Source:
-    tasks: dict[str, dict[str, list[RunDirectory]]] = {}
+    tasks: dict[str, dict[str, list[RunRecord]]] = {}
     order = list(_definition(path).get("methods") or {})
     for folder in sorted(path.glob("runs/*/*/seed-*"), key=lambda folder: _place(folder, order)):
         if (folder / "config.yaml").is_file():
-            tasks.setdefault(folder.parts[-3], {}).setdefault(folder.parts[-2], []).append(RunDirectory(folder))
+            run = RunRecord.read(RunDirectory(folder))
+            tasks.setdefault(folder.parts[-3], {}).setdefault(folder.parts[-2], []).append(run)
     if not tasks:
         raise UserError(f"{path} holds no runs yet: give the study time, or `htpo study` it first")
-    named = {task: [_series(name, runs) for name, runs in methods.items()] for task, methods in tasks.items()}
+    named = {task: [Series(name, tuple(runs)) for name, runs in methods.items()] for task, methods in tasks.items()}
     return Source(path, named, reference=_definition(path).get("reference"))
 
 
@@ -103,10 +109,6 @@ def _place(folder: Path, methods: list[str]) -> tuple[str, int, str, int]:
     number = seed.removeprefix("seed-")
     known = methods.index(method) if method in methods else len(methods)
     return task, known, method, int(number) if number.isdigit() else 0
-
-
-def _series(name: str, runs: list[RunDirectory]) -> Series:
-    return Series(name, tuple(runs), runs[0].objective.options.get("only"))
 
 
 def short_labels(paths: Sequence[Path]) -> list[str]:

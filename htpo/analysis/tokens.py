@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from htpo.analysis.token_text import restore_spaces
 from htpo.errors import UserError
-from htpo.runs import RunDirectory
+from htpo.runs import RunRecord
 from htpo.statistics import PromptSample
 
 HIGH_SHARE = (1, 5)  # the top fifth of a response's tokens by entropy is high, as in the method
@@ -57,7 +57,7 @@ def prompt_sample(responses: pd.DataFrame) -> PromptSample:
     return PromptSample(responses["prompt_id"], updates)
 
 
-def read_runs(runs: Sequence[RunDirectory]) -> TokenTable:
+def read_runs(runs: Sequence[RunRecord]) -> TokenTable:
     """The token table of the rollouts that runs of one method kept.
 
     Raises:
@@ -65,12 +65,12 @@ def read_runs(runs: Sequence[RunDirectory]) -> TokenTable:
     """
     parts = []
     for number, run in enumerate(runs):
-        rollouts = run.read_rollouts()
+        rollouts = run.directory.read_rollouts()
         parts.append(rollouts.append_column("run", pa.array([number] * len(rollouts), pa.int32())))
     try:
         return build(pa.concat_tables(parts, promote_options="permissive"), runs[0].objective.labels)
     except (KeyError, pa.ArrowInvalid) as error:
-        raise UserError(f"the rollouts of {runs[0].path} are not as htpo writes them: {error}") from error
+        raise UserError(f"the rollouts of {runs[0].directory.path} are not as htpo writes them: {error}") from error
 
 
 def build(rollouts: pa.Table, labels: dict[str, str]) -> TokenTable:

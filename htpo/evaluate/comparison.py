@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from htpo.errors import UserError
-from htpo.evaluate.results import TaskSamples, powers_of_two
-from htpo.statistics import paired_difference
+from htpo.evaluate.results import TaskSamples
+from htpo.statistics import paired_difference, powers_of_two
 
 
 def compare(first: dict[str, TaskSamples], second: dict[str, TaskSamples]) -> list[dict[str, Any]]:

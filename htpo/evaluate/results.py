@@ -1,7 +1,7 @@
 """From stored samples to the measures of a task, as plain data and as tables."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,8 +11,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from htpo.evaluate.votes import as_vote
-from htpo.statistics import mean_interval, rate_interval, rate_intervals
-from htpo.statistics.pass_at_k import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_curves
+from htpo.runs.disk import without_nan
+from htpo.statistics import (
+    estimate_text,
+    g_pass_at_k,
+    majority_at_k,
+    mean_g_pass_at_k,
+    mean_interval,
+    pass_curves,
+    powers_of_two,
+    rate_interval,
+    rate_intervals,
+)
 
 TAUS = (0.5, 0.75, 1.0)
 """Shares of k answers that G-Pass@k wants right, if nothing else is asked for."""
@@ -97,11 +107,6 @@ class TaskSamples:
         return np.array([[failure == kind for failure in row] for row in self.failure]).mean(1)
 
 
-def powers_of_two(samples: int) -> list[int]:
-    """1, 2, 4, ... up to `samples`, which is always the last."""
-    return sorted({*(2**i for i in range(samples.bit_length())), samples})
-
-
 def measures(found: TaskSamples, taus: Sequence[float] = TAUS) -> dict[str, Any]:
     """Every measure of a task as plain data; `docs/evaluate.md` says what each is.
 
@@ -147,12 +152,11 @@ def table_of(results: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[s
     header += ["cut off", "no answer", "length"]
     rows = []
     for name, found in results.items():
-        curve = found["pass_at_k"]
-        last = {end: curve[end][-1] for end in ("value", "low", "high")}
+        last = {end: without_nan(found["pass_at_k"][end][-1]) for end in ("value", "low", "high")}
         vote = (found["maj_at_k"] or {}).get(str(samples))
-        rates = [_in_words(each, "{:.3f}".format) for each in (found["avg"], last, vote)]
-        shares = [_in_words(found[name], "{:.1%}".format) for name in ("truncated", "unparsable")]
-        rows.append([name, str(found["problems"]), *rates, *shares, _in_words(found["mean_length"], "{:.0f}".format)])
+        rates = [_cell(each, ".3f") for each in (found["avg"], last, vote)]
+        shares = [_cell(found[name], ".1%") for name in ("truncated", "unparsable")]
+        rows.append([name, str(found["problems"]), *rates, *shares, _cell(found["mean_length"], ".0f")])
     return header, rows
 
 
@@ -170,7 +174,7 @@ def stability_table(results: dict[str, dict[str, Any]]) -> tuple[list[str], list
     rows = []
     for name, found in results.items():
         shown = [*(found["g_pass_at_k"][str(k)][tau] for tau in taus), found["mg_pass_at_k"][str(k)]]
-        rows.append([name, str(found["problems"]), *(_in_words(each, "{:.3f}".format) for each in shown)])
+        rows.append([name, str(found["problems"]), *(_cell(each, ".3f") for each in shown)])
     return header, rows
 
 
@@ -180,12 +184,8 @@ def as_markdown(header: list[str], rows: list[list[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-def _in_words(found: dict[str, float | None] | None, shown: Callable[[float], str]) -> str:
-    if found is None:
-        return "-"
-    if found["low"] is None or np.isnan(found["low"]):
-        return shown(found["value"])
-    return f"{shown(found['value'])} ({shown(found['low'])} - {shown(found['high'])})"
+def _cell(found: dict[str, Any] | None, form: str) -> str:
+    return "-" if found is None else estimate_text(found, form, explained=False)
 
 
 def _known_means(values: NDArray[np.float64]) -> NDArray[np.float64] | None:

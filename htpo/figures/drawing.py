@@ -38,10 +38,10 @@ class Drawing:
     figure: Figure
     rows: Sequence[dict[str, Any]]  # all with the keys of the first
 
-    def save(self, folder: Path) -> Path:
-        """Save it in a folder, as `save_figure` does; returns the path of the picture."""
+    def save(self, folder: Path, name: str = "") -> Path:
+        """Save it in a folder, as `save_figure` does, under a name of its own if given; the path of the picture."""
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.name}.png"
+        path = folder / f"{name or self.name}.png"
         save_figure(self.figure, path, list(self.rows[0]), self.rows)
         return path
 
@@ -71,12 +71,12 @@ def caption(figure: Figure, text: str) -> None:
     figure.supxlabel("\n".join(lines), fontsize="small", color="#444444", x=0.01, ha="left", parse_math=False)
 
 
-def legend_beside(figure: Figure, axes: Axes) -> None:
-    """The legend of the curves in `axes`, right of all panels; below them the layout would set it upon the caption."""
+def legend_beside(figure: Figure, *grid: Axes) -> None:
+    """The legend of the curves in `grid`, right of all panels; below them the layout would set it upon the caption."""
     width, height = figure.get_size_inches()
-    handles, labels = axes.get_legend_handles_labels()
+    found = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels())}
     figure.set_size_inches(width + LEGEND_WIDTH, height)
-    figure.legend(handles, labels, loc="outside right upper", fontsize="small", frameon=False, handlelength=3)
+    figure.legend(found.values(), found, loc="outside right upper", fontsize="small", frameon=False, handlelength=3)
 
 
 @cache

@@ -1,10 +1,11 @@
 """What a good colleague would ask about a run: checks of its records, each with the numbers and what may help."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from htpo.report.record import RunRecord, change
 from htpo.report.tables import NO_VERDICT
+from htpo.runs import RunRecord
 from htpo.statistics import change_in_words, direction, number_text
 
 FALLEN, GROWN = 0.5, 2.0  # times its start
@@ -316,8 +317,10 @@ def _times(run: RunRecord, name: str) -> float | str:
     """How many times its start a metric is at the end, or why that cannot be said."""
     if len(run.updates) < FEWEST_UPDATES:
         return f"needs {FEWEST_UPDATES} updates or more"
-    times = change(run.at_start(name), run.at_end(name))
-    return _not_logged(run) if times is None else times
+    start, end = run.at_start(name), run.at_end(name)
+    if start is None or end is None or start <= 0 or not math.isfinite(end / start):
+        return _not_logged(run)
+    return end / start
 
 
 def _not_logged(run: RunRecord) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from htpo.errors import UserError
 from htpo.report import tables
 from htpo.report.concerns import Concern, concerns
 from htpo.report.figures import PageFigure, page_figures
-from htpo.report.record import RunRecord
 from htpo.report.rollouts import rollouts_for_browser
 from htpo.report.tables import Table
+from htpo.runs import RunRecord
 from htpo.statistics import change_in_words, number_text
 from htpo.study import tables as study_tables
 
@@ -84,12 +84,8 @@ class Content:
 
 
 def of_runs(series: Sequence[Series]) -> Content:
-    """Of a run, or of several beside each other.
-
-    Raises:
-        UserError: a file of a run cannot be read.
-    """
-    runs = [RunRecord.read(one.runs[0], one.label) for one in series]
+    """Of a run, or of several beside each other."""
+    runs = [one.runs[0] for one in series]
     title = ", ".join(run.label for run in runs)
     part = Part("")
     token_tables, why_not = _token_tables(series)
@@ -128,9 +124,6 @@ def of_study(source: Source, results: dict[str, Any]) -> Content:
 
     Args:
         results: as `results.json` holds them.
-
-    Raises:
-        UserError: a file of a run cannot be read.
     """
     parts, token_tables, runs = [], {}, []
     for task, series in source.tasks.items():
@@ -144,9 +137,9 @@ def of_study(source: Source, results: dict[str, Any]) -> Content:
         parts.append(part)
         prefix = f"{task} / " if len(source.tasks) > 1 else ""
         for one in series:
-            labels = [f"{prefix}{one.label} / {run.path.name}" for run in one.runs]
-            runs += [RunRecord.read(run, label) for run, label in zip(one.runs, labels)]
-            token_tables |= _token_tables([Series(label, (run,)) for run, label in zip(one.runs, labels)])[0]
+            labelled = [replace(run, label=f"{prefix}{one.label} / {run.label}") for run in one.runs]
+            runs += labelled
+            token_tables |= _token_tables([Series(run.label, (run,)) for run in labelled])[0]
     return Content(
         title=source.path.name,
         kind="study",
@@ -207,7 +200,7 @@ def _cards(run: RunRecord) -> list[Card]:
     cards = []
     for k in sorted({1, run.after.samples} if run.after and run.before else set()):
         before, after = (rates.estimate(k) for rates in (run.before, run.after))
-        cards.append(Card(f"pass@{k}", f"{before.value:.3f} → {after.value:.3f}", f"now {tables.interval_text(after)}"))
+        cards.append(Card(f"pass@{k}", f"{before.value:.3f} → {after.value:.3f}", f"now {tables.cell(after)}"))
     for name, label in {"accuracy": "accuracy in training", "entropy": "entropy, nats per token"}.items():
         if run.logged(name):
             start, end = (number_text(mean, ".3f") for mean in (run.at_start(name), run.at_end(name)))

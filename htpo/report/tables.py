@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from htpo.evaluate.results import powers_of_two
-from htpo.report.record import RunRecord
-from htpo.statistics import Difference, Estimate, estimate_text, number_text
+from htpo.runs import RunRecord
+from htpo.statistics import Estimate, estimate_text, number_text, powers_of_two
 from htpo.tasks.prompts import readable
 
 PROBLEMS = (
@@ -47,8 +46,8 @@ def held_out_table(run: RunRecord) -> Table | None:
     rows = []
     for k in powers_of_two(run.after.samples):
         found = run.held_out_change(k)
-        rates = [interval_text(rates.estimate(k)) for rates in (run.before, run.after)]
-        rows.append([f"pass@{k}", *rates, difference_text(found), number_text(found.p_value, ".4f")])
+        rates = [cell(rates.estimate(k)) for rates in (run.before, run.after)]
+        rows.append([f"pass@{k}", *rates, cell(found, "+.3f"), number_text(found.p_value, ".4f")])
     rows.append(["answer length, tokens", f"{run.before.mean_length:.1f}", f"{run.after.mean_length:.1f}", "", ""])
     rows.append(["answers cut off", f"{run.before.truncated:.1%}", f"{run.after.truncated:.1%}", "", ""])
     return Table(
@@ -98,9 +97,7 @@ def runs_table(runs: Sequence[RunRecord]) -> Table:
     rows = [["updates", *(str(run.updates[-1]["step"] if run.updates else 0) for run in runs)]]
     measured = [run.after for run in runs if run.after]
     for k in powers_of_two(min(rates.samples for rates in measured)) if measured else ():
-        rows.append(
-            [f"pass@{k} after", *(interval_text(r.after.estimate(k)) if r.after else "not measured" for r in runs)]
-        )
+        rows.append([f"pass@{k} after", *(cell(r.after.estimate(k)) if r.after else "not measured" for r in runs)])
     for name, (label, form, why) in IN_TRAINING.items():
         if any(run.logged(name) for run in runs):
             ends = (number_text(r.at_end(name), form, why) if r.logged(name) else "not logged" for r in runs)
@@ -119,7 +116,7 @@ def differences_table(runs: Sequence[RunRecord]) -> Table:
             continue
         for k in powers_of_two(min(first.after.samples, run.after.samples)):
             found = run.after.change_from(first.after, k)
-            rows.append([run.label, f"pass@{k}", difference_text(found), number_text(found.p_value, ".4f")])
+            rows.append([run.label, f"pass@{k}", cell(found, "+.3f"), number_text(found.p_value, ".4f")])
     note = "95 % intervals and p-values (Student's t), paired over problems; one training run each, so chance of "
     note += "training is not in them: htpo study compares methods over seeds."
     if apart:
@@ -185,16 +182,9 @@ def vocabulary_tables(findings: dict[str, Any], shown: int = 20) -> list[Table]:
     ]
 
 
-def interval_text(found: Estimate) -> str:
-    """ "0.512 (0.490 - 0.534)"; without an interval "0.512"."""
-    if found.low is None or found.high is None:
-        return f"{found.value:.3f}"
-    return f"{found.value:.3f} ({found.low:.3f} - {found.high:.3f})"
-
-
-def difference_text(found: Difference) -> str:
-    """ "+0.301 (+0.248 to +0.353)"."""
-    return estimate_text(found.to_json(), "+.3f")
+def cell(found: Estimate, form: str = ".3f") -> str:
+    """A number with its interval."""
+    return estimate_text(found.to_json(), form, explained=False)
 
 
 def _same_problems(first: RunRecord, other: RunRecord) -> bool:

@@ -3,11 +3,13 @@
 from htpo.runs.directory import RunDirectory, installed_version
 from htpo.runs.disk import check_disk_space, write_atomically, write_json, writing
 from htpo.runs.objective_table import Group, ObjectiveTable
+from htpo.runs.record import RunRecord
 
 __all__ = [
     "Group",
     "ObjectiveTable",
     "RunDirectory",
+    "RunRecord",
     "check_disk_space",
     "installed_version",
     "write_atomically",

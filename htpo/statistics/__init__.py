@@ -4,9 +4,16 @@ What other problems would give: `problems`. What other seeds would give: `seeds`
 quantities of tokens or responses: `prompts`. `docs/statistics.md` says how often each holds the truth.
 """
 
-from htpo.statistics.estimate import Difference, Estimate, estimate_text, number_text
-from htpo.statistics.multiple_tests import holm
-from htpo.statistics.pass_at_k import g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_at_k, pass_curves
+from htpo.statistics.estimate import Difference, Estimate, estimate_text, number_text, range_text
+from htpo.statistics.multiple_tests import SIGNIFICANT, holm
+from htpo.statistics.pass_at_k import (
+    g_pass_at_k,
+    majority_at_k,
+    mean_g_pass_at_k,
+    pass_at_k,
+    pass_curves,
+    powers_of_two,
+)
 from htpo.statistics.pass_rates import PassRates
 from htpo.statistics.problems import mean_interval, paired_difference, rate_interval, rate_intervals
 from htpo.statistics.prompts import PromptSample
@@ -14,6 +21,7 @@ from htpo.statistics.seeds import SeedDifference, compare_seeds, mean_over_seeds
 from htpo.statistics.verdict import change_in_words, direction
 
 __all__ = [
+    "SIGNIFICANT",
     "Difference",
     "Estimate",
     "PassRates",
@@ -34,6 +42,8 @@ __all__ = [
     "paired_difference",
     "pass_at_k",
     "pass_curves",
+    "powers_of_two",
+    "range_text",
     "rate_interval",
     "rate_intervals",
 ]

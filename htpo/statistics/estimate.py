@@ -43,18 +43,25 @@ class Difference(Estimate):
     p_value: float | None = None  # None: it cannot be tested
 
 
-def estimate_text(found: Mapping[str, Any], form: str = ".3f") -> str:
+def estimate_text(found: Mapping[str, Any], form: str = ".3f", explained: bool = True) -> str:
     """In words: "0.512 (0.490 to 0.534)", "0.512 (no interval: REASON)" or "not computed: REASON".
 
     Args:
         found: an estimate as plain data.
         form: of each number, as `format` takes it.
+        explained: False leaves out the reason, for cells of a table.
     """
+    why = found["why"] if explained else ""
     if found["value"] is None:
-        return number_text(None, form, found["why"])
+        return number_text(None, form, why)
     if found["low"] is None or found["high"] is None:
-        return f"{found['value']:{form}} (no interval: {found['why']})"
-    return f"{found['value']:{form}} ({found['low']:{form}} to {found['high']:{form}})"
+        return f"{found['value']:{form}} (no interval{f': {why}' if why else ''})"
+    return range_text(found["value"], found["low"], found["high"], form)
+
+
+def range_text(value: float, low: float, high: float, form: str = ".3f") -> str:
+    """A number with the ends of an interval or range: "0.512 (0.490 to 0.534)"."""
+    return f"{value:{form}} ({low:{form}} to {high:{form}})"
 
 
 def number_text(value: float | None, form: str | Callable[[float], str], why: str = "") -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+SIGNIFICANT = 0.05  # p-values below count as a difference shown
+
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjusted p-values (1979) over those that are known, in the order given."""

@@ -47,6 +47,11 @@ def pass_curves(samples: int, correct: ArrayLike) -> NDArray[np.float64]:
     return np.where(certain, 1.0, np.minimum(curves, 1.0))[where]
 
 
+def powers_of_two(samples: int) -> list[int]:
+    """1, 2, 4, ... up to `samples`, which is always the last."""
+    return sorted({*(2**i for i in range(samples.bit_length())), samples})
+
+
 def g_pass_at_k(samples: int, correct: ArrayLike, k: int, tau: float) -> NDArray[np.float64]:
     """(problems,) chance that at least ceil(tau k) of k answers drawn without replacement are right (2412.13147).
 

@@ -1,95 +1,109 @@
 """The results of a study: every number of the report, from what its runs stored."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from htpo.analysis.dynamics import running_mean
 from htpo.errors import UserError
-from htpo.evaluate.results import powers_of_two
-from htpo.statistics import PassRates, compare_seeds, holm, mean_over_seeds
+from htpo.runs import RunRecord
+from htpo.statistics import PassRates, compare_seeds, holm, mean_over_seeds, powers_of_two
 from htpo.study.definition import Run, Study
 from htpo.study.directory import StudyDirectory
-from htpo.study.measures import CURVES, Measures, read_measures
 
-AT_THE_END = [*CURVES]
-PER_RUN = ["minutes", "prompts_drawn", "differs_from_dapo"]
-CURVE_POINTS = 200  # about so many are kept of a curve
-SMOOTHED_SHARE = 0.05  # curves are running means over this share of the updates
+TOKENS_ONLY = {"dapo", "htpo", "entropy_mask"}  # objectives that differ from DAPO in nothing but some tokens' rule
+MEASURES: dict[str, Callable[[RunRecord], float | None]] = {
+    "accuracy_at_the_end": lambda run: run.at_end("accuracy"),
+    "entropy_at_the_end": lambda run: run.at_end("entropy"),
+    "length_at_the_end": lambda run: run.at_end("completions/mean_length"),
+    "minutes": lambda run: sum(update.get("step_time") or 0.0 for update in run.updates) / 60,
+    "prompts_drawn": lambda run: run.throughout("sampling/groups_drawn"),
+    "differs_from_dapo": lambda run: run.throughout("differs_from_ppo") if run.objective.name in TOKENS_ONLY else None,
+}
+"""What training of one run looked like: over its last tenth; spent in updates, generation included, model loading and
+measuring not; prompts answered per generation, those that dynamic sampling dropped included; share of tokens whose
+gradient was not what DAPO's clip would have given."""
 
-MeasuresBySeed = dict[str, dict[int, Measures]]  # method -> seed -> measures
+RunsBySeed = dict[str, dict[int, RunRecord]]  # method -> seed -> run
 
 
-def collect(study: Study, directory: StudyDirectory) -> dict[str, Any]:
+def finished_runs(study: Study, directory: StudyDirectory) -> dict[str, RunsBySeed]:
+    """The runs that are done, by task.
+
+    Raises:
+        UserError: no run is done, or one was not measured.
+    """
+    found: dict[str, RunsBySeed] = {}
+    for run in study.runs():
+        if directory.is_done(run):
+            found.setdefault(run.task, {}).setdefault(run.method, {})[run.seed] = _measured(directory, run)
+    if not found:
+        raise UserError(f"no run in {directory.path} is done: there is nothing to report")
+    return {
+        task: {method: found[task][method] for method in study.methods if method in found[task]}
+        for task in study.tasks
+        if task in found
+    }
+
+
+def collect(study: Study, finished: Mapping[str, RunsBySeed]) -> dict[str, Any]:
     """All results as plain data, made for JSON.
 
     Keys: `methods` (their options by task), `seeds`, `recipe`, `reference`, `missing` (runs that are not done) and
-    `tasks`. A task has `samples`, `problems` (per seed), `k`, `before` (pass@k by k), `running_mean` (how many updates
-    a point of a curve is the mean of), `methods` (for each its `seeds`, `pass_at_k` by k, `measures`, `curves`, and
-    `counts` of correct answers by seed) and `comparisons` (for each pair and k: value, low, high, p_value, effect_size,
-    and holm, the p-value corrected over the task's comparisons).
+    `tasks`. A task has `samples`, `problems` (per seed), `k`, `before` (pass@k by k), `methods` (for each its `seeds`,
+    `pass_at_k` by k, `measures`, and `counts` of correct answers by seed) and `comparisons` (for each pair and k:
+    value, low, high, p_value, effect_size, and holm, the p-value corrected over the task's comparisons).
+
+    Args:
+        finished: as `finished_runs` gives them.
 
     Raises:
-        UserError: no run is done, or the runs of a task were not measured alike.
+        UserError: the runs of a task were not measured alike.
     """
-    missing = [run for run in study.runs() if not directory.is_done(run)]
-    if len(missing) == len(list(study.runs())):
-        raise UserError(f"no run in {directory.path} is done: there is nothing to report")
-    tasks = {task: _task_results(study, task, _measures(study, directory, task)) for task in study.tasks}
+    missing = [run for run in study.runs() if run.seed not in finished.get(run.task, {}).get(run.method, {})]
     return {
         "methods": {method: {task: study.options_of(task, method) for task in study.tasks} for method in study.methods},
         "seeds": list(study.seeds),
         "recipe": study.recipe,
         "reference": study.reference,
         "missing": [str(run) for run in missing],
-        "tasks": {task: results for task, results in tasks.items() if results},
+        "tasks": {task: _task_results(study, task, runs) for task, runs in finished.items()},
     }
 
 
-def _measures(study: Study, directory: StudyDirectory, task: str) -> MeasuresBySeed:
-    found: MeasuresBySeed = {}
-    for method in study.methods:
-        runs = {seed: Run(task, method, seed) for seed in study.seeds}
-        done = {seed: read_measures(directory.run(run)) for seed, run in runs.items() if directory.is_done(run)}
-        if done:
-            found[method] = done
-    return found
+def _measured(directory: StudyDirectory, run: Run) -> RunRecord:
+    record = RunRecord.read(directory.run(run))
+    if record.before is None or record.after is None or not record.updates:
+        raise UserError(
+            f"{record.directory.path} has no measurement of held-out problems, or no metrics: remove it and run it "
+            "again"
+        )
+    return record
 
 
-def _task_results(study: Study, task: str, measures: MeasuresBySeed) -> dict[str, Any] | None:
-    if not measures:
-        return None
-    _check_measured_alike(task, measures)
-    by_seed: dict[int, Measures] = {}
-    for runs in measures.values():
-        by_seed = {**runs, **by_seed}
+def _task_results(study: Study, task: str, runs: RunsBySeed) -> dict[str, Any]:
+    _check_measured_alike(task, runs)
+    by_seed: dict[int, RunRecord] = {}
+    for of_method in runs.values():
+        by_seed = {**of_method, **by_seed}
     first = next(iter(by_seed.values())).after
     ks = powers_of_two(first.samples)
-    width = max(1, round(SMOOTHED_SHARE * min(len(run.steps) for runs in measures.values() for run in runs.values())))
     return {
         "samples": first.samples,
         "problems": first.problems,
         "k": ks,
-        "before": {str(k): _estimate({s: m.before for s, m in by_seed.items()}, k) for k in ks},
-        "running_mean": width,
-        "methods": {method: _method_results(runs, ks, width) for method, runs in measures.items()},
-        "comparisons": _comparisons(study.pairs(), measures, ks),
+        "before": {str(k): _estimate({seed: run.before for seed, run in by_seed.items()}, k) for k in ks},
+        "methods": {method: _method_results(of_method, ks) for method, of_method in runs.items()},
+        "comparisons": _comparisons(study.pairs(), runs, ks),
     }
 
 
-def _method_results(runs: dict[int, Measures], ks: list[int], width: int) -> dict[str, Any]:
+def _method_results(runs: dict[int, RunRecord], ks: list[int]) -> dict[str, Any]:
     after = {seed: run.after for seed, run in runs.items()}
     return {
         "seeds": list(runs),
         "pass_at_k": {str(k): _estimate(after, k) for k in ks},
-        "measures": {
-            **{
-                f"{name}_at_the_end": _over_seeds([run.at_the_end(name) for run in runs.values()])
-                for name in AT_THE_END
-            },
-            **{name: _over_seeds([getattr(run, name) for run in runs.values()]) for name in PER_RUN},
-        },
-        "curves": _curves(list(runs.values()), width),
+        "measures": {name: _over_seeds([of(run) for run in runs.values()]) for name, of in MEASURES.items()},
         "counts": {
             str(seed): {"before": list(run.before.correct), "after": list(run.after.correct)}
             for seed, run in runs.items()
@@ -97,14 +111,14 @@ def _method_results(runs: dict[int, Measures], ks: list[int], width: int) -> dic
     }
 
 
-def _comparisons(pairs: list[tuple[str, str]], measures: MeasuresBySeed, ks: list[int]) -> list[dict[str, Any]]:
+def _comparisons(pairs: list[tuple[str, str]], runs: RunsBySeed, ks: list[int]) -> list[dict[str, Any]]:
     """A row per pair and k, over the seeds that both methods have."""
     rows = []
     for method, other in pairs:
-        first, second = (measures.get(name, {}) for name in (method, other))
+        first, second = (runs.get(name, {}) for name in (method, other))
         shared = sorted(first.keys() & second.keys())
         for k in ks if shared else ():
-            ours, theirs = (_rates({seed: runs[seed].after for seed in shared}, k) for runs in (first, second))
+            ours, theirs = (_rates({seed: by_seed[seed].after for seed in shared}, k) for by_seed in (first, second))
             found = compare_seeds(ours, theirs).to_json()
             rows.append({"method": method, "against": other, "k": k, "seeds": len(shared), **found})
     corrected = holm([row["p_value"] for row in rows])
@@ -126,22 +140,9 @@ def _over_seeds(values: list[float | None]) -> dict[str, float] | None:
     return {"mean": float(np.mean(values)), "min": min(values), "max": max(values)}
 
 
-def _curves(runs: list[Measures], width: int) -> dict[str, list[float]]:
-    """Mean, smallest and largest over seeds of each seed's running mean, at updates that all seeds logged."""
-    steps = sorted(set.intersection(*(set(run.steps) for run in runs)))
-    shown = sorted({*range(0, len(steps), max(1, len(steps) // CURVE_POINTS)), len(steps) - 1})
-    curves: dict[str, list[float]] = {"step": [steps[index] for index in shown]}
-    for name in CURVES:
-        by_step = [dict(zip(run.steps, run.curves[name])) for run in runs]
-        values = np.array([running_mean([known[step] for step in steps], width)[shown] for known in by_step])
-        for statistic, reduce in (("mean", np.mean), ("min", np.min), ("max", np.max)):
-            curves[f"{name}_{statistic}"] = reduce(values, axis=0).tolist()
-    return curves
-
-
-def _check_measured_alike(task: str, measures: MeasuresBySeed) -> None:
-    sizes = {run.after.samples for runs in measures.values() for run in runs.values()}
-    sizes |= {run.before.samples for runs in measures.values() for run in runs.values()}
-    problems = {run.after.problems for runs in measures.values() for run in runs.values()}
+def _check_measured_alike(task: str, runs: RunsBySeed) -> None:
+    all_runs = [run for of_method in runs.values() for run in of_method.values()]
+    sizes = {rates.samples for run in all_runs for rates in (run.before, run.after)}
+    problems = {run.after.problems for run in all_runs}
     if len(sizes) > 1 or len(problems) > 1:
         raise UserError(f"the runs of {task} were not measured alike: {sizes} samples, {problems} problems")

@@ -3,17 +3,17 @@
 from typing import Any
 
 from htpo.evaluate.results import as_markdown
+from htpo.statistics import SIGNIFICANT, estimate_text, range_text
 
 TableText = tuple[list[str], list[list[str]]]  # headings and rows
 
-SIGNIFICANT = 0.05
 MEASURES = {
-    "entropy_at_the_end": ("entropy, nats per token", "{:.3f}"),
-    "length_at_the_end": ("length, tokens", "{:.1f}"),
-    "accuracy_at_the_end": ("accuracy in training", "{:.3f}"),
-    "prompts_drawn": ("prompts drawn per generation", "{:.1f}"),
-    "minutes": ("minutes in updates", "{:.2f}"),
-    "differs_from_dapo": ("tokens that differ from DAPO", "{:.2%}"),
+    "entropy_at_the_end": ("entropy, nats per token", ".3f"),
+    "length_at_the_end": ("length, tokens", ".1f"),
+    "accuracy_at_the_end": ("accuracy in training", ".3f"),
+    "prompts_drawn": ("prompts drawn per generation", ".1f"),
+    "minutes": ("minutes in updates", ".2f"),
+    "differs_from_dapo": ("tokens that differ from DAPO", ".2%"),
 }
 NOTES = """\
 - Under one seed all methods start from the same policy, meet the same prompts in the same order, make the same number
@@ -25,7 +25,7 @@ NOTES = """\
   deviation.
 - Entropy, length and accuracy in training are means over the last tenth of the updates, with the range over seeds.
 - "Tokens that differ from DAPO": those whose gradient is not what DAPO's clip would have given, mean over updates.
-- n/a: not defined with one seed, or without any spread.
+- n/a: not defined. With one seed, or without any spread over seeds, there is no interval.
 """
 
 
@@ -53,21 +53,14 @@ def plain_words(results: dict[str, Any]) -> list[str]:
         before = ", ".join(f"pass@{k} {found['before'][str(k)]['value']:.3f}" for k in ks)
         lines.append(f"{task}, {found['problems']} held-out problems x {found['samples']} samples; before: {before}")
         for method, result in found["methods"].items():
-            rates = ", ".join(f"pass@{k} {with_interval(result['pass_at_k'][str(k)])}" for k in ks)
+            rates = ", ".join(f"pass@{k} {_cell(result['pass_at_k'][str(k)])}" for k in ks)
             lines.append(f"  {method} ({_seeds(len(result['seeds']))}): {rates}")
         lines += [f"  {_verdict(row)}" for row in found["comparisons"] if row["k"] in ks]
     return lines
 
 
-def with_interval(estimate: dict[str, Any], sign: str = "") -> str:
-    """ "0.512 [0.490, 0.534]"; without interval "0.512 [n/a]"."""
-    if estimate["low"] is None:
-        return f"{estimate['value']:{sign}.3f} [n/a]"
-    return f"{estimate['value']:{sign}.3f} [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
-
-
 def _verdict(row: dict[str, Any]) -> str:
-    name = f"pass@{row['k']}, {row['method']} - {row['against']}: {with_interval(row, '+')}"
+    name = f"pass@{row['k']}, {row['method']} - {row['against']}: {_cell(row, '+.3f')}"
     if row["holm"] is None:
         return f"{name}: cannot be tested ({_seeds(row['seeds'])}, no spread)"
     if row["holm"] >= SIGNIFICANT:
@@ -79,9 +72,9 @@ def pass_table(found: dict[str, Any]) -> TableText:
     """pass@k before and after, a row per method."""
     seeds = {method: len(result["seeds"]) for method, result in found["methods"].items()}
     rows = [["before training", str(found["before"]["1"]["seeds"])]]
-    rows[0] += [with_interval(found["before"][str(k)]) for k in found["k"]]
+    rows[0] += [_cell(found["before"][str(k)]) for k in found["k"]]
     for method, result in found["methods"].items():
-        rows.append([method, str(seeds[method]), *(with_interval(result["pass_at_k"][str(k)]) for k in found["k"])])
+        rows.append([method, str(seeds[method]), *(_cell(result["pass_at_k"][str(k)]) for k in found["k"])])
     return ["method", "seeds", *(f"pass@{k}" for k in found["k"])], rows
 
 
@@ -92,7 +85,7 @@ def difference_table(found: dict[str, Any]) -> TableText:
             f"{row['method']} - {row['against']}",
             str(row["seeds"]),
             str(row["k"]),
-            with_interval(row, "+"),
+            _cell(row, "+.3f"),
             _p(row["p_value"]),
             _p(row["holm"]),
             "n/a" if row["effect_size"] is None else f"{row['effect_size']:+.2f}",
@@ -109,10 +102,7 @@ def measure_table(found: dict[str, Any]) -> TableText:
         cells = [method]
         for name, (_, form) in MEASURES.items():
             value = result["measures"][name]
-            text = "n/a"
-            if value is not None:
-                text = f"{form.format(value['mean'])} ({form.format(value['min'])} - {form.format(value['max'])})"
-            cells.append(text)
+            cells.append("n/a" if value is None else range_text(value["mean"], value["min"], value["max"], form))
         rows.append(cells)
     return ["method", *(heading for heading, _ in MEASURES.values())], rows
 
@@ -125,3 +115,7 @@ def _p(value: float | None) -> str:
 
 def _seeds(count: int) -> str:
     return f"{count} seed{'s' * (count > 1)}"
+
+
+def _cell(found: dict[str, Any], form: str = ".3f") -> str:
+    return estimate_text(found, form, explained=False)

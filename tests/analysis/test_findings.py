@@ -12,12 +12,13 @@ from htpo.analysis.logic_share import logic_shares
 from htpo.analysis.logic_words import WordTable, read_logic_words
 from htpo.analysis.tokens import PARTITION, build, prompt_sample, read_runs
 from htpo.analysis.vocabulary import token_vocabulary
+from htpo.runs import RunRecord
 from tests.analysis.finished_run import write_run
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    return read_runs([write_run(tmp_path_factory.mktemp("run") / "run")])
+    return read_runs([RunRecord.read(write_run(tmp_path_factory.mktemp("run") / "run"))])
 
 
 def small(responses=20, wrong_entropy=2.0):

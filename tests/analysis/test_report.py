@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.image import imread
 
-from htpo.analysis.dynamics import MOST_POINTS
 from htpo.analysis.examples import choose_examples
 from htpo.analysis.figures import comparison_figures
 from htpo.analysis.logic_words import read_logic_words
@@ -16,6 +15,7 @@ from htpo.analysis.responses_page import responses_page
 from htpo.analysis.responses_picture import draw_responses, shade
 from htpo.analysis.sources import find_source
 from htpo.analysis.tokens import build
+from htpo.figures.training import MOST_POINTS
 from tests.analysis.finished_run import write_run, write_study
 from tests.analysis.test_tokens import rollouts
 

@@ -9,7 +9,7 @@ from htpo.analysis.token_text import restore_spaces, visible, words
 from htpo.analysis.tokens import build, high_entropy, read_runs
 from htpo.errors import UserError
 from htpo.objectives import TokenBatch, make_objective
-from htpo.runs import RunDirectory
+from htpo.runs import RunDirectory, RunRecord
 from tests.analysis.finished_run import write_run
 
 
@@ -64,7 +64,7 @@ def test_what_is_not_known_stays_unknown():
 
 
 def test_a_run_keeps_its_own_groups_and_runs_are_told_apart(tmp_path):
-    runs = [write_run(tmp_path / str(seed), seed=seed, updates=6) for seed in range(2)]
+    runs = [RunRecord.read(write_run(tmp_path / str(seed), seed=seed, updates=6)) for seed in range(2)]
     table = read_runs(runs)
     assert table.grouped_in_training
     assert table.groups["G2"] == "G2 hard correct high"
@@ -78,7 +78,7 @@ def test_rollouts_that_are_not_ours_are_refused(tmp_path):
     run.create({})
     run.write_rollouts(1, {"prompt": ["p"], "response": ["r"]})
     with pytest.raises(UserError, match="not as htpo writes them"):
-        read_runs([run])
+        read_runs([RunRecord.read(run)])
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_verifier_without_answers_has_no_vote_and_partial_credit_a_mean(tmp_pa
 def test_the_table_is_one_row_per_task_in_plain_words(tmp_path):
     header, rows = table_of({"a|b": measures(stored(tmp_path, TWO))})
     assert header[:5] == ["task", "problems", "avg@4", "pass@4", "maj@4"]
-    assert rows[0][1:5] == ["2", "0.375 (0.126 - 0.780)", "1.000 (0.247 - 1.000)", "0.500 (0.017 - 0.983)"]
+    assert rows[0][1:5] == ["2", "0.375 (0.126 to 0.780)", "1.000 (0.247 to 1.000)", "0.500 (0.017 to 0.983)"]
     assert as_markdown(header, rows).splitlines()[2].startswith("| a\\|b | 2 | 0.375")
 
 

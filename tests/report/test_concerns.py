@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from htpo.report.concerns import CHECKS, concerns
-from htpo.report.record import RunRecord
-from htpo.runs import RunDirectory
+from htpo.runs import ObjectiveTable, RunDirectory, RunRecord
 from htpo.statistics import PassRates
 
 FINE = {
@@ -43,7 +42,7 @@ def record(start=None, end=None, *, always=None, updates=40, **fields):
         "config": {"max_completion_length": 512},
         "versions": {},
         "plan": {},
-        "objective": {},
+        "objective": ObjectiveTable(),
         "updates": metrics,
         "summary": {"seconds": 1.0},
         "before": rates(*[1, 2] * 20),

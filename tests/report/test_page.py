@@ -16,6 +16,7 @@ from htpo.report import default_path, write_report
 from htpo.report.content import of_runs, of_study, study_results
 from htpo.report.page import render
 from htpo.report.rollouts import TOKENS_SHOWN, rollouts_for_browser
+from htpo.runs import RunRecord
 from htpo.statistics import PassRates
 from tests.analysis.finished_run import write_study
 from tests.report.runs import HOSTILE, PLAN, make_hostile, write_finished, write_study_results
@@ -68,7 +69,7 @@ def test_a_run_is_told_in_plain_words_with_its_numbers(run, page):
     assert f"On held-out problems pass@1 rose by {change:.3f} (95 % interval +0." in text
     assert f"{before.pass_at(1):.3f} before training, {after.pass_at(1):.3f} after" in text
     for k in (1, 2, 4, 8):
-        assert re.search(rf"pass@{k} {before.pass_at(k):.3f} \([\d.]+ - [\d.]+\) {after.pass_at(k):.3f} \(", text)
+        assert re.search(rf"pass@{k} {before.pass_at(k):.3f} \([\d.]+ to [\d.]+\) {after.pass_at(k):.3f} \(", text)
     assert "in 75 s" in text
     assert all(words in text for words in PLAN.values())
     assert "HTPO sorts every token of every answer by three questions" in text
@@ -122,7 +123,7 @@ def test_rollouts_have_all_that_was_kept(run, page):
 
 def test_too_many_rollouts_are_thinned_evenly(tmp_path):
     run = write_finished(tmp_path / "long", updates=20, every=1, prompts=32, samples=4)
-    table = read_runs([run])
+    table = read_runs([RunRecord.read(run)])
     assert len(table.tokens) > TOKENS_SHOWN
     data = rollouts_for_browser({"long": table})
     counts = [sum(one["update"] == step for one in data["rollouts"]) for step in range(1, 21)]
@@ -175,7 +176,12 @@ def test_a_study_shows_its_own_statistics_and_every_task(tmp_path):
     results = write_study_results(study)
     content = of_study(find_source([study]), results)
     tables = {table.title: table for table in content.parts[0].tables}
-    assert tables["Differences between methods"].rows[0][:4] == ["G2 alone - dapo", "2", "1", "+0.100 [-0.010, +0.210]"]
+    assert tables["Differences between methods"].rows[0][:4] == [
+        "G2 alone - dapo",
+        "2",
+        "1",
+        "+0.100 (-0.010 to +0.210)",
+    ]
     assert [figure.name for figure in content.parts[0].figures][:2] == ["training-dynamics", "pass-at-k"]
     assert "one-group-alone" in [figure.name for figure in content.parts[0].figures]
     assert [objective.runs for objective in content.objectives] == [

@@ -5,8 +5,7 @@ import pytest
 
 from htpo.report.concerns import concerns
 from htpo.report.content import _verdicts
-from htpo.report.record import RunRecord
-from htpo.runs import RunDirectory
+from htpo.runs import ObjectiveTable, RunDirectory, RunRecord
 from htpo.statistics import Difference, PassRates, change_in_words, direction
 
 
@@ -45,7 +44,7 @@ def test_the_end_of_training_and_the_report_never_disagree():
         first, last = (
             PassRates(8, tuple(draw.binomial(8, rate).tolist()), 20.0, 0.0, {}, ()) for rate in (skill, after)
         )
-        run = RunRecord("run", RunDirectory("runs/x"), {}, {}, {}, {}, [], {}, first, last)
+        run = RunRecord("run", RunDirectory("runs/x"), {}, {}, {}, ObjectiveTable(), [], {}, first, last)
         summary = change_in_words("pass@1", last.change_from(first, 1).to_json())
         assert _verdicts(run)[0].startswith(f"On held-out problems {summary}.")
         raised = concerns(run).raised.get("pass@1 rose on held-out problems")

@@ -10,8 +10,8 @@ from matplotlib.image import imread
 from scipy import stats
 
 from htpo.errors import UserError
+from htpo.runs import RunRecord
 from htpo.study import Run, Study, StudyDirectory, plain_words, write_report
-from htpo.study.measures import read_measures
 from tests.study.finished import finish
 
 STUDY = Study(
@@ -29,7 +29,7 @@ def finished(tmp_path_factory):
 
 
 def counts(directory, method):
-    return [read_measures(directory.run(Run("puzzles", method, seed))).after.correct for seed in STUDY.seeds]
+    return [RunRecord.read(directory.run(Run("puzzles", method, seed))).after.correct for seed in STUDY.seeds]
 
 
 def test_the_numbers_are_those_of_the_stored_counts(finished):
@@ -70,28 +70,33 @@ def test_results_are_plain_json_and_the_tables_say_what_they_show(finished):
     text = (directory.path / "results.md").read_text()
     found = results["tasks"]["puzzles"]
     assert "| method | seeds | pass@1 | pass@2 | pass@4 | pass@8 | pass@16 |" in text
-    assert f"{found['methods']['htpo']['pass_at_k']['8']['value']:.3f} [" in text
+    assert f"{found['methods']['htpo']['pass_at_k']['8']['value']:.3f} (" in text
     assert "| other one - htpo | 4 | 16 | " in text
-    assert "5.50% (5.50% - 5.50%)" in text
+    assert "5.50% (5.50% to 5.50%)" in text
     words = "\n".join(plain_words(results))
     assert "htpo (4 seeds): pass@1 0." in words
     assert "pass@1, htpo - dapo: +0." in words
 
 
 def test_figures_are_drawn_with_their_data_beside_them(finished):
-    figures = finished[0].path / "figures"
+    figures, results = finished[0].path / "figures", finished[1]["tasks"]["puzzles"]
     for name in ("training", "pass-at-k", "differences"):
         assert imread(figures / f"{name}-puzzles.png").std() > 0.05
         assert "</svg>" in (figures / f"{name}-puzzles.svg").read_text()
     with (figures / "pass-at-k-puzzles.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["method"] for row in rows[::5]] == ["before training", "dapo", "htpo", "other one"]
-    mean = finished[1]["tasks"]["puzzles"]["methods"]["htpo"]["pass_at_k"]["4"]["value"]
-    assert [float(row["value"]) for row in rows if row["method"] == "htpo" and row["k"] == "4"] == [mean]
+    assert [row["when"] for row in rows[::5]] == ["before", "after", "after", "after"]
+    assert [row["series"] for row in rows[5::5]] == ["dapo", "htpo", "other one"]
+    found = {"before": results["before"], "after": results["methods"]["htpo"]["pass_at_k"]}
+    for when, series in (("before", "dapo"), ("after", "htpo")):  # the figure's numbers are those of the tables
+        for row in rows:
+            if (row["series"], row["when"]) == (series, when):
+                shown = [float(row[end]) for end in ("pass_at_k", "low", "high")]
+                assert shown == pytest.approx([found[when][row["k"]][end] for end in ("value", "low", "high")])
     with (figures / "training-puzzles.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * 40
-    assert all(float(row["entropy_min"]) <= float(row["entropy_mean"]) <= float(row["entropy_max"]) for row in rows)
+    assert len([row for row in rows if row["quantity"] == "entropy"]) == 3 * 40
+    assert all(float(row["min"]) <= float(row["mean"]) <= float(row["max"]) for row in rows)
 
 
 def test_the_methods_that_finished_are_reported_and_the_others_named(tmp_path):
@@ -118,7 +123,7 @@ def test_one_seed_one_method_and_one_sample_are_reported_without_intervals(tmp_p
     directory = finish(one, tmp_path / "study", ACCURACY, samples=1, problems=1, updates=1)
     results = write_report(one, directory, "mine")
     assert results["tasks"]["puzzles"]["comparisons"] == []
-    assert "[n/a]" in (directory.path / "results.md").read_text()
+    assert "(no interval)" in (directory.path / "results.md").read_text()
     assert not (directory.path / "figures" / "differences-puzzles.png").exists()
 
 

@@ -15,7 +15,6 @@ from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
 from htpo.analysis.left_out import LeftOut
-from htpo.analysis.pass_curves import draw_evaluations
 from htpo.analysis.sources import short_labels
 from htpo.cli.evaluate.options import JUDGING, OF_ENGINE, WHERE_AND_HOW_FAST, EvalOptions, all_options, parse_evaluation
 from htpo.cli.options import read_flags
@@ -27,6 +26,7 @@ from htpo.evaluate.generators.local_models import TransformersGenerator, load_to
 from htpo.evaluate.generators.server import ServerGenerator
 from htpo.evaluate.generators.vllm_engine import VLLMGenerator, check_engine_options, check_prompts_fit
 from htpo.evaluate.results import as_markdown, stability_table, table_of
+from htpo.figures.pass_at_k import draw_evaluations
 from htpo.runs import write_atomically, write_json, writing
 from htpo.statistics import estimate_text, holm, number_text
 from htpo.tasks.load import load_problems
@@ -253,7 +253,7 @@ def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, A
 
 def _print_measures(console: Console, header: list[str], rows: list[list[str]], intervals: int) -> None:
     """A table of measures that fits a terminal: intervals stand below the first means, and are left out of the rest."""
-    narrow = [[cell.rstrip(")").replace(" (", "\n").replace(" - ", "-") for cell in row[2:]] for row in rows]
+    narrow = [[cell.rstrip(")").replace(" (", "\n").replace(" to ", "-") for cell in row[2:]] for row in rows]
     cells = [row[:intervals] + [cell.partition("\n")[0] for cell in row[intervals:]] for row in narrow]
     tasks = [f"{row[0]}\nn = {row[1]}" for row in rows]
     header = [name.replace(" ", "\n") for name in (header[0], *header[2:])]

@@ -14,7 +14,6 @@ from transformers.utils.logging import disable_progress_bar
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
 import htpo
-from htpo.analysis import draw_training_figure
 from htpo.engines.option_rules import remarks
 from htpo.engines.trl.availability import refuse_unavailable
 from htpo.engines.trl.config import HTPOConfig
@@ -28,6 +27,7 @@ from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.engines.trl.verifier_reward import PartialCredit, VerifierReward
 from htpo.errors import UserError
 from htpo.evaluate import load_tokenizer
+from htpo.figures.training import draw_training_figure
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.statistics import change_in_words
 from htpo.tasks import Task, limit_prompt_lengths, load_task

@@ -1,12 +1,15 @@
-"""`RunRecord`: what one run left behind, read once for the page."""
+"""`RunRecord`: what one run left behind, read once; whatever looks at a run looks at it through this."""
 
 import math
-import statistics
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from htpo.errors import UserError
-from htpo.runs import ObjectiveTable, RunDirectory
+from htpo.runs.directory import RunDirectory
+from htpo.runs.objective_table import ObjectiveTable
 from htpo.statistics import Difference, PassRates
 
 END_SHARE = 0.1  # "at the start" and "at the end" are means over this first and last share of the updates
@@ -22,21 +25,24 @@ class RunRecord:
     versions: dict[str, Any]
     plan: dict[str, str]  # what it said before it started
     objective: ObjectiveTable
-    updates: list[dict[str, Any]]  # metrics, a record per update
+    updates: list[dict[str, Any]]  # metrics, a record per update; None where a number could not be computed
     summary: dict[str, Any] | None  # None: it did not come to its end
     before: PassRates | None  # on held-out problems
     after: PassRates | None
 
     @classmethod
-    def read(cls, directory: RunDirectory, label: str) -> "RunRecord":
+    def read(cls, directory: RunDirectory, label: str = "") -> "RunRecord":
         """Read a run directory.
+
+        Args:
+            label: what to call the run; its folder's name if empty.
 
         Raises:
             UserError: a file of it cannot be read.
         """
         before, after = (_rates(directory, f"evaluation_{when}.json") for when in ("before", "after"))
         return cls(
-            label=label,
+            label=label or directory.path.name,
             directory=directory,
             config=directory.config,
             versions=directory.read_json("versions.json") or {},
@@ -47,6 +53,20 @@ class RunRecord:
             before=before,
             after=after,
         )
+
+    def logged(self, name: str) -> bool:
+        """Whether a metric was logged, if only as a number that could not be computed."""
+        return any(name in update for update in self.updates)
+
+    def curve(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """A metric over training.
+
+        Returns:
+            The updates that logged it, from 1, and its values, NaN where it could not be computed; both (n,).
+        """
+        logged = [update for update in self.updates if name in update]
+        steps = np.array([update["step"] for update in logged], dtype=np.int64)
+        return steps, np.array([math.nan if update[name] is None else update[name] for update in logged], np.float64)
 
     def at_start(self, name: str) -> float | None:
         """Mean of a metric over the first tenth of the updates; None when it is not known of any."""
@@ -60,9 +80,10 @@ class RunRecord:
         """Mean over all updates."""
         return self._mean(name, slice(None))
 
-    def logged(self, name: str) -> bool:
-        """Whether a metric was logged, if only as a number that could not be computed."""
-        return any(name in update for update in self.updates)
+    @property
+    def tenth(self) -> int:
+        """Number of updates in the first and in the last tenth, at least one."""
+        return max(1, round(END_SHARE * len(self.updates)))
 
     def held_out_change(self, k: int) -> Difference | None:
         """Of pass@k, after - before, paired over problems; None when it was not measured."""
@@ -70,21 +91,9 @@ class RunRecord:
             return None
         return self.after.change_from(self.before, k)
 
-    @property
-    def tenth(self) -> int:
-        """Number of updates in the first and in the last tenth, at least one."""
-        return max(1, round(END_SHARE * len(self.updates)))
-
     def _mean(self, name: str, part: slice) -> float | None:
         known = [update[name] for update in self.updates[part] if update.get(name) is not None]
-        return statistics.fmean(known) if known else None
-
-
-def change(start: float | None, end: float | None) -> float | None:
-    """How many times its start a quantity is at the end; None when that is not known."""
-    if start is None or end is None or start <= 0 or not math.isfinite(end / start):
-        return None
-    return end / start
+        return float(np.mean(known)) if known else None
 
 
 def _rates(directory: RunDirectory, name: str) -> PassRates | None:

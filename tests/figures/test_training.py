@@ -6,8 +6,8 @@ import math
 import pytest
 from matplotlib.image import imread
 
-from htpo.analysis import draw_training_figure
 from htpo.errors import UserError
+from htpo.figures.training import draw_training_figure
 from htpo.runs import RunDirectory
 
 
