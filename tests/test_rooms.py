@@ -38,14 +38,17 @@ FOREIGN = {
 
 
 def imports_of(room: str) -> set[str]:
+    return set().union(*map(imports_of_file, (PACKAGE / room).rglob("*.py")))
+
+
+def imports_of_file(file: Path) -> set[str]:
     found = set()
-    for file in (PACKAGE / room).rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{file} imports relatively"
-                found.add(node.module)
-            elif isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
     return found
 
 
@@ -63,3 +66,10 @@ def test_a_room_imports_only_the_rooms_below_it(room):
 @pytest.mark.parametrize("room", FOREIGN)
 def test_a_room_knows_nothing_of_what_it_must_not(room):
     assert not {name.split(".")[0] for name in imports_of(room)} & FOREIGN[room]
+
+
+def test_what_engines_share_knows_none_of_them():
+    for file in (PACKAGE / "engines").glob("*.py"):
+        imported = imports_of_file(file)
+        assert not {name.split(".")[0] for name in imported} & {"trl", "verl", "accelerate"}, file
+        assert not [name for name in imported if name.startswith("htpo.engines.trl")], file

@@ -70,8 +70,8 @@ def check_options(study: Study, recipe_options: dict[str, Any]) -> None:
             for name, value in options.items():
                 flags |= read_flags(as_flags({name: value})) if value is not None else {name: None}
             try:
-                recipe, _, _ = parse_train(with_flags(without_rivals(recipe_options, flags)[0], flags)[0])
-                if not recipe.held_out_prompts or not recipe.eval_samples:
+                job_options, _ = parse_train(with_flags(without_rivals(recipe_options, flags)[0], flags)[0])
+                if not job_options.held_out_prompts or not job_options.eval_samples:
                     raise UserError("nothing would be measured: held_out_prompts and eval_samples must be above 0")
             except UserError as error:
                 raise UserError(f"{task} / {method}: {error}") from error

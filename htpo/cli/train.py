@@ -13,10 +13,13 @@ from rich.console import Console
 from htpo.cli.objective_options import refuse_options_of_other_objectives, with_flags
 from htpo.cli.options import is_true, parse, read_flags, refuse
 from htpo.cli.rivals import without_rivals
-from htpo.engines.option_rules import UNUSED_BY_THE_JOB, check_values, refuse_unused, refuse_without_feature
+from htpo.engines.engine import Engine, engine_class
+from htpo.engines.job_options import JobOptions
+from htpo.engines.option_rules import check_values, refuse_without_feature
 from htpo.errors import UserError
 from htpo.tasks import PUZZLE_FAMILIES
 
+ENGINE = "trl"
 QUIET = ("transformers", "trl", "accelerate", "datasets", "httpx", "huggingface_hub")
 
 
@@ -37,10 +40,10 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     for library in QUIET:
         logging.getLogger(library).setLevel(logging.ERROR)
 
-    from htpo.engines.trl.training_job import Job
+    from htpo.engines.job import Job
 
-    recipe_options, config, model = parse_train(values)
-    console = Console(quiet=config.process_index != 0)
+    options, engine = parse_train(values)
+    console = Console(quiet=not engine.main)
     if replaced:
         console.print(f"Left out of the recipe, replaced or switched off by flags: {', '.join(replaced)}")
     if left_out:
@@ -50,11 +53,11 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
             highlight=False,
         )
     resolved = {key: value for key, value in values.items() if key != "resume"}
-    summary = Job(recipe_options, config, model, resolved, console).run()
-    if recipe_options.report and config.process_index == 0:
+    summary = Job(options, engine, resolved, console).run()
+    if options.report and engine.main:
         from htpo.cli.report import report_at_the_end
 
-        report_at_the_end(Path(config.output_dir), console)
+        report_at_the_end(Path(engine.output_dir), console)
     return summary
 
 
@@ -83,16 +86,14 @@ def find_yaml(name: str, kind: str, folder: str) -> Path:
     return built_in / f"{name}.yaml"
 
 
-def parse_train(values: dict[str, Any]) -> Any:
-    """The dataclasses (Recipe, HTPOConfig, ModelConfig) of a dictionary of options of `htpo train`."""
+def parse_train(values: dict[str, Any]) -> tuple[JobOptions, Engine]:
+    """The job's options and the engine with its own, of a dictionary of options of `htpo train`."""
     parser = _parser()
     refuse_options_of_other_objectives(values, {action.dest for action in parser._actions})
-    recipe, config, model = parse(parser, values, "htpo train --options")
-    for options in (recipe, model):
-        check_values(options)
-        refuse_without_feature(options)
-    refuse_unused(config, UNUSED_BY_THE_JOB)
-    return recipe, config, model
+    options, *engine_options = parse(parser, values, "htpo train --options")
+    check_values(options)
+    refuse_without_feature(options)
+    return options, engine_class(ENGINE)(*engine_options)
 
 
 def list_options() -> None:
@@ -101,12 +102,9 @@ def list_options() -> None:
 
 
 def _parser():
-    from trl import ModelConfig, TrlParser
+    from trl import TrlParser
 
-    from htpo.engines.trl import HTPOConfig
-    from htpo.engines.trl.recipe import Recipe
-
-    parser = TrlParser((Recipe, HTPOConfig, ModelConfig), prog="htpo train", allow_abbrev=False)
+    parser = TrlParser((JobOptions, *engine_class(ENGINE).OPTIONS), prog="htpo train", allow_abbrev=False)
     parser.error = refuse
     return parser
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from htpo.cli.train import train_from_arguments
-from htpo.engines.trl import training_job
+from htpo.engines import job
 from htpo.errors import UserError
 
 SHORT = {
@@ -65,8 +65,8 @@ def train_in_a_fork(arguments: list[str], folder: Path, patches: tuple = (), sec
 def _run(arguments: list[str], folder: Path, patches: tuple) -> None:
     sys.stdout = sys.stderr = (folder / "printed.txt").open("w", buffering=1)  # pytest holds the real ones
     loading = []
-    load = training_job.Job._tokenizer
-    training_job.Job._tokenizer = lambda job: loading.append(True) or load(job)
+    load = job.Job._tokenizer
+    job.Job._tokenizer = lambda started: loading.append(True) or load(started)
     for target, name, value in patches:
         setattr(target, name, value)
     try:

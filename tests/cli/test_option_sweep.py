@@ -8,8 +8,8 @@ import pytest
 from trl import ModelConfig
 
 from htpo.cli.train import _parser, parse_train
+from htpo.engines.job_options import JobOptions
 from htpo.engines.trl import HTPOConfig
-from htpo.engines.trl.recipe import Recipe
 from htpo.errors import UserError
 from tests.cli.forked import train_in_a_fork
 
@@ -23,7 +23,7 @@ LATE = {  # one line all the same, which only the data, the model or the launche
 
 
 def options() -> dict[str, Field]:
-    found = {field.name: field for kind in (Recipe, HTPOConfig, ModelConfig) for field in fields(kind)}
+    found = {field.name: field for kind in (JobOptions, HTPOConfig, ModelConfig) for field in fields(kind)}
     return {name: field for name, field in found.items() if name not in ("output_dir", "resume", *SLOW)}
 
 

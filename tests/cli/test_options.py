@@ -9,8 +9,9 @@ import pytest
 from htpo.cli import main
 from htpo.cli.rivals import without_rivals
 from htpo.cli.train import parse_train, read_recipe
-from htpo.engines.trl import training_job
+from htpo.engines import job
 from htpo.engines.trl.availability import TRACKERS
+from htpo.engines.trl.held_out import HeldOut
 from htpo.runs import RunDirectory
 from tests.cli.command import sums, write_problems
 from tests.cli.forked import Outcome, train_in_a_fork
@@ -21,10 +22,10 @@ def refused(tmp_path, monkeypatch, capsys):
     """Runs `htpo train` with arguments that must be refused before a tokenizer or a model is loaded."""
     monkeypatch.chdir(tmp_path)
 
-    def loaded(job):
+    def loaded(started):
         raise AssertionError("refused too late: something was loaded")
 
-    monkeypatch.setattr(training_job.Job, "_tokenizer", loaded)
+    monkeypatch.setattr(job.Job, "_tokenizer", loaded)
 
     def run(*arguments) -> str:
         monkeypatch.setattr(sys, "argv", ["htpo", "train", *map(str, arguments)])
@@ -143,8 +144,8 @@ def test_epochs_given_as_a_flag_replace_the_recipes_updates(tmp_path, monkeypatc
     values, replaced = without_rivals(read_recipe("quickstart"), {"num_train_epochs": 2})
     assert "max_steps" not in values
     assert replaced == ["max_steps"]
-    _, config, _ = parse_train({**values, "num_train_epochs": 2, "output_dir": str(tmp_path)})
-    assert (config.num_train_epochs, config.max_steps) == (2, -1)
+    _, engine = parse_train({**values, "num_train_epochs": 2, "output_dir": str(tmp_path)})
+    assert (engine.config.num_train_epochs, engine.config.max_steps) == (2, -1)
 
 
 def test_a_feature_switched_off_takes_its_options_along():
@@ -159,7 +160,7 @@ def fail(*arguments):
 
 
 def test_a_figure_that_cannot_be_drawn_fails_no_run(train):
-    outcome, run = train(patches=((training_job, "draw_training_figure", fail),))
+    outcome, run = train(patches=((job, "draw_training_figure", fail),))
     assert outcome.kind == "ok", outcome
     summary = run.read_json("summary.json")
     assert summary["figure"] == "none: RuntimeError: no such luck"
@@ -167,7 +168,7 @@ def test_a_figure_that_cannot_be_drawn_fails_no_run(train):
 
 
 def test_a_measurement_that_fails_after_training_keeps_model_and_summary(train):
-    patch = (training_job.HeldOut, "after", fail)
+    patch = (HeldOut, "after", fail)
     outcome, run = train("--eval_samples", "2", patches=(patch,))
     assert outcome == Outcome("traceback", "RuntimeError: no such luck", outcome.printed)
     assert run.read_json("summary.json")["failed"] == "not measured after training: RuntimeError: no such luck"
@@ -175,8 +176,8 @@ def test_a_measurement_that_fails_after_training_keeps_model_and_summary(train):
 
 
 def test_scale_rewards_false_is_none(tmp_path):
-    _, config, _ = parse_train({"scale_rewards": "False", "output_dir": str(tmp_path)})
-    assert config.scale_rewards == "none"
+    _, engine = parse_train({"scale_rewards": "False", "output_dir": str(tmp_path)})
+    assert engine.config.scale_rewards == "none"
 
 
 def test_every_tracker_of_the_host_is_known():

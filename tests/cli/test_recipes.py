@@ -15,7 +15,8 @@ NAMES = sorted(path.stem for path in (Path(htpo.__file__).parent / "recipes").gl
 
 def settings(name, tmp_path, **flags):
     here = {"bf16": False, "use_cpu": True, "output_dir": str(tmp_path)}  # as far as a machine without GPU can go
-    return parse_train(with_flags(read_recipe(name), here | flags)[0])
+    job_options, engine = parse_train(with_flags(read_recipe(name), here | flags)[0])
+    return job_options, engine.config, engine.model
 
 
 @pytest.mark.parametrize("name", NAMES)

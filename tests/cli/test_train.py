@@ -194,7 +194,7 @@ def test_gsm8k_through_a_tiny_model_shows_no_change_and_says_so(tmp_path, tiny_m
 
 
 def test_lora_trains_an_adapter(tmp_path):
-    from htpo.engines.trl.training_job import BUILT_IN_POLICIES
+    from htpo.engines.job import BUILT_IN_POLICIES
 
     done = htpo(
         "train", *SMALL, "--use_peft", "--lora_target_modules", "q_proj", "v_proj", "--beta", "0.01",

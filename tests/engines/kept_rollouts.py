@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from htpo.engines.trl.recorder import RolloutWriter
+from htpo.engines.trl.rollout_writer import RolloutWriter
 from htpo.engines.trl.verifier_reward import VerifierReward
 from htpo.runs import RunDirectory
 from htpo.verifiers import Verdict

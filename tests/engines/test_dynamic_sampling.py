@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from htpo.engines.trl.dynamic_sampling import Filling, assemble
+from htpo.engines.filling import Filling
+from htpo.engines.trl.assembly import assemble
 from htpo.errors import UserError
 from tests.engines.tiny import config, length_reward, sums_dataset, trainer
 

@@ -7,8 +7,8 @@ import pyarrow.compute as pc
 import pytest
 import torch
 
+from htpo.engines.recording import draw_rows
 from htpo.engines.trl.judgements import judgements_of, pack, unpack
-from htpo.engines.trl.recorder import draw_rows
 from htpo.runs import RunDirectory
 from tests.engines.kept_rollouts import train_and_keep
 from tests.engines.test_processes import torchrun

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from htpo.engines.trl import launch
+from htpo.engines import launch
 from tests.engines.tiny import evaluated, step_once
 
 ROOT = Path(__file__).parents[2]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from htpo.engines.trl.config import cut_update
+from htpo.engines.batch_shape import cut_update
 from htpo.errors import UserError
 from htpo.statistics import PassRates, change_in_words
 from tests.engines.tiny import config, trainer

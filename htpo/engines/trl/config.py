@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from trl import GRPOConfig
 
+from htpo.engines.batch_shape import BatchShape, cut_update
 from htpo.engines.option_rules import (
-    UNUSED_BY_HOST,
     as_mappings,
     check_config_files,
     check_values,
@@ -16,6 +16,7 @@ from htpo.engines.option_rules import (
     refuse_without_feature,
 )
 from htpo.engines.rewards import SIGNALS
+from htpo.engines.trl.unused_options import UNUSED_BY_HOST, WITHOUT_EFFECT
 from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, TableObjective, fixed_length_mean, make_objective, sequence_mean, token_mean
 
@@ -26,21 +27,6 @@ READ_FROM_FILES = ("accelerator_config", "fsdp_config", "deepspeed")  # a mappin
 
 HOST_LOSS = {token_mean: "dapo", sequence_mean: "grpo", fixed_length_mean: "dr_grpo"}
 """TRL's loss type with the same aggregation as the objective's."""
-
-_CLIP_REASON = "the clip range belongs to the objective: set {} in objective_options"
-_LOSS_REASON = "the objective replaces TRL's loss"
-WITHOUT_EFFECT = {
-    "loss_type": "the objective decides how the loss is computed and aggregated",
-    "epsilon": _CLIP_REASON.format("clip_low"),
-    "epsilon_high": _CLIP_REASON.format("clip_high"),
-    "delta": _CLIP_REASON.format("dual_clip"),
-    "importance_sampling_level": "the objective decides which ratio it takes (gspo: the response's)",
-    "top_entropy_quantile": "it would drop tokens behind the objective's back",
-    "off_policy_mask_threshold": "it reads the sign of the advantage after the objective has weighted it",
-    **dict.fromkeys(["sapo_temperature_neg", "sapo_temperature_pos"], _LOSS_REASON),
-    **dict.fromkeys(["vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg"], _LOSS_REASON),
-}
-"""TRL options that an objective would ignore, and why. They are refused unless left at TRL's default."""
 
 
 @dataclass
@@ -177,6 +163,19 @@ class HTPOConfig(GRPOConfig):
         """Optimiser updates between two generations."""
         return self.steps_per_generation * self.num_iterations // self.gradient_accumulation_steps
 
+    @property
+    def batch_shape(self) -> BatchShape:
+        """How a generation batch is cut."""
+        return BatchShape(
+            prompts=self.generation_batch_size // self.num_generations,
+            samples=self.num_generations,
+            updates=self.updates_per_batch,
+            processes=self.world_size,
+            micro_batches=self.gradient_accumulation_steps,
+            micro_batch=self.per_device_train_batch_size,
+            max_tokens=self.max_completion_length or 0,
+        )
+
     def _derive_batch_sizes(self) -> None:
         for name in ("generation_batch_size", "steps_per_generation"):
             if getattr(self, name) is not None:
@@ -221,26 +220,3 @@ class HTPOConfig(GRPOConfig):
                 f"save_steps ({int(self.save_steps)}) is not a multiple of the {self.updates_per_batch} updates per "
                 f"generation, so a resumed run would differ from an uninterrupted one: use {nearest}"
             )
-
-
-def cut_update(sequences: int, *, updates: int, processes: int, fits: int) -> tuple[int, int]:
-    """How each update's share of a generation batch is cut on every process.
-
-    Args:
-        sequences: responses in the generation batch, over all processes.
-        fits: sequences in a micro-batch at most.
-
-    Returns:
-        (sequences per micro-batch, micro-batches per update).
-
-    Raises:
-        UserError: the sequences do not divide into updates and processes.
-    """
-    share, rest = divmod(sequences, updates * processes)
-    if rest or share == 0:
-        raise UserError(
-            f"a generation batch of {sequences} sequences (prompts_per_generation x num_generations) does not divide "
-            f"into {updates} updates_per_generation x {processes} processes: change one of them"
-        )
-    micro_batch = next(size for size in range(min(fits, share), 0, -1) if share % size == 0)
-    return micro_batch, share // micro_batch

@@ -10,7 +10,7 @@ from accelerate.utils import DistributedType, broadcast_object_list, gather_obje
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from htpo.engines.trl.recipe import Recipe
+from htpo.engines.job_options import JobOptions
 from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.errors import UserError
 from htpo.evaluate import evaluate_task
@@ -33,7 +33,7 @@ class HeldOut:
         UserError: `eval_every` is set where nothing can be measured.
     """
 
-    recipe: Recipe
+    options: JobOptions
     task: Task
     trainer: HTPOTrainer
     tokenizer: object
@@ -41,7 +41,7 @@ class HeldOut:
     last: tuple[int, PassRates] | None = None  # the last update after which was measured, and what
 
     def __post_init__(self) -> None:
-        every = self.recipe.eval_every
+        every = self.options.eval_every
         if every < 0:
             raise UserError(f"eval_every is {every}, needs a number of updates, or 0 for none between")
         if every and self.why_not is not None:
@@ -50,7 +50,7 @@ class HeldOut:
     @property
     def why_not(self) -> str | None:
         """Why nothing is measured; None where it is."""
-        if not self.recipe.held_out_prompts or not self.recipe.eval_samples:
+        if not self.options.held_out_prompts or not self.options.eval_samples:
             return "held_out_prompts or eval_samples is 0"
         if self.task.held_out is None:
             return "there are no held-out problems"
@@ -58,14 +58,23 @@ class HeldOut:
             return "the model is sharded over processes"
         return None
 
+    def in_words(self) -> str:
+        """What is measured and when, for the plan."""
+        if self.why_not is not None:
+            return f"nothing measured: {self.why_not}"
+        words = f"{len(self.problems)} problems x {self.options.eval_samples} samples, before and after"
+        if self.options.eval_every:
+            words += f" and every {self.options.eval_every} updates; the best policy is kept"
+        return words
+
     @property
     def problems(self) -> Dataset:
         """The problems measured."""
-        return self.task.held_out.select(range(min(self.recipe.held_out_prompts, len(self.task.held_out))))
+        return self.task.held_out.select(range(min(self.options.held_out_prompts, len(self.task.held_out))))
 
     def before(self) -> PassRates | None:
         """Pass rates before training; read back when a run goes on."""
-        return self._measure("before", "evaluation_before.json", read_back=self.recipe.resume)
+        return self._measure("before", "evaluation_before.json", read_back=self.options.resume)
 
     def after(self) -> PassRates | None:
         """Pass rates after training; those of the last update where that was measured."""
@@ -76,7 +85,7 @@ class HeldOut:
                 self.directory.write_json("evaluation_after.json", rates.to_json())
             return rates
         rates = self._measure("after", "evaluation_after.json")
-        if self.recipe.eval_every:
+        if self.options.eval_every:
             self._keep_if_best(step, rates)
         return rates
 
@@ -124,16 +133,16 @@ class HeldOut:
         return rates
 
     def _measure_share(self, when: str, problems: Dataset) -> PassRates:
-        recipe, args, accelerator = self.recipe, self.trainer.args, self.trainer.accelerator
+        options, args, accelerator = self.options, self.trainer.args, self.trainer.accelerator
         return evaluate_task(
             accelerator.unwrap_model(self.trainer.model),
             self.tokenizer,
             problems,
             self.task.verifier,
-            samples=recipe.eval_samples,
+            samples=options.eval_samples,
             max_new_tokens=args.max_completion_length,
-            temperature=recipe.eval_temperature,
-            top_p=recipe.eval_top_p,
+            temperature=options.eval_temperature,
+            top_p=options.eval_top_p,
             seed=args.seed + accelerator.process_index,
             template_options=args.chat_template_kwargs,
             progress=f"held-out, {when}" if accelerator.is_main_process else None,

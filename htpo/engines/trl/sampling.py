@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from trl import GRPOTrainer
 
+from htpo.engines.filling import Filling
 from htpo.engines.rewards import NO_SIGNAL, Scores, score, without_signal
-from htpo.engines.trl.dynamic_sampling import Filling, assemble
+from htpo.engines.trl.assembly import assemble
 from htpo.engines.trl.judgements import JUDGEMENT, judgements_of, pack
 from htpo.engines.trl.sampler import EpochSeededRepeatSampler
 from htpo.engines.trl.token_batch import policy_mask

@@ -3,7 +3,7 @@
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from htpo.engines.trl.training_job import BUILT_IN_POLICIES
+from htpo.engines.job import BUILT_IN_POLICIES
 from htpo.evaluate import evaluate_task
 from htpo.tasks import PUZZLE_FAMILIES, DataOptions, load_task
 

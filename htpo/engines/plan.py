@@ -6,41 +6,39 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from htpo.engines.trl.config import HTPOConfig
+from htpo.engines.batch_shape import BatchShape
 from htpo.objectives import TableObjective
 from htpo.runs import ObjectiveTable
 from htpo.statistics import PassRates
 from htpo.tasks.prompts import readable
 
 
-def batch_words(config: HTPOConfig) -> str:
-    """The batch as "N prompts x G samples -> M updates of K sequences"."""
-    prompts = config.generation_batch_size // config.num_generations
-    sequences = config.per_device_train_batch_size * config.world_size * config.gradient_accumulation_steps
-    words = f"{prompts} prompts x {config.num_generations} samples -> {config.updates_per_batch} updates"
-    words += f" of {sequences} sequences, at most {sequences * (config.max_completion_length or 0):,} tokens each"
-    if config.gradient_accumulation_steps > 1 or config.world_size > 1:
-        words += (
-            f" ({config.world_size} processes x {config.gradient_accumulation_steps} micro-batches x "
-            f"{config.per_device_train_batch_size} sequences)"
-        )
-    return words
-
-
 def plan_in_words(
-    config: HTPOConfig, objective: TableObjective, *, policy: str, task: str, measured: str
+    objective: TableObjective,
+    batch: BatchShape,
+    *,
+    policy: str,
+    task: str,
+    max_rounds: int,
+    overlong_buffer: int,
+    measured: str,
 ) -> dict[str, str]:
-    """What is about to happen, by topic."""
+    """What is about to happen, by topic.
+
+    Args:
+        max_rounds: generation rounds of dynamic sampling at most; 0: there is none.
+        overlong_buffer: tokens over which the soft overlong punishment falls; 0: there is none.
+    """
     options = ", ".join(f"{name} {value}" for name, value in objective.options.items() if value is not None)
     scaled = "divided by the group's standard deviation" if objective.scale_rewards == "group" else "not scaled"
-    sampling = f"at most {config.max_generation_rounds} rounds" if config.dynamic_sampling else "off"
-    overlong = f"over the last {config.overlong_buffer} tokens" if config.overlong_buffer else "off"
+    sampling = f"at most {max_rounds} rounds" if max_rounds else "off"
+    overlong = f"over the last {overlong_buffer} tokens" if overlong_buffer else "off"
     return {
         "policy": policy,
         "task": task,
         "objective": f"{objective.name} ({options})",
         "loss": f"{objective.aggregate.__name__.replace('_', ' ')}; advantages group-relative, {scaled}",
-        "batch": batch_words(config),
+        "batch": batch.in_words(),
         "dynamic sampling": f"{sampling}; soft overlong punishment {overlong}",
         "held-out": measured,
     }

@@ -1,4 +1,4 @@
-"""`Recipe`: what the main job needs beside the trainer's and the model's own options."""
+"""`JobOptions`: what a training job needs beside the trainer's and the model's own options."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ from htpo.tasks.options import DataOptions
 
 
 @dataclass
-class Recipe(DataOptions):
+class JobOptions(DataOptions):
     """Data, verifier, evaluation and records of one training run. Every field is an option of `htpo train`."""
 
     eval_samples: int = field(default=16, metadata={"help": "Samples per held-out problem: the k of pass@k."})

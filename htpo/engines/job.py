@@ -1,0 +1,196 @@
+"""A training job: checked options in, a trained policy and a run directory out, whichever the engine."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from transformers.utils.logging import disable_progress_bar
+
+import htpo
+from htpo.engines.engine import Engine, Training
+from htpo.engines.job_options import JobOptions
+from htpo.engines.launch import silently_single
+from htpo.engines.plan import plan_in_words, print_plan, print_summary
+from htpo.errors import UserError
+from htpo.figures.training import draw_training_figure
+from htpo.runs import RunDirectory, check_disk_space, writing
+from htpo.statistics import PassRates, change_in_words
+from htpo.tasks import PUZZLE_FAMILIES, Task, limit_prompt_lengths, load_task
+from htpo.tasks.prompts import check_template
+
+T = TypeVar("T")
+
+BUILT_IN_POLICIES = {name: Path(htpo.__file__).parent / "assets" / name for name in PUZZLE_FAMILIES}
+
+
+@dataclass
+class Job:
+    """One training run.
+
+    Args:
+        options, engine: as parsed.
+        resolved: all options as they were resolved, for the run directory and for resume.
+        console: where the plan and the summary go; silent on all processes but the first.
+    """
+
+    options: JobOptions
+    engine: Engine
+    resolved: dict[str, Any]
+    console: Console
+
+    def run(self) -> dict[str, Any]:
+        """Train, measure before and after, and write everything; returns the summary that was written."""
+        started = time.monotonic()
+        engine, resume = self.engine, self.options.resume
+        directory = RunDirectory(engine.output_dir)
+        engine.refuse_unavailable()
+        if engine.main:
+            (directory.check_resumable if resume else directory.check_free)(self.resolved)
+            self._say_before_loading()
+        disable_progress_bar()  # transformers' own, one for every file
+        tokenizer = self._tokenizer()
+        task = self._task(tokenizer)
+        training = engine.prepare(self.options, self._policy(), task, tokenizer, directory)
+        check_disk_space(directory.path, training.disk_needed)
+        checkpoint = directory.latest_complete_checkpoint() if resume else None
+        plan = self._plan(task, training)
+        if engine.main and resume:
+            self._rewind(directory, checkpoint)
+        elif engine.main:
+            directory.create(self.resolved)
+            directory.write_json("objective.json", engine.objective.describe())
+            directory.write_json("plan.json", plan)
+        print_plan(self.console, plan, engine.objective, str(directory.path))
+        with writing(directory.path):
+            before = training.before()
+            updates = training.train(checkpoint)
+            training.save(directory.path / "model")
+            after, failed = _attempt(training.after)
+            task.verifier.close()
+            summary = {}
+            if engine.main:
+                done = {"updates": updates, "seconds": time.monotonic() - started, "best": training.best()}
+                summary = self._finish(directory, done, before, after, failed)
+            if failed is not None:
+                raise failed
+        training.close()
+        return summary
+
+    # --- parts -----------------------------------------------------------------------------------------------------
+
+    def _policy(self) -> str:
+        name = self.engine.policy or BUILT_IN_POLICIES.get(self._data_name())
+        if name is None:
+            raise UserError("no model: give --model_name_or_path (a Hugging Face id or a folder)")
+        return str(name)
+
+    def _policy_name(self) -> str:
+        return f"built-in {self._data_name()} policy" if self.engine.policy is None else self._policy()
+
+    def _data_name(self) -> str:
+        return " + ".join(self.options.dataset)
+
+    def _say_before_loading(self) -> None:
+        warning = silently_single(self.engine.processes)
+        if warning:
+            self.console.print(f"[yellow]Warning:[/] {warning}")
+        for remark in self.engine.remarks():
+            self.console.print(f"[yellow]Note:[/] {escape(remark)}", soft_wrap=True, highlight=False)
+        self.console.print(f"Loading {escape(self._policy_name())} and {escape(self._data_name())} ...")
+
+    def _tokenizer(self) -> Any:
+        tokenizer = self.engine.load_tokenizer(self._policy())
+        tokenizer.padding_side = "left"
+        return tokenizer
+
+    def _task(self, tokenizer: Any) -> Task:
+        options, template_options = self.options, self.engine.template_options
+        task = load_task(options, conversational=tokenizer.chat_template is not None, seed=self.engine.seed)
+        check_template(task.train[0]["prompt"], tokenizer, template_options)
+        if options.max_prompt_length is not None:
+            task = limit_prompt_lengths(
+                task,
+                tokenizer,
+                options.max_prompt_length,
+                template_options,
+                leave_out=options.filter_overlong_prompts,
+            )
+        needed = self.engine.batch_shape.prompts
+        if len(task.train) < needed:
+            raise UserError(
+                f"{self._data_name()} has {len(task.train)} prompts to train on but a generation batch needs {needed}: "
+                f"lower prompts_per_generation or give more data ({task.description})"
+            )
+        return task
+
+    def _rewind(self, directory: RunDirectory, checkpoint: Path | None) -> None:
+        """Drop what was recorded after the checkpoint: it will be done again."""
+        for path in directory.incomplete_checkpoints():
+            self.console.print(f"[yellow]Note:[/] {path} was cut short while being written; it is not used")
+        step = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+        directory.truncate_metrics(step)
+        directory.truncate_rollouts(step)
+        directory.truncate_evaluations(step)
+        start = f"update {step} ({checkpoint})" if checkpoint else "the start: no complete checkpoint was written"
+        self.console.print(f"Resuming {directory.path} from {start}")
+
+    def _plan(self, task: Task, training: Training) -> dict[str, str]:
+        parameters, trained = training.parameters
+        return plan_in_words(
+            self.engine.objective,
+            self.engine.batch_shape,
+            policy=f"{self._policy_name()} ({parameters:,} parameters, {trained:,} trained)",
+            task=task.description,
+            max_rounds=self.engine.max_rounds,
+            overlong_buffer=self.engine.overlong_buffer,
+            measured=training.measured,
+        )
+
+    def _finish(
+        self,
+        directory: RunDirectory,
+        done: dict[str, Any],
+        before: PassRates | None,
+        after: PassRates | None,
+        failed: Exception | None,
+    ) -> dict[str, Any]:
+        """The summary, written whatever fails: the training that it sums up is done and the model is kept."""
+        figure, no_figure = _attempt(lambda: str(draw_training_figure(directory)))
+        summary: dict[str, Any] = {
+            "objective": self.engine.objective.describe(),
+            "updates": done["updates"],
+            "seconds": done["seconds"],
+            "run": str(directory.path),
+            "model": str(directory.path / "model"),
+            "figure": figure if no_figure is None else f"none: {_one_line(no_figure)}",
+        }
+        if failed is not None:
+            summary["failed"] = f"not measured after training: {_one_line(failed)}"
+            self.console.print(f"[yellow]Note:[/] {escape(summary['failed'])}; the model is kept", soft_wrap=True)
+        if before is not None and after is not None:
+            summary |= {
+                "pass@1": [before.pass_at(1), after.pass_at(1)],
+                f"pass@{after.samples}": [before.pass_at(after.samples), after.pass_at(after.samples)],
+                "verdict": change_in_words("pass@1", after.change_from(before, 1).to_json()),
+            }
+        if done["best"] is not None:
+            summary["best"] = {**done["best"], "model": str(directory.path / "best")}
+        directory.write_json("summary.json", summary)
+        print_summary(self.console, summary, before, after)
+        return summary
+
+
+def _attempt(step: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """(what a step of the wrap-up gives, None), or (None, why it gives nothing)."""
+    try:
+        return step(), None
+    except Exception as error:
+        return None, error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

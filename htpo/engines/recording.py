@@ -1,0 +1,71 @@
+"""What a run keeps of its rollouts: which responses, and what of each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from htpo.objectives import Outcome, TokenBatch
+
+T = TypeVar("T")
+
+
+def draw_rows(prompts: Sequence[Sequence[T]], kept: int, random: np.random.Generator) -> list[T]:
+    """Up to `kept` rows of prompts in random order: whole prompts while they fit, then parts of others."""
+    order = [prompts[index] for index in random.permutation(len(prompts))]
+    whole, cut, room = [], [], kept
+    for rows in order:
+        if len(rows) <= room:
+            whole += rows
+            room -= len(rows)
+        else:
+            cut += rows
+    return whole + cut[:room]
+
+
+def rollout(
+    row: int,
+    batch: TokenBatch,
+    outcome: Outcome,
+    tokenizer: Any,
+    *,
+    prompt: list[int],
+    response: Tensor,
+    prompt_id: int,
+    reward: float,
+    said: Mapping[str, str | None],
+) -> dict[str, Any]:
+    """One response by the columns of `htpo.runs.rollouts`.
+
+    Args:
+        row: its row in the batch and in the outcome.
+        prompt: token ids, without padding.
+        response: (T,) int, token ids.
+        prompt_id: the prompt's row in the data; below 0 where it is not known.
+        said: what was said of it: gold, answer and failure.
+    """
+    mask = batch.mask[row]
+
+    def text(ids: list[int]) -> str:
+        return tokenizer.decode(ids, skip_special_tokens=True)
+
+    token_ids = response[mask].tolist()
+    group = None if outcome.group is None else outcome.group[row][mask].tolist()
+    return {
+        "prompt_id": None if prompt_id < 0 else prompt_id,
+        "prompt": text(prompt),
+        "response": text(token_ids),
+        **said,
+        "correct": bool(batch.correct[row]),
+        "group_accuracy": float(batch.group_accuracy[row]),
+        "reward": reward,
+        "advantage": float(batch.advantage[row].flatten()[0]),
+        "token_ids": token_ids,
+        "tokens": [tokenizer.decode([token]) for token in token_ids],
+        "log_prob": batch.log_prob[row].detach()[mask].float().tolist(),
+        "old_log_prob": batch.old_log_prob[row][mask].float().tolist(),
+        "entropy": batch.entropy[row][mask].float().tolist(),
+        "group": [0] * len(token_ids) if group is None else group,
+        "weight": outcome.weight[row][mask].float().tolist(),
+    }

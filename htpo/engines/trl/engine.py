@@ -1,0 +1,163 @@
+"""The TRL engine: a training job on `HTPOTrainer`."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from transformers import PrinterCallback, ProgressCallback
+from trl import ModelConfig, get_peft_config, get_quantization_config
+
+from htpo.engines.batch_shape import BatchShape
+from htpo.engines.job_options import JobOptions
+from htpo.engines.option_rules import changed, check_values, refuse_unused, refuse_without_feature
+from htpo.engines.trl.availability import refuse_unavailable
+from htpo.engines.trl.callbacks import CheckpointMarker, MetricsWriter, ProgressBar
+from htpo.engines.trl.config import HTPOConfig
+from htpo.engines.trl.held_out import HeldOut, MeasureEvery
+from htpo.engines.trl.rollout_writer import RolloutWriter
+from htpo.engines.trl.trainer import HTPOTrainer
+from htpo.engines.trl.unused_options import SEVERAL_PROCESSES, UNUSED_BY_THE_JOB
+from htpo.engines.trl.verifier_reward import PartialCredit, VerifierReward
+from htpo.errors import UserError
+from htpo.evaluate import load_tokenizer
+from htpo.objectives import TableObjective
+from htpo.runs import RunDirectory
+from htpo.statistics import PassRates
+from htpo.tasks import Task
+from htpo.tasks.prompts import as_sent
+
+CHECKPOINT_COPIES = 4  # a parameter in a checkpoint: itself, its gradient's two moments, and slack for the rest
+
+
+@dataclass
+class TrlEngine:
+    """An `Engine` on TRL's GRPO trainer."""
+
+    OPTIONS: ClassVar[tuple[type, ...]] = (HTPOConfig, ModelConfig)
+
+    config: HTPOConfig
+    model: ModelConfig
+
+    def __post_init__(self) -> None:
+        check_values(self.model)
+        refuse_without_feature(self.model)
+        refuse_unused(self.config, UNUSED_BY_THE_JOB)
+        self.objective: TableObjective = self.config.make_objective()
+        self.main: bool = self.config.process_index == 0
+        self.processes: int = self.config.world_size
+        self.policy: str | None = self.model.model_name_or_path
+        self.output_dir: str = self.config.output_dir
+        self.seed: int = self.config.seed
+        self.template_options: dict[str, Any] | None = self.config.chat_template_kwargs
+        self.batch_shape: BatchShape = self.config.batch_shape
+        self.max_rounds: int = self.config.max_generation_rounds if self.config.dynamic_sampling else 0
+        self.overlong_buffer: int = self.config.overlong_buffer or 0
+
+    def refuse_unavailable(self) -> None:
+        refuse_unavailable(self.config, self.model)
+
+    def remarks(self) -> list[str]:
+        found, given = [], changed(self.config)
+        idle = [name for name in SEVERAL_PROCESSES if name in given]
+        if self.processes == 1 and idle:
+            found.append(f"{', '.join(idle)} have an effect with several processes only, and this is one")
+        updates, warmup = self.config.max_steps, self.config.warmup_steps
+        if 0 < updates < warmup:
+            found.append(
+                f"training ends ({updates} updates) before the warm-up does ({warmup:g}): the learning rate does not "
+                "reach its full value"
+            )
+        return found
+
+    def load_tokenizer(self, policy: str) -> Any:
+        return load_tokenizer(policy, self.model.model_revision, self.config.trust_remote_code)
+
+    def prepare(self, options: JobOptions, policy: str, task: Task, tokenizer: Any, run: RunDirectory) -> "TrlTraining":
+        """An `Engine` on TRL's GRPO trainer."""
+        trainer = self._trainer(options, policy, task, tokenizer, run)
+        held_out = HeldOut(options, task, trainer, tokenizer, run)
+        if options.eval_every:
+            trainer.add_callback(MeasureEvery(held_out, options.eval_every))
+        return TrlTraining(trainer, held_out)
+
+    def _trainer(self, options: JobOptions, policy: str, task: Task, tokenizer: Any, run: RunDirectory) -> HTPOTrainer:
+        init = {"revision": self.model.model_revision, "dtype": self.model.dtype}
+        if self.model.attn_implementation:
+            init["attn_implementation"] = self.model.attn_implementation
+        self.config.model_init_kwargs = {**init, **(self.config.model_init_kwargs or {})}
+        reward = VerifierReward(
+            task.verifier,
+            task.train.column_names,
+            as_sent=lambda prompt: as_sent(prompt, tokenizer, self.template_options),
+            answer_column=options.answer_column,
+        )
+        self.config.correctness_reward = [reward.__name__]
+        partial = [PartialCredit(reward)] if getattr(task.verifier, "graded", False) else []
+        try:
+            trainer = HTPOTrainer(
+                policy,
+                [reward, *partial],
+                self.config,
+                train_dataset=task.train,
+                processing_class=tokenizer,
+                quantization_config=get_quantization_config(self.model),
+                peft_config=get_peft_config(self.model),
+                callbacks=[MetricsWriter(run), CheckpointMarker(run), ProgressBar()],
+                rollout_recorder=RolloutWriter(run, tokenizer, options.rollout_every, options.rollouts_kept, self.seed),
+            )
+        except (OSError, ValueError, ImportError, TypeError, NotImplementedError) as error:
+            raise UserError(f"cannot set up training of {policy}: {' '.join(str(error).split())}") from error
+        self._check_adapter(trainer)
+        reward.ends = {*trainer.eos_token_ids}
+        for host_display in (ProgressCallback, PrinterCallback):
+            trainer.remove_callback(host_display)
+        return trainer
+
+    def _check_adapter(self, trainer: HTPOTrainer) -> None:
+        """Refuse names of layers that the adapter silently leaves out."""
+        names = [name for name, _ in (*trainer.model.named_modules(), *trainer.model.named_parameters())]
+        for option in ("lora_modules_to_save", "lora_target_parameters"):
+            for layer in getattr(self.model, option) or []:
+                if not any(re.search(rf"(^|\.){re.escape(layer)}(\.|$)", name) for name in names):
+                    raise UserError(f"{option} {layer}: the model has no such layer")
+
+
+class TrlTraining:
+    """A `Training` by an `HTPOTrainer`."""
+
+    def __init__(self, trainer: HTPOTrainer, held_out: HeldOut):
+        self.trainer, self.held_out = trainer, held_out
+        parameters = list(trainer.model.parameters())
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        self.parameters = sum(p.numel() for p in parameters), sum(p.numel() for p in trained)
+        self.measured = held_out.in_words()
+        self.disk_needed = self._disk_needed(sum(p.numel() * p.element_size() for p in trained))
+
+    def _disk_needed(self, size: int) -> int:
+        args = self.trainer.args
+        if str(getattr(args.save_strategy, "value", args.save_strategy)) == "no":
+            return 0
+        kept = args.save_total_limit or 2
+        best = 2 * size if self.held_out.options.eval_every else 0  # the best so far, and the next one beside it
+        return CHECKPOINT_COPIES * size * (kept + 1) + best
+
+    def before(self) -> PassRates | None:
+        return self.held_out.before()
+
+    def train(self, checkpoint: Path | None) -> int:
+        self.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        return int(self.trainer.state.global_step)
+
+    def save(self, folder: Path) -> None:
+        self.trainer.save_model(str(folder))
+
+    def after(self) -> PassRates | None:
+        return self.held_out.after()
+
+    def best(self) -> dict[str, Any] | None:
+        return self.held_out.best
+
+    def close(self) -> None:
+        self.trainer.accelerator.wait_for_everyone()
+        self.trainer.accelerator.end_training()
