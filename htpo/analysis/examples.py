@@ -71,13 +71,3 @@ def judgement_lines(response: pd.Series) -> list[tuple[str, str]]:
     meaning = f"{failure}: it {FAILURES[failure]}" if failure in FAILURES else failure
     named = {"right answer": response["gold"], "answer found": response["extracted"], "failure": meaning}
     return [(name, text) for name, text in named.items() if text is not None]
-
-
-def token_rows(examples: list[Example]) -> list[dict]:
-    """The data of the shaded responses: a row per token."""
-    columns = ["position", "text", "entropy", "log_prob", "group", "weight", "high"]
-    return [
-        {"response": example.title, **row}
-        for example in examples
-        for row in example.tokens[columns].astype({"text": object}).to_dict("records")
-    ]

@@ -1,22 +1,22 @@
 """`analyze`: everything that can be drawn and said of runs, a study, evaluations, or texts, written to one folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 
-from htpo.analysis.figures import Figures, TokenAnalysis, comparison_figures
 from htpo.analysis.findings import Findings, markdown
 from htpo.analysis.left_out import LeftOut
 from htpo.analysis.logic_words import LogicWords
 from htpo.analysis.responses_page import responses_page
 from htpo.analysis.sources import Series, Source
+from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.tokens import TokenTable, read_runs
 from htpo.errors import UserError
 from htpo.evaluate.directory import folder_name
+from htpo.figures.catalogue import OF_EVALUATIONS, OF_SERIES, OF_TOKENS, Entry, Shown, drawn
 from htpo.figures.drawing import Drawing
-from htpo.figures.pass_at_k import Evaluations, draw_evaluations
+from htpo.figures.pass_at_k import Evaluations
 from htpo.runs import write_atomically, write_json, writing
 
 PICTURE_SUFFIXES = (".png", ".svg", ".csv")
@@ -67,7 +67,7 @@ def analyze_runs(source: Source, folder: Path, logic_words: LogicWords, min_coun
             several = task if len(source.tasks) > 1 else ""
             place = folder / several
             title = task or ", ".join(one.label for one in series)
-            _draw_all(report, place, comparison_figures(series, source.reference, title), several)
+            _draw_all(report, place, OF_SERIES, series, title, several)
             for one in series:
                 own = place / one.label.replace("/", "-") if len(series) > 1 else place
                 label = " / ".join(filter(None, [several, one.label]))
@@ -110,7 +110,7 @@ def analyze_evaluations(
     report = Report(folder)
     title = ", ".join(evaluations)
     with writing(folder):
-        _write(report, folder, "pass-at-k", partial(draw_evaluations, evaluations, f"{title}: pass@k"), "")
+        _draw_all(report, folder, OF_EVALUATIONS, evaluations, title, "")
         for task, table in scored.items():
             place = folder / folder_name(task) if len(scored) > 1 else folder
             _analyze_tokens(report, place, table, task, f"{title}, {task} {scorer}", logic_words, min_count)
@@ -135,29 +135,24 @@ def _tokens_of(
 def _analyze_tokens(
     report: Report, folder: Path, table: TokenTable, label: str, title: str, logic_words: LogicWords, min_count: int
 ) -> None:
-    tokens = TokenAnalysis(table, title, logic_words, min_count)
+    tokens = TokenAnalysis(table, logic_words, min_count)
     report.findings[label] = tokens.findings
-    _draw_all(report, folder, tokens.figures, label)
+    _draw_all(report, folder, OF_TOKENS, tokens, title, label)
     with suppress(LeftOut):  # for the reason that is given for the picture
-        page = responses_page(tokens.examples, table.groups, table.grouped_in_training, tokens.heading)
-        write_atomically(folder / PAGE, page)
+        write_atomically(folder / PAGE, responses_page(tokens, title))
         report.written.append(folder / PAGE)
 
 
-def _draw_all(report: Report, folder: Path, figures: Figures, label: str) -> None:
-    for name, draw in figures.items():
-        _write(report, folder, name, draw, label)
-
-
-def _write(report: Report, folder: Path, name: str, draw: Callable[[], Drawing], label: str) -> None:
-    try:
-        drawing = draw()
-    except LeftOut as reason:
-        report.left_out.append(LeftOutFigure(name, label, str(reason)))
+def _draw_all(
+    report: Report, folder: Path, entries: Sequence[Entry[Shown]], shown: Shown, title: str, label: str
+) -> None:
+    for entry, drawing in drawn(entries, shown, title):
+        if isinstance(drawing, Drawing):
+            report.written.append(drawing.save(folder, entry.name))
+            continue
+        report.left_out.append(LeftOutFigure(entry.name, label, drawing))
         for suffix in PICTURE_SUFFIXES:
-            (folder / f"{name}{suffix}").unlink(missing_ok=True)  # of an earlier analysis
-        return
-    report.written.append(drawing.save(folder))
+            (folder / f"{entry.name}{suffix}").unlink(missing_ok=True)  # of an earlier analysis
 
 
 def _finish(report: Report, title: str) -> None:

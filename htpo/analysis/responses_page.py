@@ -2,35 +2,33 @@
 
 import math
 
-import matplotlib
-from matplotlib.colors import to_hex
-
-from htpo.analysis.examples import Example
 from htpo.analysis.pages import render_page
-from htpo.analysis.responses_picture import COLOURS, entropy_scale, shade, weight_text
+from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.token_text import visible
+from htpo.figures.responses import weight_text
+from htpo.figures.shading import BY_ENTROPY, entropy_scale, ramp, shade
 
-STOPS = 9  # of the scale's gradient
 
+def responses_page(tokens: TokenAnalysis, title: str) -> str:
+    """The page as HTML. All text of prompts and responses is escaped; nothing is loaded from elsewhere.
 
-def responses_page(examples: list[Example], groups: dict[str, str], grouped_in_training: bool, title: str) -> str:
-    """The page as HTML. All text of prompts and responses is escaped; nothing is loaded from elsewhere."""
-    scale = entropy_scale(examples)
+    Raises:
+        LeftOut: no response has tokens.
+    """
+    scale = entropy_scale(tokens.examples)
     shown = [
         {"example": example, "tokens": [_token(token, scale) for token in example.tokens.itertuples()]}
-        for example in examples
+        for example in tokens.examples
     ]
-    used = sorted({int(number) for example in examples for number in example.tokens["group"] if number > 0})
-    colours = matplotlib.colormaps[COLOURS]
     return render_page(
         "htpo.analysis",
         "responses.html.j2",
         "responses.js",
-        title=title,
+        title=f"{title}: responses, token by token",
         shown=shown,
-        groups=[groups.get(f"G{number}", f"G{number}") for number in used],
-        grouped_in_training=grouped_in_training,
-        stops=[to_hex(colours(stop / (STOPS - 1))) for stop in range(STOPS)],
+        groups=tokens.example_groups,
+        grouped_in_training=tokens.table.grouped_in_training,
+        stops=ramp(BY_ENTROPY),
         highest=scale.vmax,
     )
 

@@ -18,6 +18,7 @@ class Series:
 
     label: str
     runs: tuple[RunRecord, ...]
+    is_reference: bool = False  # the method that a study compares the others with
 
     @property
     def only(self) -> str | None:
@@ -38,7 +39,6 @@ class Source:
     tasks: dict[str, list[Series]] = field(default_factory=dict)
     evaluations: dict[str, EvaluationDirectory] = field(default_factory=dict)
     texts: Path | None = None
-    reference: str | None = None  # the method that a study compares the others with
 
 
 def find_source(paths: Sequence[Path]) -> Source:
@@ -85,15 +85,19 @@ def _kind(path: Path) -> str:
 
 def _study(path: Path) -> Source:
     tasks: dict[str, dict[str, list[RunRecord]]] = {}
-    order = list(_definition(path).get("methods") or {})
+    definition = _definition(path)
+    order = list(definition.get("methods") or {})
     for folder in sorted(path.glob("runs/*/*/seed-*"), key=lambda folder: _place(folder, order)):
         if (folder / "config.yaml").is_file():
             run = RunRecord.read(RunDirectory(folder))
             tasks.setdefault(folder.parts[-3], {}).setdefault(folder.parts[-2], []).append(run)
     if not tasks:
         raise UserError(f"{path} holds no runs yet: give the study time, or `htpo study` it first")
-    named = {task: [Series(name, tuple(runs)) for name, runs in methods.items()] for task, methods in tasks.items()}
-    return Source(path, named, reference=_definition(path).get("reference"))
+    named = {
+        task: [Series(name, tuple(runs), name == definition.get("reference")) for name, runs in methods.items()]
+        for task, methods in tasks.items()
+    }
+    return Source(path, named)
 
 
 def _definition(path: Path) -> dict:

@@ -34,14 +34,13 @@ LEGEND_WIDTH = 2.2  # inches
 class Drawing:
     """A figure with the data it shows, not yet saved."""
 
-    name: str
     figure: Figure
     rows: Sequence[dict[str, Any]]  # all with the keys of the first
 
-    def save(self, folder: Path, name: str = "") -> Path:
-        """Save it in a folder, as `save_figure` does, under a name of its own if given; the path of the picture."""
+    def save(self, folder: Path, name: str) -> Path:
+        """Save it in a folder, as `save_figure` does; returns the path of the picture."""
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{name or self.name}.png"
+        path = folder / f"{name}.png"
         save_figure(self.figure, path, list(self.rows[0]), self.rows)
         return path
 

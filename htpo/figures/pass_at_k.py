@@ -55,7 +55,7 @@ def draw_pass_at_k(series: Sequence[Series], title: str) -> Drawing:
     over = "seeds (of a curve with one seed: over problems)" if seeds > 1 else "problems"
     n = f"n = {rows[-1]['problems']} held-out problems x {samples} answers" + (f", {seeds} seeds" if seeds > 1 else "")
     caption(figure, f"Unbiased pass@k; {n}. Bands: 95 % intervals over {over}.")
-    return Drawing("pass-at-k", figure, rows)
+    return Drawing(figure, rows)
 
 
 def draw_evaluations(evaluations: Evaluations, title: str) -> Drawing:
@@ -78,7 +78,7 @@ def draw_evaluations(evaluations: Evaluations, title: str) -> Drawing:
     if len(evaluations) > 1:
         legend_beside(figure, *grid)
     caption(figure, "Unbiased pass@k. Bands: 95 % intervals over problems.")
-    return Drawing("pass-at-k", figure, rows)
+    return Drawing(figure, rows)
 
 
 def draw_differences(comparisons: Sequence[Mapping[str, Any]], measured: str, title: str) -> Drawing:
@@ -106,7 +106,7 @@ def draw_differences(comparisons: Sequence[Mapping[str, Any]], measured: str, ti
         first = axes.get_subplotspec().is_first_col()
         _over_k(axes, [row["k"] for row in rows], "difference of pass@k" if first else "")
     caption(figure, f"Mean and 95 % interval over seeds; filled: p < {SIGNIFICANT} after Holm. {measured}.")
-    return Drawing("differences", figure, [dict(row) for row in comparisons])
+    return Drawing(figure, [dict(row) for row in comparisons])
 
 
 def _plot(axes: Axes, curve: PassCurve, label: str, style: tuple[str, str], alpha: float) -> None:

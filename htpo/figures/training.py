@@ -73,7 +73,7 @@ def draw_training_figure(directory: RunDirectory) -> Path:
         raise UserError(f"{directory.path} has no training metrics to draw: train at least one update")
     options = " ".join(f"{name}={value}" for name, value in (run.config.get("objective_options") or {}).items())
     title = " ".join(filter(None, [run.config.get("objective", "htpo"), options, f"({run.label})"]))
-    return draw_run(run, title).save(directory.path / "figures")
+    return draw_run(run, title).save(directory.path / "figures", "training")
 
 
 def draw_run(run: RunRecord, title: str) -> Drawing:
@@ -89,7 +89,7 @@ def draw_run(run: RunRecord, title: str) -> Drawing:
     ]
     columns = ["step", *QUANTITIES, HELD_OUT, *(_entropy_of(group) for group in run.objective.labels)]
     rows = [{column: update.get(column) for column in columns} for update in run.updates]
-    return _draw("training", title, [panel for panel in grid if panel.lines], [series], rows=rows)
+    return _draw(title, [panel for panel in grid if panel.lines], [series], rows=rows)
 
 
 def draw_training(series: Sequence[Series], title: str) -> Drawing:
@@ -102,7 +102,7 @@ def draw_training(series: Sequence[Series], title: str) -> Drawing:
         ])
         for name, label in QUANTITIES.items()
     ]  # fmt: skip
-    return _draw("training-dynamics", title, [panel for panel in grid if panel.lines], series)
+    return _draw(title, [panel for panel in grid if panel.lines], series)
 
 
 def draw_entropy_by_group(series: Sequence[Series], title: str) -> Drawing:
@@ -117,10 +117,10 @@ def draw_entropy_by_group(series: Sequence[Series], title: str) -> Drawing:
             grouped.append(one)
     if not grid:
         raise LeftOut("the objective has no groups, or none was logged")
-    return _draw("entropy-by-group", title, grid, grouped, sharey=True)
+    return _draw(title, grid, grouped, sharey=True)
 
 
-def draw_one_group_alone(series: Sequence[Series], reference: str | None, title: str) -> Drawing:
+def draw_one_group_alone(series: Sequence[Series], title: str) -> Drawing:
     """Policy entropy when the objective of one group alone is switched on; a panel per group that a series has alone.
 
     The study's reference method, or else its series that has no groups, is the grey curve in every panel.
@@ -129,9 +129,7 @@ def draw_one_group_alone(series: Sequence[Series], reference: str | None, title:
     if not alone:
         raise LeftOut("no method of a study has `only: GROUP` (docs/analyze.md has such a study)")
     others = [one for one in series if not one.only]
-    plain = [one for one in others if one.label == reference] + [
-        one for one in others if not one.runs[0].objective.labels
-    ]
+    plain = [one for one in others if one.is_reference] + [one for one in others if not one.runs[0].objective.labels]
     base = [
         line
         for one in plain[:1]
@@ -143,7 +141,7 @@ def draw_one_group_alone(series: Sequence[Series], reference: str | None, title:
         own = _lines(one, "entropy", label, VERMILION, names={"series": one.label, "only": one.only})
         grid.append(Panel(_group_title(one), ENTROPY, [*base, *own]))
     what = "Policy entropy with the objective of one group alone, the base rule elsewhere. "
-    return _draw("one-group-alone", title, grid, alone, what, columns=4, height=2.9, sharey=True)
+    return _draw(title, grid, alone, what, columns=4, height=2.9, sharey=True)
 
 
 def _lines(series: Series, metric: str, label: str, colour: str, style: str = "-", **kept: Any) -> list[Line]:
@@ -170,7 +168,6 @@ def _entropy_of(group: str) -> str:
 
 
 def _draw(
-    name: str,
     title: str,
     grid: Sequence[Panel],
     series: Sequence[Series],
@@ -207,7 +204,7 @@ def _draw(
     several = any(len(one.runs) > 1 for one in series)
     over = "mean over seeds, band: their range." if several else "one run per curve (n = 1)."
     caption(figure, f"{what}{smoothed}; {over}")
-    return Drawing(name, figure, rows or [{**line.names, **row} for line in lines for row in line.curve.rows()])
+    return Drawing(figure, rows or [{**line.names, **row} for line in lines for row in line.curve.rows()])
 
 
 def _plot(axes: Axes, line: Line) -> None:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from htpo.analysis.figures import Figures, TokenAnalysis, comparison_figures
 from htpo.analysis.findings import plain_words
 from htpo.analysis.logic_words import read_logic_words
 from htpo.analysis.sources import Series, Source
+from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.tokens import TokenTable, read_runs
 from htpo.errors import UserError
+from htpo.figures.catalogue import OF_SERIES, OF_TOKENS, Entry, Shown
 from htpo.report import tables
 from htpo.report.concerns import Concern, concerns
 from htpo.report.figures import PageFigure, page_figures
@@ -53,9 +54,9 @@ class Part:
     figures: list[PageFigure] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)  # what, and why
 
-    def draw(self, figures: Figures) -> None:
+    def draw(self, entries: Sequence[Entry[Shown]], shown: Shown, title: str) -> None:
         """Add the figures that can be drawn."""
-        for one in page_figures(figures):
+        for one in page_figures(entries, shown, title):
             if isinstance(one, PageFigure):
                 self.figures.append(one)
             else:
@@ -90,13 +91,13 @@ def of_runs(series: Sequence[Series]) -> Content:
     part = Part("")
     token_tables, why_not = _token_tables(series)
     findings: dict[str, Any] = {}
-    part.draw(comparison_figures(series, None, title))
+    part.draw(OF_SERIES, series, title)
     if len(runs) == 1:
         held_out = tables.held_out_table(runs[0])
         part.tables = [*([held_out] if held_out else []), tables.training_table(runs[0])]
         for table in token_tables.values():
-            tokens = TokenAnalysis(table, title, read_logic_words(None), MIN_COUNT)
-            part.draw(tokens.figures)
+            tokens = TokenAnalysis(table, read_logic_words(), MIN_COUNT)
+            part.draw(OF_TOKENS, tokens, title)
             findings = tokens.findings
     else:
         part.tables = [tables.runs_table(runs), tables.differences_table(runs)]
@@ -133,7 +134,7 @@ def of_study(source: Source, results: dict[str, Any]) -> Content:
             titles = ("pass@k after training", "Differences between methods", "In training")
             rows = (study_tables.pass_table, study_tables.difference_table, study_tables.measure_table)
             part.tables = [Table(title, *table(found)) for title, table in zip(titles, rows)]
-        part.draw(comparison_figures(series, source.reference, task))
+        part.draw(OF_SERIES, series, task)
         parts.append(part)
         prefix = f"{task} / " if len(source.tasks) > 1 else ""
         for one in series:

@@ -5,20 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
 
-from htpo.analysis.examples import judgement_lines
-from htpo.analysis.responses_picture import COLOURS
+from htpo.analysis.examples import LONGEST, judgement_lines
 from htpo.analysis.token_text import visible
 from htpo.analysis.tokens import TokenTable
+from htpo.figures.shading import BY_ENTROPY, BY_PULL, ramp
 
 TOKENS_SHOWN = 60_000  # on the whole page, to keep it small
-LONGEST = 2000  # tokens of one response
-STOPS = 9  # of the colour scales
-SIGNED = "PuOr_r"  # of w A, which has a sign: purple below 0, orange above
 
 
 def rollouts_for_browser(tables: dict[str, TokenTable]) -> dict[str, Any]:
@@ -38,17 +33,13 @@ def rollouts_for_browser(tables: dict[str, TokenTable]) -> dict[str, Any]:
         tokens += length
         shown.append(_rollout(label, table, number))
     shown.sort(key=lambda one: (list(tables).index(one["run"]), one["update"] or 0, one["prompt"]))
-    colours = {"entropy": COLOURS, "pull": SIGNED}
     return {
         "rollouts": shown,
         "kept": sum(len(table.responses) for table in tables.values()),
         "runs": list(tables),
         "groups": {label: table.groups for label, table in tables.items()},
         "groupedInTraining": {label: table.grouped_in_training for label, table in tables.items()},
-        "scales": {
-            name: [to_hex(matplotlib.colormaps[colour](stop / (STOPS - 1))) for stop in range(STOPS)]
-            for name, colour in colours.items()
-        },
+        "scales": {"entropy": ramp(BY_ENTROPY), "pull": ramp(BY_PULL)},
         "highest": {
             "entropy": _typical_largest([h for one in shown for h in one["entropy"] if h is not None]),
             "pull": _typical_largest([abs(w * one["advantage"]) for one in shown if one["advantage"] is not None

@@ -7,15 +7,15 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.image import imread
 
-from htpo.analysis.examples import choose_examples
-from htpo.analysis.figures import comparison_figures
 from htpo.analysis.logic_words import read_logic_words
 from htpo.analysis.report import analyze_runs
 from htpo.analysis.responses_page import responses_page
-from htpo.analysis.responses_picture import draw_responses, shade
 from htpo.analysis.sources import find_source
+from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.tokens import build
-from htpo.figures.training import MOST_POINTS
+from htpo.figures.responses import draw_responses
+from htpo.figures.shading import shade
+from htpo.figures.training import MOST_POINTS, draw_training
 from tests.analysis.finished_run import write_run, write_study
 from tests.analysis.test_tokens import rollouts
 
@@ -127,14 +127,15 @@ class Page(HTMLParser):
 HOSTILE = ['<script>alert("1")</script>', "' onfocus='x", "&amp;", "$x^$", "{{ 7 * 7 }}", "\u202ex", "漢", "\n"]
 
 
-def hostile_examples():
+def hostile_tokens():
     columns = rollouts([[0.5] * len(HOSTILE)]).drop_columns(["tokens", "response", "prompt"])
     columns = columns.append_column("tokens", [[HOSTILE]]).append_column("response", [["".join(HOSTILE)]])
-    return choose_examples(build(columns.append_column("prompt", [['<img src=x onerror="y">']]), {}))
+    table = build(columns.append_column("prompt", [['<img src=x onerror="y">']]), {})
+    return TokenAnalysis(table, read_logic_words(), min_count=1)
 
 
 def test_text_of_the_model_is_never_markup():
-    page = Page(responses_page(hostile_examples(), {}, False, "<b>title</b>"))
+    page = Page(responses_page(hostile_tokens(), "<b>title</b>"))
     assert page.tags.count("script") == 1  # the page's own
     assert not {"img"} & set(page.tags)
     assert not any(name.startswith("on") for attributes in page.attributes for name in attributes)
@@ -143,7 +144,7 @@ def test_text_of_the_model_is_never_markup():
 
 
 def test_the_picture_takes_any_text(recwarn):
-    draw_responses(hostile_examples(), {}, "$").figure.canvas.draw()
+    draw_responses(hostile_tokens(), "$").figure.canvas.draw()
     assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
 
 
@@ -174,7 +175,7 @@ def test_text_on_a_shaded_token_has_the_contrast_that_wcag_asks_for(entropy):
 
 def test_a_long_curve_is_drawn_with_fewer_points_and_its_data_has_all(tmp_path):
     run = write_run(tmp_path / "long", updates=1000, every=1000)
-    drawing = comparison_figures(find_source([run.path]).tasks[""], None, "long")["training-dynamics"]()
+    drawing = draw_training(find_source([run.path]).tasks[""], "long")
     (line,) = drawing.figure.axes[0].lines
     assert 200 < len(line.get_xdata()) <= MOST_POINTS
     assert line.get_xdata()[-1] == 1000

@@ -2,19 +2,18 @@
 
 import math
 
-import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from htpo.analysis.examples import Example, token_rows
+from htpo.analysis.examples import Example
+from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.token_text import visible
 from htpo.figures.drawing import Drawing, caption, in_font
+from htpo.figures.shading import BY_ENTROPY, entropy_scale, shade
 
-COLOURS = "cividis"
 FONT = "DejaVu Sans Mono"
 COLUMNS = 110  # characters to a line
 MOST_LINES = 14  # of one response; the page shows all
@@ -24,8 +23,9 @@ HEADING = 1.1  # lines
 TEXT_SIZE, MARK_SIZE = 10.5, 6.5  # points
 
 
-def draw_responses(examples: list[Example], groups: dict[str, str], title: str) -> Drawing:
+def draw_responses(tokens: TokenAnalysis, title: str) -> Drawing:
     """All examples below each other, with one scale of entropy."""
+    examples = tokens.examples
     scale = entropy_scale(examples)
     laid = [_lines(example) for example in examples]
     heights = [len(lines) + HEADING for lines in laid]
@@ -35,31 +35,17 @@ def draw_responses(examples: list[Example], groups: dict[str, str], title: str) 
     for axes, example, lines in zip(grid, examples, laid, strict=True):
         _draw(axes, example, lines, scale)
     bar = figure.colorbar(
-        ScalarMappable(scale, COLOURS), ax=list(grid), location="bottom", shrink=0.4, aspect=50, pad=0.01
+        ScalarMappable(scale, BY_ENTROPY), ax=list(grid), location="bottom", shrink=0.4, aspect=50, pad=0.01
     )
     bar.set_label("entropy, nats")
-    used = sorted({number for example in examples for number in example.tokens["group"] if number > 0})
-    names = "; ".join(groups.get(f"G{number}", f"G{number}") for number in used)
+    names = "; ".join(tokens.example_groups)
     caption(
         figure,
         f"n = {len(examples)} responses. Below each token: its group and its weight w in the gradient w A grad log p "
         "(where known). Outlined: the top 20 % of the response's tokens by entropy. Struck through: weight 0. "
         + (f"Groups: {names}." if names else ""),
     )
-    return Drawing("responses", figure, token_rows(examples))
-
-
-def entropy_scale(examples: list[Example]) -> Normalize:
-    """From 0 to the highest entropy that is shown."""
-    return Normalize(0, max(max(example.tokens["entropy"].max() for example in examples), 1e-6))
-
-
-def shade(entropy: float, scale: Normalize) -> tuple[str, str]:
-    """Colour of a token and of the text on it (black or white, whichever is read better), as hexadecimal."""
-    red, green, blue, _ = matplotlib.colormaps[COLOURS](float(scale(entropy)))
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
-    luminance = float(np.dot([0.2126, 0.7152, 0.0722], linear))
-    return matplotlib.colors.to_hex((red, green, blue)), "#000000" if luminance > 0.179 else "#ffffff"
+    return Drawing(figure, _rows(examples))
 
 
 def weight_text(weight: float) -> str:
@@ -116,3 +102,12 @@ def _draw(axes: Axes, example: Example, lines: list[list[tuple[int, str, float, 
 
 def _text(axes: Axes, x: float, y: float, text: str, size: float, **style) -> None:
     axes.text(x, y, text, **{"fontsize": size, "family": FONT, "va": "center", "parse_math": False} | style)
+
+
+def _rows(examples: list[Example]) -> list[dict]:
+    columns = ["position", "text", "entropy", "log_prob", "group", "weight", "high"]
+    return [
+        {"response": example.title, **row}
+        for example in examples
+        for row in example.tokens[columns].astype({"text": object}).to_dict("records")
+    ]
