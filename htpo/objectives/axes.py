@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class Axis(Protocol):
         """
 
 
-AXES: dict[str, Callable[..., Axis]] = {}
+AXES: dict[str, type[Any]] = {}  # of `Axis` each
 A = TypeVar("A", bound=Axis)
 
 
