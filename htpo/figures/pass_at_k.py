@@ -46,13 +46,13 @@ def draw_pass_at_k(series: Sequence[Series], title: str) -> Drawing:
         if runs:
             curve = PassCurve.of([rates.by_problem for rates in runs], ks)
             label = f"{one.counted}, {when} training" if len(after) == 1 else one.counted if when == "after" else when
-            _plot(axes, curve, label, style, 0.15 if len(after) < 3 else 0.05)
+            _plot(axes, curve, label, style, 0.15 if len(after) < 4 else 0.05)
             counted = {"problems": curve.problems, "samples": samples, "runs": curve.runs}
             rows += [{"series": one.label, "when": when, **row, **counted} for row in curve.rows()]
-    _over_k(axes, ks, PASS_AT_K, (-0.02, 1.02))
+    _over_k(axes, ks, PASS_AT_K)
     legend_beside(figure, axes)
-    seeds = max(row["runs"] for row in rows)
-    over = "seeds (of a curve with one seed: over problems)" if seeds > 1 else "problems"
+    fewest, seeds = (end(row["runs"] for row in rows) for end in (min, max))
+    over = "problems" if seeds == 1 else "seeds" if fewest > 1 else "seeds (of a curve with one seed: over problems)"
     n = f"n = {rows[-1]['problems']} held-out problems x {samples} answers" + (f", {seeds} seeds" if seeds > 1 else "")
     caption(figure, f"Unbiased pass@k; {n}. Bands: 95 % intervals over {over}.")
     return Drawing(figure, rows)
@@ -74,7 +74,7 @@ def draw_evaluations(evaluations: Evaluations, title: str) -> Drawing:
                 counted = {"problems": curve.problems, "samples": found[task].samples}
                 rows += [{"task": task, "evaluation": label, **row, **counted} for row in curve.rows()]
         axes.set_title(f"{task} (n = {rows[-1]['problems']} problems)", fontsize="small", parse_math=False)
-        _over_k(axes, powers_of_two(samples), PASS_AT_K, (-0.02, 1.02))
+        _over_k(axes, powers_of_two(samples), PASS_AT_K)
     if len(evaluations) > 1:
         legend_beside(figure, *grid)
     caption(figure, "Unbiased pass@k. Bands: 95 % intervals over problems.")
@@ -113,8 +113,9 @@ def _plot(axes: Axes, curve: PassCurve, label: str, style: tuple[str, str], alph
     colour, line = style
     axes.plot(curve.ks, curve.means, line, color=colour, label=label, marker="o", markersize=4)
     axes.fill_between(curve.ks, curve.low, curve.high, color=colour, alpha=alpha, linewidth=0)
+    axes.set_ylim(-0.02, 1.02)
 
 
-def _over_k(axes: Axes, ks: Sequence[int], label: str, limits: tuple[float, float] | None = None) -> None:
-    axes.set(xlabel="k, answers per problem", ylabel=label, ylim=limits)
+def _over_k(axes: Axes, ks: Sequence[int], label: str) -> None:
+    axes.set(xlabel="k, answers per problem", ylabel=label)
     scale_by_k(axes, ks)

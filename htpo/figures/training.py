@@ -84,7 +84,7 @@ def draw_run(run: RunRecord, title: str) -> Drawing:
         "entropy": _group_lines(series),
     }
     grid = [
-        Panel("", label, [*_lines(series, name, "all", BLACK, linewidth=2.2), *beside.get(name, [])])
+        Panel("", label, [*_lines(series, name, "overall", BLACK, linewidth=2.2), *beside.get(name, [])])
         for name, label in QUANTITIES.items()
     ]
     columns = ["step", *QUANTITIES, HELD_OUT, *(_entropy_of(group) for group in run.objective.labels)]
