@@ -10,14 +10,15 @@ from rich.table import Table
 
 from htpo.cli.options import parse, read_flags, refuse
 from htpo.errors import UserError
-from htpo.tasks import BENCHMARKS, PUZZLE_FAMILIES, load_task
-from htpo.tasks.grading import make_grading
+from htpo.tasks import load_task
 from htpo.tasks.load import read_examples
 from htpo.tasks.options import DataOptions
 from htpo.tasks.overlap import find_overlaps
 from htpo.tasks.prompt_lengths import prompt_lengths
 from htpo.tasks.prompts import Prompt, as_sent, check_template, readable
-from htpo.tasks.sources import GENERATED_KINDS, find_source
+from htpo.tasks.selection import find_source, make_grading
+from htpo.tasks.sources import SOURCES
+from htpo.tasks.sources.source import GeneratedSource
 from htpo.verifiers import Verdict
 
 SHOWN = 1000  # characters of a prompt or response
@@ -55,25 +56,21 @@ def list_sources() -> None:
     """Print everything that `--dataset` knows by name."""
     console = Console()
     table = Table("name", "verifier", "Hugging Face id", "what")
-    for name in PUZZLE_FAMILIES:
-        table.add_row(name, "its own", "made here", "puzzles with a base policy")
-    for name, known in BENCHMARKS.items():
-        table.add_row(name, known.verifier, known.hub_id, known.title)
+    lines = []
+    for named, line in (kind.listed() for kind in SOURCES):
+        for cells in named:
+            table.add_row(*cells)
+        lines += [line] if line else []
     console.print(table)
-    console.print("NAME=FILE reads a local file in a benchmark's place.", highlight=False, soft_wrap=True)
-    try:
-        from reasoning_gym.factory import DATASETS
-    except ImportError:
-        console.print('reasoning_gym:NAME needs pip install "htpo[gym]"', markup=False)
-    else:
-        console.print(f"reasoning_gym:NAME, one of {', '.join(sorted(DATASETS))}", highlight=False, soft_wrap=True)
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def show(arguments: list[str]) -> None:
     """Print rows of a source as the model and the verifier see them, and how a right and a wrong answer are judged."""
     options = _options(ShowOptions, arguments, "htpo data show")
     options = replace(options, held_out_prompts=0)
-    if all(find_source(label, options).kind in GENERATED_KINDS for label in options.dataset):
+    if all(isinstance(find_source(label, options), GeneratedSource) for label in options.dataset):
         options = replace(options, train_prompts=max(options.rows, 2))  # the next row's answer is shown, too
     tokenizer = _tokenizer(options.model_name_or_path)
     task = load_task(options, conversational=getattr(tokenizer, "chat_template", None) is not None, seed=options.seed)
@@ -122,7 +119,7 @@ def check(arguments: list[str]) -> int:
 
     def read(label: str) -> tuple[list[Any], bool]:
         source = find_source(label, strict)
-        if source.kind in GENERATED_KINDS:
+        if isinstance(source, GeneratedSource):
             raise UserError(f"{label}: puzzles are made right and held out by themselves; check data that is read")
         rows, remarks = read_examples(source, make_grading(source.verifier, strict, label), strict)
         console.print(f"[bold]{escape(label)}[/]: {len(rows)} rows can be used", highlight=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 from importlib import import_module
 
 _HOMES = {
-    "BENCHMARKS": "benchmarks",
+    "BENCHMARKS": "sources.benchmarks",
     "DataOptions": "options",
     "PUZZLE_FAMILIES": "puzzles",
     "Problems": "task",

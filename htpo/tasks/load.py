@@ -7,15 +7,18 @@ from dataclasses import replace
 from datasets import Dataset
 
 from htpo.errors import UserError
-from htpo.tasks.grading import Grading, make_grading
+from htpo.tasks.gradings.grading import Grading
 from htpo.tasks.mixture import mix_tasks, shares
 from htpo.tasks.options import DataOptions
 from htpo.tasks.prompt_checks import prompt_remarks
 from htpo.tasks.prompts import Prompt, as_chat
-from htpo.tasks.puzzles import maker_of
-from htpo.tasks.rows import Example, Table, choose_column, examples, in_words, read_table
-from htpo.tasks.sources import GENERATED_KINDS, VERL_LAYOUT, Source, check_options, find_source
+from htpo.tasks.rows import Example, RawRows, choose_column, examples, in_words
+from htpo.tasks.selection import check_options, find_source, make_grading
+from htpo.tasks.sources.hub import Hub
+from htpo.tasks.sources.source import GeneratedSource, ReadSource, Source
 from htpo.tasks.task import Problems, Task
+
+VERL_LAYOUT = ("prompt", "reward_model.ground_truth")
 
 
 def load_task(options: DataOptions, *, conversational: bool = False, seed: int = 0) -> Task:
@@ -44,7 +47,7 @@ def load_task(options: DataOptions, *, conversational: bool = False, seed: int =
     held_out = None
     if options.eval_dataset is not None:
         held_out = find_source(options.eval_dataset, options, held_out=True)
-        if held_out.kind in GENERATED_KINDS:
+        if isinstance(held_out, GeneratedSource):
             raise UserError(f"--eval_dataset {held_out.label}: puzzles are held out by themselves, leave it out")
     check_options(sources, options, held_out)
     if len(sources) == 1:
@@ -73,8 +76,8 @@ def _load(
     source: Source, held_out: Source | None, options: DataOptions, problems: int, conversational: bool, seed: int
 ) -> Task:
     """The task of one source, with at most so many held-out problems."""
-    if source.kind in GENERATED_KINDS:
-        return _generated(source, options.train_prompts, problems, conversational, seed)
+    if isinstance(source, GeneratedSource):
+        return source.make(options.train_prompts, problems, seed, conversational=conversational)
     grading = make_grading(source.verifier, options, source.label)
     parts, remarks = [], []
     for each in [source] if held_out is None else [source, held_out]:
@@ -97,17 +100,6 @@ def _load(
     )
 
 
-def _generated(source: Source, train_prompts: int, held_out_prompts: int, conversational: bool, seed: int) -> Task:
-    if source.kind == "puzzle":
-        make_task = maker_of(source.location)
-        return make_task(train_prompts=train_prompts, held_out_prompts=held_out_prompts, seed=seed)
-    from htpo.tasks.reasoning_gym import reasoning_gym_task
-
-    return reasoning_gym_task(
-        source.location, source.config, train_prompts, held_out_prompts, seed, conversational=conversational
-    )
-
-
 def load_problems(
     options: DataOptions, *, conversational: bool = False, seed: int = 0, bare: bool = False
 ) -> list[Problems]:
@@ -123,7 +115,7 @@ def load_problems(
         UserError: naming what cannot be used and the remedy.
     """
     sources = [find_source(label, options, held_out=True) for label in options.dataset]
-    check_options(sources, options, next((source for source in sources if source.kind == "hub"), None))
+    check_options(sources, options, next((source for source in sources if isinstance(source, Hub)), None))
     loaded = [_load_problems(source, options, conversational, seed, bare) for source in sources]
     if options.system_prompt is None or bare:
         return loaded
@@ -131,8 +123,8 @@ def load_problems(
 
 
 def _load_problems(source: Source, options: DataOptions, conversational: bool, seed: int, bare: bool) -> Problems:
-    if source.kind in GENERATED_KINDS:
-        made = _generated(source, 1, options.held_out_prompts, conversational, seed)
+    if isinstance(source, GeneratedSource):
+        made = source.make(1, options.held_out_prompts, seed, conversational=conversational)
         return Problems(source.name, made.held_out, made.verifier, f"{source.label}: {len(made.held_out)} puzzles")
     grading = make_grading(source.verifier, options, source.label)
     rows, remarks = read_examples(source, grading, options)
@@ -148,44 +140,43 @@ def _load_problems(source: Source, options: DataOptions, conversational: bool, s
     )
 
 
-def read_examples(source: Source, grading: Grading, options: DataOptions) -> tuple[list[Example], list[str]]:
+def read_examples(source: ReadSource, grading: Grading, options: DataOptions) -> tuple[list[Example], list[str]]:
     """The usable rows of a source, and what must be said about them.
 
     Raises:
         UserError: nothing can be read, a column is missing, or rows cannot be used (unless `skip_bad_rows`).
     """
-    table = read_table(source.location, source.split, source.config, source.data_files)
-    table.label = source.label
-    prompt_column, answer_column = _columns(table, source, grading)
-    usable = examples(table, prompt_column, lambda row, prompt: grading.fields(row, prompt, answer_column), grading.put)
-    usable, remarks = grading.settle(table, usable, answer_column)
-    reject_contradictions(table, usable, grading)
+    raw = source.read()
+    prompt_column, answer_column = _columns(raw, source, grading)
+    usable = examples(raw, prompt_column, lambda row, prompt: grading.fields(row, prompt, answer_column), grading.put)
+    usable, remarks = grading.settle(raw, usable, answer_column)
+    reject_contradictions(raw, usable, grading)
     if not options.skip_bad_rows:
-        table.raise_problems()
-    elif table.problems:
-        remarks.append(f"left out of {table.label}: {in_words(table.problems, table.unit)}")
-    usable = [example for example in usable if example.row not in table.problems]
+        raw.raise_defects()
+    elif raw.defects:
+        remarks.append(f"left out of {raw.label}: {in_words(raw.defects, raw.unit)}")
+    usable = [example for example in usable if example.row not in raw.defects]
     if not usable:
-        raise UserError(f"{table.label}: no row can be used; {in_words(table.problems, table.unit)}")
-    return usable, remarks + prompt_remarks(table.label, table.unit, usable, grading.form)
+        raise UserError(f"{raw.label}: no row can be used; {in_words(raw.defects, raw.unit)}")
+    return usable, remarks + prompt_remarks(raw.label, raw.unit, usable, grading.form)
 
 
-def _columns(table: Table, source: Source, grading: Grading) -> tuple[str, str]:
+def _columns(raw: RawRows, source: ReadSource, grading: Grading) -> tuple[str, str]:
     """The prompt's column and the answer's; verl's layout is known by its columns."""
     prompts, answers = source.prompt_columns, source.answer_columns
-    if {"prompt", "reward_model"} <= set(table.columns):
+    if {"prompt", "reward_model"} <= set(raw.columns):
         prompts, answers = (*prompts, VERL_LAYOUT[0]), (*answers, VERL_LAYOUT[1])
-    answer = choose_column(table, "answer_column", answers) if grading.needs_answer else answers[0]
-    return choose_column(table, "prompt_column", prompts), answer
+    answer = choose_column(raw, "answer_column", answers) if grading.needs_answer else answers[0]
+    return choose_column(raw, "prompt_column", prompts), answer
 
 
-def reject_contradictions(table: Table, rows: Sequence[Example], grading: Grading) -> None:
+def reject_contradictions(raw: RawRows, rows: Sequence[Example], grading: Grading) -> None:
     """Note rows that ask the same as an earlier one but want another answer."""
     first: dict[str, Example] = {}
     for example in rows:
         earlier = first.setdefault(prompt_key(example), example)
         if earlier is not example and not grading.same_answer(earlier, example):
-            table.reject(example.row, f"the prompt of {table.unit} {earlier.row} again, with another gold answer")
+            raw.reject(example.row, f"the prompt of {raw.unit} {earlier.row} again, with another gold answer")
 
 
 def _check_prompt_form(label: str, rows: Sequence[Example], options: DataOptions, conversational: bool) -> None:

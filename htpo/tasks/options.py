@@ -1,6 +1,16 @@
 """`DataOptions`: where prompts come from and how responses are judged. Every field is an option of `htpo train`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from htpo.tasks.gradings import GRADINGS
+from htpo.tasks.sources import SOURCES
+
+
+def alternatives(words: Iterable[str]) -> str:
+    """Several things of which one is chosen, in words."""
+    *first, last = words
+    return f"{', '.join(first)}, or {last}"
 
 
 @dataclass
@@ -9,11 +19,7 @@ class DataOptions:
 
     dataset: list[str] = field(
         default_factory=lambda: ["number_path"],
-        metadata={
-            "help": "One source or several: built-in puzzles (number_path, countdown, latin_square), "
-            "reasoning_gym:NAME, a benchmark by name (`htpo data list`; NAME=FILE reads a file in its place), a "
-            ".jsonl, .json or .parquet file (verl's layout too), or a Hugging Face id."
-        },
+        metadata={"help": f"One source or several: {alternatives(kind.words for kind in SOURCES)}."},
     )
     dataset_weights: list[float] | None = field(
         default=None,
@@ -40,8 +46,8 @@ class DataOptions:
     verifier: str | None = field(
         default=None,
         metadata={
-            "help": "How a response is judged: math, code, or your own function as package.module:function. Puzzles, "
-            "reasoning_gym and benchmarks bring their own."
+            "help": f"What judges: {alternatives(f'{name} ({kind.words})' for name, kind in GRADINGS.items())}. "
+            "Puzzles, reasoning_gym and benchmarks bring their own."
         },
     )
     answer_format: str | None = field(

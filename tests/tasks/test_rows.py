@@ -8,7 +8,10 @@ import pytest
 from pyarrow import parquet
 
 from htpo.errors import UserError
-from htpo.tasks.rows import Table, answer_text, choose_column, examples, read_table
+from htpo.tasks.options import DataOptions
+from htpo.tasks.rows import RawRows, answer_text, choose_column, examples
+from htpo.tasks.selection import find_source
+from htpo.tasks.sources.hub import Hub
 
 ROWS = [{"problem": f"What is {n} + 1?", "answer": str(n + 1), "source": "made up"} for n in range(5)]
 
@@ -23,13 +26,17 @@ def write_parquet(path, columns):
     return str(path)
 
 
+def read(path) -> RawRows:
+    return find_source(str(path), DataOptions()).read()
+
+
 def load(path, prompt_column="problem", answer_column="answer"):
     """The usable rows of a file; raises for the others."""
-    table = read_table(str(path), "train")
-    prompt = choose_column(table, "prompt_column", [prompt_column])
-    answer = choose_column(table, "answer_column", [answer_column])
-    usable = examples(table, prompt, lambda row, _: {"answer": answer_text(row, answer)})
-    table.raise_problems()
+    raw = read(path)
+    prompt = choose_column(raw, "prompt_column", [prompt_column])
+    answer = choose_column(raw, "answer_column", [answer_column])
+    usable = examples(raw, prompt, lambda row, _: {"answer": answer_text(row, answer)})
+    raw.raise_defects()
     return usable
 
 
@@ -64,9 +71,9 @@ def test_every_column_is_kept_for_verifiers_that_read_more_than_an_answer(tmp_pa
         write_lines(tmp_path / "a.jsonl", ROWS),
         write_parquet(tmp_path / "a.parquet", {name: [row[name] for row in ROWS] for name in ROWS[0]}),
     ):
-        table = read_table(path)
-        assert sorted(table.columns) == ["answer", "problem", "source"]
-        assert [row for _, row in table.rows] == ROWS
+        raw = read(path)
+        assert sorted(raw.columns) == ["answer", "problem", "source"]
+        assert [row for _, row in raw.rows] == ROWS
 
 
 def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
@@ -299,11 +306,11 @@ def test_the_split_and_configuration_reach_the_hub(monkeypatch):
         return Dataset.from_list(ROWS)
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    table = read_table("org/data", "validation", "main")
+    raw = Hub("org/data", "data", "org/data", split="validation", config="main").read()
     assert asked == [(("org/data", "main"), {"split": "validation"})]
-    assert table.columns == ["problem", "answer", "source"]
-    assert table.rows[0] == (1, {"problem": "What is 0 + 1?", "answer": "1", "source": "made up"})
+    assert raw.columns == ["problem", "answer", "source"]
+    assert raw.rows[0] == (1, {"problem": "What is 0 + 1?", "answer": "1", "source": "made up"})
 
 
-def test_a_table_without_problems_raises_nothing():
-    Table("a", "row", [], []).raise_problems()
+def test_rows_without_defects_raise_nothing():
+    RawRows("a", "row", [], []).raise_defects()

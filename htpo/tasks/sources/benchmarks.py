@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+from htpo.errors import UserError
+from htpo.tasks.sources.files import READERS, File, is_readable
+from htpo.tasks.sources.hub import Hub
+from htpo.tasks.sources.source import ReadSource, Source
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -58,3 +63,30 @@ BENCHMARKS = {
         prompt_columns=("prompt", "text", "problem"),
     ),
 }
+
+
+class Benchmarks(Source):
+    """The benchmarks by name: each is found as the dataset of the hub, or the file, that it is read from."""
+
+    words = "a benchmark by name (`htpo data list`; NAME=FILE reads a file in its place)"
+    title = "benchmarks"
+
+    @classmethod
+    def find(cls, label: str) -> ReadSource | None:
+        name, equals, path = label.partition("=")
+        known = BENCHMARKS.get(name)
+        if known is None:
+            if equals:
+                raise UserError(f"{label}: {name!r} is no benchmark, there are {', '.join(BENCHMARKS)}")
+            return None
+        columns = (known.prompt_columns, known.answer_columns, known.verifier)
+        if not path:
+            return Hub(label, name, known.hub_id, *columns, known.split, known.config, known.data_files)
+        if not is_readable(path):
+            raise UserError(f"{label}: {path!r} is no {', '.join(READERS)} file")
+        return File(label, name, path, *columns)
+
+    @classmethod
+    def listed(cls) -> tuple[list[tuple[str, ...]], str]:
+        named = [(name, known.verifier, known.hub_id, known.title) for name, known in BENCHMARKS.items()]
+        return named, "NAME=FILE reads a local file in a benchmark's place."

@@ -4,15 +4,20 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.tasks import DataOptions
-from htpo.tasks.reasoning_gym import reasoning_gym_task
+from htpo.tasks.sources.reasoning_gym import PREFIX, ReasoningGym
 from htpo.verifiers.reasoning_gym.verifier import last_answer
 
 pytest.importorskip("reasoning_gym", reason='pip install "htpo[gym]"')
 
 
+def make(name, config, train, held_out, seed, conversational=False):
+    source = ReasoningGym(f"{PREFIX}{name}", name, config)
+    return source.make(train, held_out, seed, conversational=conversational)
+
+
 @pytest.fixture(scope="module")
 def countdown():
-    task = reasoning_gym_task("countdown", None, 70, 5, seed=3)
+    task = make("countdown", None, 70, 5, 3)
     yield task
     task.verifier.close()
 
@@ -21,7 +26,7 @@ def test_prompts_are_distinct_ask_for_the_tag_and_none_is_held_out_and_trained_o
     prompts = [*countdown.train["prompt"], *countdown.held_out["prompt"]]
     assert (len(countdown.train), len(countdown.held_out), len(set(prompts))) == (70, 5, 75)
     assert all(prompt.endswith("within <answer> </answer> tags.") for prompt in prompts)
-    again = reasoning_gym_task("countdown", None, 70, 5, seed=3)
+    again = make("countdown", None, 70, 5, 3)
     again.verifier.close()
     assert again.train.to_list() == countdown.train.to_list()
 
@@ -52,7 +57,7 @@ def test_the_last_answer_counts_and_an_open_tag_is_none():
 
 
 def test_settings_of_the_generator_are_its_difficulty():
-    task = reasoning_gym_task("countdown", '{"min_numbers": 3, "max_numbers": 3}', 5, 0, seed=0, conversational=True)
+    task = make("countdown", '{"min_numbers": 3, "max_numbers": 3}', 5, 0, 0, conversational=True)
     task.verifier.close()
     assert task.held_out is None
     (message,) = task.train[0]["prompt"]
@@ -71,7 +76,7 @@ def test_settings_of_the_generator_are_its_difficulty():
 )
 def test_what_the_gym_does_not_know_is_refused(name, settings, message):
     with pytest.raises(UserError, match=message):
-        reasoning_gym_task(name, settings, 5, 0, seed=0)
+        make(name, settings, 5, 0, 0)
 
 
 def test_options_take_several_sources():
