@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from htpo.cli.built_in import STUDIES, TrainCommand, built_in
 from htpo.errors import UserError
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ def _root() -> None:
 
 
 @app.command(
+    cls=TrainCommand,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     options_metavar="[RECIPE] [--option value ...]",
     epilog="Every option of TRL's GRPOConfig and ModelConfig works too; `htpo train --options` lists them all.",
@@ -36,9 +38,10 @@ def train(
     Without arguments: HTPO on number paths, two minutes on a laptop.
 
     RECIPE is a YAML file of options or the name of a built-in one: quickstart
-    (the default), own_data (the default with a --dataset of your own),
-    qwen3_8b_dapo_math, qwen3_lora_24gb. Flags override what it says:
-    [bold]htpo train my.yaml --learning_rate 1e-6[/].
+    is the default, own_data the default with a --dataset of your own. Flags
+    override what it says: [bold]htpo train my.yaml --learning_rate 1e-6[/].
+
+    Built in: {recipes}
 
     [bold]What to train[/]
       --model_name_or_path  Hugging Face id or folder
@@ -49,9 +52,8 @@ def train(
       --verifier            math, code or package.module:function
 
     [bold]How[/]
-      --objective           htpo (default), dapo, grpo, dr_grpo, gspo, sapo,
-                            cispo, bapo, entropy_mask, clip_cov, kl_cov, ppo,
-                            reinforce
+      --objective           {objectives};
+                            the first is the default
       --variant release, --clip_high 0.3, ...   options of the objective
       --prompts_per_generation, --num_generations, --updates_per_generation
       --learning_rate, --max_steps, --max_completion_length
@@ -73,7 +75,7 @@ def train(
 
 @app.command(epilog="A study stopped half-way goes on when the command is given again.")
 def study(
-    file: Annotated[str, typer.Argument(help="A .yaml file, or a built-in study: smoke, number_path, ...")],
+    file: Annotated[str, typer.Argument(help=f"A .yaml file, or a built-in study: {', '.join(built_in(STUDIES))}.")],
     output_dir: Annotated[str | None, typer.Option("--output_dir", help="Default: runs/study-NAME.")] = None,
     parallel: Annotated[int | None, typer.Option("--parallel", help="Runs at once; default: one per core.")] = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Redo tables and figures; train nothing.")] = False,

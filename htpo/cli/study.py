@@ -6,11 +6,12 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from htpo.cli.built_in import STUDIES, find_yaml
 from htpo.cli.objective_options import with_flags
 from htpo.cli.options import read_flags
 from htpo.cli.report import report_at_the_end
 from htpo.cli.rivals import without_rivals
-from htpo.cli.train import find_yaml, parse_train, read_recipe
+from htpo.cli.train import parse_train, read_recipe
 from htpo.errors import UserError
 from htpo.study import (
     Failure,
@@ -30,7 +31,7 @@ INTERRUPTED = 130  # exit code, as shells have it after Ctrl-C
 def run_study(file: str, output_dir: str | None, parallel: int | None, report_only: bool) -> int:
     """Train what is not done, report, and return the exit code: 1 when a run failed, 130 when interrupted."""
     check_parallel(parallel)
-    path = find_yaml(file, "study", "recipes/studies")
+    path = find_yaml(file, "study", STUDIES)
     study = read_study(path)
     recipe_options = read_recipe(study.recipe)
     directory = StudyDirectory(output_dir or f"runs/study-{path.stem}")

@@ -2,14 +2,15 @@
 
 import logging
 import sys
+import textwrap
 import time
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
 
+from htpo.cli.built_in import RECIPES, find_yaml
 from htpo.cli.objective_options import refuse_options_of_other_objectives, with_flags
 from htpo.cli.options import is_true, parse, read_flags, refuse
 from htpo.cli.rivals import without_rivals
@@ -17,6 +18,7 @@ from htpo.engines.engine import Engine, engine_class
 from htpo.engines.job_options import JobOptions
 from htpo.engines.option_rules import check_values, refuse_without_feature
 from htpo.errors import UserError
+from htpo.objectives import OBJECTIVES, objective_options, option_meanings
 from htpo.tasks import PUZZLE_FAMILIES
 
 ENGINE = "trl"
@@ -63,7 +65,7 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
 
 def read_recipe(recipe: str) -> dict[str, Any]:
     """Options of a YAML file, or of a built-in recipe by name."""
-    path = find_yaml(recipe, "recipe", "recipes")
+    path = find_yaml(recipe, "recipe", RECIPES)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -73,17 +75,6 @@ def read_recipe(recipe: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{recipe} must hold `option: value` lines, found {type(values).__name__}")
     return values
-
-
-def find_yaml(name: str, kind: str, folder: str) -> Path:
-    """The file itself when `name` has a suffix, else the built-in one of that name in a folder of the package."""
-    if Path(name).suffix:
-        return Path(name)
-    built_in = Path(str(resources.files("htpo"))) / folder
-    names = sorted(path.stem for path in built_in.glob("*.yaml"))
-    if name not in names:
-        raise UserError(f"no {kind} {name!r}: give a .yaml file or one of {', '.join(names)}")
-    return built_in / f"{name}.yaml"
 
 
 def parse_train(values: dict[str, Any]) -> tuple[JobOptions, Engine]:
@@ -99,6 +90,13 @@ def parse_train(values: dict[str, Any]) -> tuple[JobOptions, Engine]:
 def list_options() -> None:
     """Print every option with its default."""
     print(_parser().format_help())
+    for name in OBJECTIVES:
+        meanings = option_meanings(name)
+        print(f"options of --objective {name}:" if meanings else f"--objective {name} has no options")
+        for option, default in objective_options(name).items():
+            shown = "none" if default is None else " ".join(default) if isinstance(default, tuple) else default
+            print(f"  --{option} {shown}")
+            print(textwrap.fill(meanings[option], 100, initial_indent=" " * 8, subsequent_indent=" " * 8))
 
 
 def _parser():

@@ -6,11 +6,12 @@ import pkgutil
 from htpo.objectives.advantages import group_relative_advantage
 from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
 from htpo.objectives.batch import Outcome, TokenBatch
-from htpo.objectives.registry import OBJECTIVES, make_objective, objective_options
+from htpo.objectives.registry import DESCRIPTIONS, OBJECTIVES, make_objective, objective_options, option_meanings
 from htpo.objectives.statistics import add_sums, summarize
 from htpo.objectives.table import TableObjective
 
 __all__ = [
+    "DESCRIPTIONS",
     "OBJECTIVES",
     "Outcome",
     "TableObjective",
@@ -20,10 +21,11 @@ __all__ = [
     "group_relative_advantage",
     "make_objective",
     "objective_options",
+    "option_meanings",
     "sequence_mean",
     "summarize",
     "token_mean",
 ]
 
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")  # so that a new file's objectives, axes and rules are known
+for _module in ("htpo", *(module.name for module in pkgutil.iter_modules(__path__))):
+    importlib.import_module(f"{__name__}.{_module}")  # for what it registers, HTPO first

@@ -1,16 +1,22 @@
-"""Axes by a token's share in the covariance of log-probability and advantage, which drives entropy (2505.22617)."""
+"""Axes by a token's share in the covariance of log-probability and advantage, which drives entropy (2505.22617), and
+the two objectives built on them."""
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from htpo.objectives import rules
+from htpo.objectives.aggregation import token_mean
 from htpo.objectives.axes import Cuts, as_written, rank_cut, register_axis, threshold
 from htpo.objectives.batch import TokenBatch
 from htpo.objectives.draws import token_lots
 from htpo.objectives.indicators import from_mask, indicator
 from htpo.objectives.options import check_fraction, check_number
+from htpo.objectives.registry import register_objective
+from htpo.objectives.table import Cell, TableObjective
 
 
 def covariance(batch: TokenBatch, cuts: Cuts) -> Tensor:
@@ -98,3 +104,59 @@ def _lowest_winner(lot: Tensor, member: Tensor, tokens: Tensor, share: float) ->
     most = max(lot.numel() * exact.numerator // exact.denominator, 1)
     rank = (tokens * exact.numerator // exact.denominator).clamp(min=1)
     return ranked.topk(most).values.gather(0, (rank - 1).reshape(1)).reshape(1, 1)
+
+
+@register_objective(
+    source="Clip-Cov, 2505.22617, eq. 12 and 13",
+    equation="J = r A; J = 0 at `share` of all tokens, drawn where low < (log pi - mean) (A - mean) < high",
+    differs={
+        "dapo": "The ratio is not clipped. A few of the tokens that drive entropy down are left out instead. "
+        "Answers near the length limit are not punished.",
+        "kl_cov": "Tokens of high covariance are left out, where `kl_cov` makes them pay for moving.",
+    },
+)
+def clip_cov(
+    *,
+    share: Annotated[float, "how many tokens are left out, of all tokens of the update"] = 2e-4,
+    low: Annotated[float, "lower end of the band of covariance from which they are drawn"] = 1.0,
+    high: Annotated[float, "its upper end"] = 5.0,
+) -> TableObjective:
+    """Clip-Cov leaves out a few of the tokens that would make the policy surer fastest.
+
+    It draws exactly max(floor(share x tokens of the update), 1) of them, as its authors do, or all that lie in the band
+    if these are fewer. Which ones follows from a hash (SplitMix64) of the run's seed, the update, the response's row
+    and the token's place, so that a batch cut into micro-batches or over processes, and a resumed run, draw the same.
+    """
+    return TableObjective(
+        name="clip_cov",
+        axes=(CovarianceBand(share, low, high),),
+        table={("usual",): Cell(rules.importance), ("drawn",): Cell(rules.zero)},
+        aggregate=token_mean,
+        dynamic_sampling=True,
+    )
+
+
+@register_objective(
+    source="KL-Cov, 2505.22617, eq. 14 and 15",
+    equation="J = r A; J = r A - coefficient abs(log r) at the `share` of tokens with the highest covariance",
+    differs={
+        "dapo": "The ratio is not clipped. The tokens that drive entropy down are held near the policy that "
+        "sampled them. Answers near the length limit are not punished.",
+        "clip_cov": "Tokens of high covariance are still learnt from, at a price.",
+    },
+)
+def kl_cov(
+    *,
+    share: Annotated[
+        float, "share of the update's tokens that pay (the paper: 2e-3 at 7 B parameters, 2e-4 at 32 B)"
+    ] = 2e-3,
+    coefficient: Annotated[float, "of the penalty, abs(log r)"] = 1.0,
+) -> TableObjective:
+    """KL-Cov holds back the tokens that would make the policy surer fastest."""
+    return TableObjective(
+        name="kl_cov",
+        axes=(Covariance(share),),
+        table={("usual",): Cell(rules.importance), ("covarying",): Cell.of("kl_penalised", coefficient=coefficient)},
+        aggregate=token_mean,
+        dynamic_sampling=True,
+    )

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated, Any
 
 from htpo.objectives.aggregation import token_mean
 from htpo.objectives.axes import Correctness, Difficulty, Entropy
-from htpo.objectives.custom import derive, load_plugin, make_axes, matching, override
-from htpo.objectives.options import check_choice, check_clipping, check_fraction
+from htpo.objectives.custom import Table, derive, load_plugin, make_axes, matching, override
+from htpo.objectives.options import ClipHigh, ClipLow, DualClip, check_choice, check_clipping, check_fraction
 from htpo.objectives.registry import register_objective
 from htpo.objectives.rules import (
     encourage_forking,
@@ -25,51 +26,56 @@ FORKING_RULES = {
 
 
 @register_objective(
-    summary="HTPO sorts every token of every answer by three questions (is the problem hard or easy for the "
-    "policy, was the answer right or wrong, was the policy unsure at this token) and gives each of the "
-    "eight groups a rule of its own, so that it explores where that helps and exploits where it can.",
+    source="HTPO, 2605.08283, Figure 1(b) and Table 1",
+    equation="J of the rule of the token's group",
+    differs={
+        "dapo": "Only what some tokens optimise is different. Without axes (`axes: []`) it is `dapo`.",
+        "entropy_mask": "No group is given up. The least sure tokens are what it is about, too, but what becomes "
+        "of them depends on the problem and the answer.",
+    },
 )
 def htpo(
     *,
-    variant: str = "paper",
-    clip_low: float = 0.2,
-    clip_high: float = 0.28,
-    dual_clip: float | None = 10.0,
-    difficulty_threshold: float = 0.4,
-    high_entropy_fraction: float = 0.2,
-    detach_lowest: float = 0.006,
-    detach_highest: float = 0.02,
-    entropy_scope: str = "response",
-    base: str = "ppo",
-    axes: Sequence = AXES,
-    only: str | None = None,
-    cells: dict | None = None,
-    plugin: str | None = None,
+    variant: Annotated[
+        str,
+        '"paper", or "release" for the arithmetic of the authors\' code, which flips the sign of the clipped '
+        "branches of G2, G4 and G8",
+    ] = "paper",
+    clip_low: ClipLow = 0.2,
+    clip_high: ClipHigh = 0.28,
+    dual_clip: DualClip = 10.0,
+    difficulty_threshold: Annotated[float, "a problem is hard when 1 - its accuracy is above this"] = 0.4,
+    high_entropy_fraction: Annotated[float, "share of tokens that count as high-entropy"] = 0.2,
+    detach_lowest: Annotated[
+        float, "share of G1's tokens, from the lowest entropy up, that are left out; 0 leaves out none"
+    ] = 0.006,
+    detach_highest: Annotated[
+        float, "share of G6's tokens, from the highest entropy down, that are left out; 0 leaves out none"
+    ] = 0.02,
+    entropy_scope: Annotated[
+        str,
+        '"response" takes these shares within each answer, as in the paper; "batch" over all tokens of the '
+        "update, which keeps the meant shares for answers of any length",
+    ] = "response",
+    base: Annotated[
+        str, "the rule that stands where the paper has PPO's clip: `ppo`, `gspo`, `cispo`, `sapo`, `reinforce`"
+    ] = "ppo",
+    axes: Annotated[
+        Sequence[Any],
+        "the axes in force, as names or `{name: options}`. Without one of the paper's, cells that differ in it alone "
+        "merge, and take the base where their rules differ; with another, every cell is split",
+    ] = AXES,
+    only: Annotated[
+        str | None,
+        'the levels of one group, such as "hard correct high": its rule is applied, the others take the base. '
+        "Where two axes have a level of one name, `axis=level` says which is meant",
+    ] = None,
+    cells: Annotated[dict[str, Any] | None, "rules for single cells, after everything else"] = None,
+    plugin: Annotated[str | None, "a module to import first, which registers axes and rules of your own"] = None,
 ) -> TableObjective:
-    """HTPO: eight groups by prompt difficulty, answer correctness and token entropy, each with its own objective.
-
-    Source: arXiv 2605.08283, Figure 1(b) and Table 1; differs from DAPO only in the token objective.
-
-    Args:
-        variant: "paper", or "release" for the arithmetic of the authors' code, which flips the sign of the clipped
-            branches of G2, G4 and G8.
-        clip_low: e_lo, the ratio is clipped below 1 - clip_low.
-        clip_high: e_hi, the ratio is clipped above 1 + clip_high.
-        dual_clip: c, J is at least c * A where A < 0; None switches it off.
-        difficulty_threshold: tau_diff, a prompt is hard when 1 - its accuracy is above it.
-        high_entropy_fraction: share of tokens that count as high-entropy.
-        detach_lowest: share of G1's tokens, from the lowest entropy up, that are detached; 0 detaches none.
-        detach_highest: share of G6's tokens, from the highest entropy down, that are detached; 0 detaches none.
-        entropy_scope: "response" (the paper's) takes these quantiles within each response, "batch" over all policy
-            tokens of the batch, which keeps the meant shares for responses of any length.
-        base: the rule that stands where the paper has J_PPO: "ppo", "gspo", "cispo", "sapo", "reinforce".
-        axes: the axes in force; without one of the paper's, cells that differ in it alone merge (and take the base
-            where their rules differ); with another (`position`, or your own), every cell is split. Names, or
-            `{name: options}`.
-        only: levels of the one group (such as "hard correct high") whose rule is applied; the others take the base.
-            Where two axes have a level of one name, `axis=level` says which is meant.
-        cells: rules for single cells, after everything else; see `custom.override`.
-        plugin: a module to import first, which registers axes and rules of your own.
+    """HTPO sorts every token of every answer by three questions (is the problem hard or easy for the policy, was the
+    answer right or wrong, was the policy unsure at this token) and gives each of the eight groups a rule of its own, so
+    that it explores where that helps and exploits where it can.
     """
     check_choice("variant", variant, FORKING_RULES)
     check_clipping(clip_low, clip_high, dual_clip)
@@ -84,7 +90,7 @@ def htpo(
     low_detached = replace(plain, detach=Detach("lowest", detach_lowest, entropy_scope))
     high_detached = replace(plain, detach=Detach("highest", detach_highest, entropy_scope))
     paper_axes = (Difficulty(difficulty_threshold), Correctness(), Entropy(high_entropy_fraction, entropy_scope))
-    table = {
+    table: Table = {
         ("hard", "correct", "low"): low_detached,  # G1
         ("hard", "correct", "high"): Cell(encourage),  # G2
         ("hard", "wrong", "low"): plain,  # G3
@@ -94,7 +100,7 @@ def htpo(
         ("easy", "wrong", "low"): plain,  # G7
         ("easy", "wrong", "high"): Cell(penalise),  # G8
     }
-    own_options = {
+    own_options: dict[str, dict[str, Any]] = {
         "difficulty": {"threshold": difficulty_threshold},
         "entropy": {"fraction": high_entropy_fraction, "scope": entropy_scope},
     }

@@ -1,7 +1,12 @@
-"""Refusing options that cannot be meant, by name."""
+"""Options that objectives share, and refusing those that cannot be meant, by name."""
 
 import math
 from collections.abc import Iterable
+from typing import Annotated
+
+ClipLow = Annotated[float, "the ratio is clipped below 1 - clip_low"]
+ClipHigh = Annotated[float, "the ratio is clipped above 1 + clip_high"]
+DualClip = Annotated[float | None, "J is at least dual_clip A where A < 0; none switches it off"]
 
 
 def check_number(name: str, value: object, low: float, high: float, *, includes_low: bool, includes_high: bool) -> None:

@@ -8,7 +8,7 @@ gradient (appendix); it makes a stop-gradient term such as c * pi/sg[pi] A (coef
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar, overload
@@ -53,7 +53,7 @@ def register_rule(rule: R | None = None, *, words: str = "") -> R | Callable[[R]
     return register if rule is None else register(rule)
 
 
-def find_rule(name: object, options: dict[str, object]) -> Rule:
+def find_rule(name: object, options: Mapping[str, object]) -> Rule:
     """The rule of that name.
 
     Raises:

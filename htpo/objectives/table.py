@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from itertools import product
 from typing import Any
 
@@ -14,7 +15,7 @@ from htpo.objectives.axes import SCOPES, Axis, Cuts, check_partition, label, nam
 from htpo.objectives.batch import Outcome, TokenBatch
 from htpo.objectives.indicators import from_mask, indicator
 from htpo.objectives.options import check_choice, check_clipping, check_fraction
-from htpo.objectives.rules import RULES_IN_WORDS, Ratio, Rule, ppo
+from htpo.objectives.rules import RULES_IN_WORDS, Ratio, Rule, find_rule, ppo
 from htpo.objectives.statistics import group_sums
 
 
@@ -52,6 +53,15 @@ class Cell:
     detach: Detach | None = None
     options: tuple[tuple[str, float], ...] = ()  # of the rule
 
+    @classmethod
+    def of(cls, rule: str, **options: float) -> "Cell":
+        """A cell with a rule by name.
+
+        Raises:
+            ValueError: there is no such rule, or it does not take an option.
+        """
+        return cls(find_rule(rule, options), options=tuple(options.items()))
+
     def describe(self) -> dict[str, Any]:
         """The cell as plain data; see `TableObjective.describe`."""
         name = self.rule.__name__
@@ -83,12 +93,12 @@ class TableObjective:
     """
 
     name: str
-    axes: tuple[Axis, ...]
     table: Mapping[tuple[str, ...], Cell]
     aggregate: Callable[..., Tensor]  # one of `aggregation`
-    clip_low: float
-    clip_high: float
-    dual_clip: float | None
+    axes: tuple[Axis, ...] = ()
+    clip_low: float = 0.2  # the range is also what clip shares are counted against where no rule clips
+    clip_high: float = 0.2
+    dual_clip: float | None = None
     options: Mapping[str, object] = field(default_factory=dict)  # as resolved by `make_objective`, for the record
     summary: str = ""  # in plain words, from `make_objective`
     adaptive_clip: AdaptiveClip | None = None  # instead of a fixed range
@@ -206,7 +216,7 @@ class TableObjective:
             }
 
         return Outcome(
-            value=_Surrogate.apply(batch.log_prob, value, slope),
+            value=_Surrogate.apply(batch.log_prob, value, slope),  # type: ignore[no-untyped-call]
             weight=weight,
             slope=slope,
             group=part.group if self.axes else None,
@@ -216,13 +226,13 @@ class TableObjective:
 
     def _apply_table(self, ratio: Ratio, part: Partition) -> tuple[Tensor, Tensor]:
         """The coefficient and the weight of every token (see `rules`), before dual clip."""
-        groups_of: dict[tuple[Rule, tuple], list[int]] = {}
+        groups_of: dict[tuple[Rule, tuple[tuple[str, float], ...]], list[int]] = {}
         for number, (_, cell) in enumerate(self.cells, 1):
             groups_of.setdefault((cell.rule, cell.options), []).append(number)
         ((base, options), _), *others = groups_of.items()
         coefficient, weight = base(ratio, **dict(options))
         for (rule, options), numbers in others:
-            member = sum(indicator(torch.eq, part.group, number) for number in numbers).to(weight.dtype)
+            member = reduce(torch.add, (indicator(torch.eq, part.group, number) for number in numbers)).to(weight.dtype)
             for ours, theirs in zip((coefficient, weight), rule(ratio, **dict(options)), strict=True):
                 ours.lerp_(theirs, member)  # an exact choice, since lerp at weight 0 or 1 returns an end point
         return coefficient, weight
@@ -249,12 +259,12 @@ class _Surrogate(torch.autograd.Function):
     """`value` in the forward pass, gradient `slope` with respect to `log_prob`: nothing else is kept for backward."""
 
     @staticmethod
-    def forward(ctx, log_prob: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    def forward(ctx: Any, log_prob: Tensor, value: Tensor, slope: Tensor) -> Tensor:
         ctx.save_for_backward(slope)
         ctx.dtype = log_prob.dtype
         return value
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (slope,) = ctx.saved_tensors
         return (gradient * slope).to(ctx.dtype), None, None

@@ -14,8 +14,9 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
+from htpo.cli.built_in import RECIPES, built_in
 from htpo.cli.report import report_at_the_end
-from htpo.objectives import OBJECTIVES
+from htpo.objectives import OBJECTIVES, objective_options
 from htpo.runs import RunDirectory
 from tests.cli.command import OWN_DATA, SMALL, command, htpo, one_thread, sums, write_problems
 
@@ -23,10 +24,16 @@ TIMES = {"step_time", "train_runtime"}
 
 
 def test_help_answers_without_loading_torch():
-    check = "import sys, htpo.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    check = """
+import sys, htpo.cli
+try:
+    htpo.cli.app(["--help"])
+except SystemExit:
+    sys.exit("torch" in sys.modules or "transformers" in sys.modules)
+"""
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0
     shown = htpo("--help").stdout + htpo("train", "--help").stdout
-    assert "quickstart" in shown
+    assert all(recipe in shown for recipe in built_in(RECIPES))
     assert "--dataset" in shown
     assert all(re.search(rf"\b{name}\b", shown) for name in OBJECTIVES)
 
@@ -35,6 +42,9 @@ def test_every_option_is_listed():
     listed = htpo("train", "--options").stdout
     for option in ("--learning_rate", "--objective", "--prompt_column", "--use_peft", "--max_generation_rounds"):
         assert option in listed
+    for name in OBJECTIVES:
+        assert f"--objective {name}" in listed
+        assert all(f"--{option} " in listed for option in objective_options(name))
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def test_parts_of_a_batch_with_its_cuts_equal_the_whole_in_every_mixture(axis, d
 def test_two_quantiles_over_one_batch_do_not_share_a_threshold():
     axes = (Entropy(0.2, "batch"), Entropy(0.6, "batch"))
     cells = {levels: Cell(zero if levels == ("low", "high") else ppo) for levels in product(("low", "high"), repeat=2)}
-    objective = TableObjective("bands", axes, cells, lambda *x: x, 0.2, 0.2, None)
+    objective = TableObjective("bands", cells, lambda *x: x, axes)
     batch = random_batch(0, LENGTHS)
     shares = [objective(batch).stats[f"group/G{number}/token_share"].item() for number in range(1, 5)]
     assert shares == pytest.approx([0.4, 0.4, 0.0, 0.2], abs=2e-3)

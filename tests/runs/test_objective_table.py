@@ -5,7 +5,7 @@ import json
 import pytest
 
 from htpo.errors import UserError
-from htpo.objectives import OBJECTIVES, make_objective
+from htpo.objectives import DESCRIPTIONS, OBJECTIVES, make_objective
 from htpo.runs import ObjectiveTable, RunDirectory
 
 
@@ -22,7 +22,7 @@ def test_every_objective_is_read_back_from_a_run_as_it_was_described(tmp_path, n
     described = json.loads(json.dumps(objective.describe()))
     found = written(tmp_path, described)
     assert found == ObjectiveTable.from_json(described)
-    assert (found.name, found.options, found.summary) == (name, described["options"], OBJECTIVES[name].summary)
+    assert (found.name, found.options, found.summary) == (name, described["options"], DESCRIPTIONS[name].summary)
     assert [tuple(group.levels.values()) for group in found.groups] == [levels for levels, _ in objective.cells]
     assert [group.rule for group in found.groups] == [cell.rule.__name__ for _, cell in objective.cells]
     assert all(group.meaning for group in found.groups)

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from htpo.cli import main
+from htpo.cli.built_in import find_yaml
 from htpo.cli.study import check_options
-from htpo.cli.train import find_yaml, read_recipe
+from htpo.cli.train import read_recipe
 from htpo.study import Run, read_study
 
 GOOD = {"methods": {"a": {"objective": "dapo"}, "b": {}, "c": None}, "tasks": {"t": {"dataset": "number_path"}}}

@@ -28,6 +28,8 @@ READ_FROM_FILES = ("accelerator_config", "fsdp_config", "deepspeed")  # a mappin
 HOST_LOSS = {token_mean: "dapo", sequence_mean: "grpo", fixed_length_mean: "dr_grpo"}
 """TRL's loss type with the same aggregation as the objective's."""
 
+WITH_DYNAMIC_SAMPLING = [name for name in OBJECTIVES if make_objective(name).dynamic_sampling]
+
 
 @dataclass
 class HTPOConfig(GRPOConfig):
@@ -52,7 +54,7 @@ class HTPOConfig(GRPOConfig):
         default=None,
         metadata={
             "help": "Replace prompts whose answers carry no signal by fresh ones until the batch is full. Default: "
-            "as the method was published (htpo, dapo, cispo, entropy_mask, clip_cov, kl_cov: yes)."
+            f"as the method was published ({', '.join(WITH_DYNAMIC_SAMPLING)}: yes)."
         },
     )
     dynamic_sampling_signal: str = field(
