@@ -15,7 +15,7 @@ BELOW = {
     "tasks": {"verifiers"},
     "runs": {"statistics"},
     "evaluate": {"tasks", "verifiers", "runs", "statistics"},
-    "analysis": {"figures", "runs", "evaluate", "tasks", "verifiers", "statistics"},
+    "analysis": {"runs", "evaluate", "tasks", "verifiers", "statistics"},
     "figures": {"analysis", "evaluate", "runs", "tasks", "verifiers", "statistics"},
     "engines": {"objectives", "evaluate", "figures", "analysis", "tasks", "verifiers", "runs", "statistics"},
     "study": {"runs", "evaluate", "figures", "analysis", "statistics"},
@@ -30,10 +30,11 @@ FOREIGN = {
     "verifiers": {"trl", "verl", "torch", "transformers", "datasets"} | DRAWS,
     "runs": {"trl", "verl", "torch"} | DRAWS,
     "evaluate": {"trl", "verl"} | DRAWS,
-    "analysis": {"trl", "verl"},
-    "study": {"trl", "verl"},
+    "analysis": {"trl", "verl"} | DRAWS,
+    "engines": DRAWS,
+    "study": {"trl", "verl"} | DRAWS,
     "statistics": {"trl", "verl", "torch"} | DRAWS,
-    "report": {"trl", "verl", "torch"},
+    "report": {"trl", "verl", "torch"} | DRAWS,
 }
 
 

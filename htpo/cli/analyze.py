@@ -8,11 +8,11 @@ from rich.markup import escape
 
 from htpo.analysis.findings import plain_words
 from htpo.analysis.logic_words import read_logic_words
-from htpo.analysis.report import Report, analyze_evaluations, analyze_runs, analyze_texts
-from htpo.analysis.sources import Source, find_source
+from htpo.analysis.subject import Subject, find_subject
 from htpo.analysis.texts import read_samples, read_texts
 from htpo.analysis.tokens import TokenTable, build
 from htpo.errors import UserError
+from htpo.report.analysis_folder import AnalysisFolder, analyze_evaluations, analyze_runs, analyze_texts
 
 
 def run_analysis(
@@ -32,27 +32,27 @@ def run_analysis(
         raise UserError(f"--temperature is {temperature}: needs a number above 0")
     if min_count < 1:
         raise UserError(f"--min_count is {min_count}: needs 1 or more")
-    source = find_source(inputs)
+    subject = find_subject(inputs)
     words = read_logic_words(logic_words)
-    folder = output_dir or _default_folder(source, len(inputs))
+    folder = output_dir or _default_folder(subject, len(inputs))
     if folder.exists() and not folder.is_dir():
         raise UserError(f"output_dir {folder} is a file: choose another --output_dir")
-    if source.texts is not None:
+    if subject.texts is not None:
         if model is None:
-            raise UserError(f"{source.texts} holds texts: say which --model scores them (Hugging Face id or folder)")
-        table = _scored(read_texts(source.texts), model, temperature)
-        title = f"{source.texts.name} {_under(model, temperature)}"
-        report = analyze_texts(table, title, folder, words, min_count)
-    elif source.evaluations:
-        samples = {label: evaluation.samples() for label, evaluation in source.evaluations.items()}
-        scored = {} if model is None else _scored_samples(source, model, temperature)
+            raise UserError(f"{subject.texts} holds texts: say which --model scores them (Hugging Face id or folder)")
+        table = _scored(read_texts(subject.texts), model, temperature)
+        title = f"{subject.texts.name} {_under(model, temperature)}"
+        done = analyze_texts(table, title, folder, words, min_count)
+    elif subject.evaluations:
+        samples = {label: evaluation.samples() for label, evaluation in subject.evaluations.items()}
+        scored = {} if model is None else _scored_samples(subject, model, temperature)
         scorer = "" if model is None else _under(model, temperature)
-        report = analyze_evaluations(samples, scored, folder, words, min_count, scorer)
+        done = analyze_evaluations(samples, scored, folder, words, min_count, scorer)
     else:
         if model is not None:
             raise UserError("--model scores texts: leave it out for runs, whose rollouts hold their own scores")
-        report = analyze_runs(source, folder, words, min_count)
-    _print(report)
+        done = analyze_runs(subject, folder, words, min_count)
+    _print(done)
 
 
 def _under(model: str, temperature: float) -> str:
@@ -65,37 +65,37 @@ def _scored(rows: list[dict[str, Any]], model: str, temperature: float) -> Token
     return build(score_texts(rows, model, temperature), labels={})
 
 
-def _scored_samples(source: Source, model: str, temperature: float) -> dict[str, TokenTable]:
-    if len(source.evaluations) > 1:
+def _scored_samples(subject: Subject, model: str, temperature: float) -> dict[str, TokenTable]:
+    if len(subject.evaluations) > 1:
         raise UserError("--model scores the samples of one evaluation: leave it out, or give one")
-    (evaluation,) = source.evaluations.values()
+    (evaluation,) = subject.evaluations.values()
     rows = {task: read_samples(evaluation, task) for task in evaluation.tasks}
     return {task: _scored(each, model, temperature) for task, each in rows.items() if each}
 
 
-def _default_folder(source: Source, inputs: int) -> Path:
-    if source.texts is not None:
-        return source.texts.parent / f"{source.texts.stem}-analysis"
+def _default_folder(subject: Subject, inputs: int) -> Path:
+    if subject.texts is not None:
+        return subject.texts.parent / f"{subject.texts.stem}-analysis"
     if inputs > 1:
         raise UserError("several inputs are analysed together: say where to with --output_dir")
-    return source.path / "analysis"
+    return subject.path / "analysis"
 
 
-def _print(report: Report) -> None:
+def _print(done: AnalysisFolder) -> None:
     console = Console()
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    for label, findings in report.findings.items():
+    for label, findings in done.findings.items():
         say(f"[bold]{escape(label)}[/]: {findings['responses']:,} responses, {findings['tokens']:,} tokens")
         for line in plain_words(findings):
             say(f"  {escape(line)}")
-    for line in report.left_out_lines():
+    for line in done.left_out_lines():
         say(f"[yellow]left out[/] {escape(line)}")
-    say(f"Written to {escape(str(report.folder))}, every .png as .svg, too, with its data as .csv:")
+    say(f"Written to {escape(str(done.path))}, every .png as .svg, too, with its data as .csv:")
     folders: dict[str, list[str]] = {}
-    for path in report.written:
-        folders.setdefault(str(path.relative_to(report.folder).parent), []).append(path.name)
+    for path in done.written:
+        folders.setdefault(str(path.relative_to(done.path).parent), []).append(path.name)
     for folder, names in folders.items():
         say(f"  {'' if folder == '.' else escape(folder) + ': '}{', '.join(names)}")

@@ -20,13 +20,13 @@ def run_report(inputs: list[Path], output: Path | None, console: Console | None 
     """
     console = console or Console()
     with console.status("Writing the report ..."):
-        from htpo.analysis.sources import find_source
+        from htpo.analysis.subject import find_subject
         from htpo.report import default_path, write_report
 
         path = output or default_path(inputs)
         if path.is_dir():
             raise UserError(f"output {path} is a folder: give a file, as in {path / 'report.html'}")
-        write_report(find_source(inputs), path)
+        write_report(find_subject(inputs), path)
     console.print(f"report: {escape(str(path))}", soft_wrap=True, highlight=False)
 
 

@@ -16,7 +16,7 @@ from htpo.engines.job_options import JobOptions
 from htpo.engines.launch import silently_single
 from htpo.engines.plan import plan_in_words, print_plan, print_summary
 from htpo.errors import UserError
-from htpo.figures.training import draw_training_figure
+from htpo.figures.run_folder import draw_training_figure
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.statistics import PassRates, change_in_words
 from htpo.tasks import PUZZLE_FAMILIES, Task, limit_prompt_lengths, load_task

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from htpo.analysis.left_out import LeftOut
-from htpo.analysis.sources import Series
+from htpo.analysis.subject import Series, StudyTask
 from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.figures.drawing import Drawing
 from htpo.figures.forking_entropy import draw_forking_entropies
 from htpo.figures.gradient_sources import draw_gradient_sources
 from htpo.figures.logic_share import draw_logic_shares
-from htpo.figures.pass_at_k import Evaluations, draw_evaluations, draw_pass_at_k
+from htpo.figures.pass_at_k import Evaluations, draw_differences, draw_evaluations, draw_pass_at_k
 from htpo.figures.responses import draw_responses
-from htpo.figures.training import draw_entropy_by_group, draw_one_group_alone, draw_training
+from htpo.figures.training import draw_entropy_by_group, draw_one_group_alone, draw_run, draw_training
 from htpo.figures.word_clouds import draw_word_clouds
+from htpo.runs import RunRecord
 
 Shown = TypeVar("Shown")
 
@@ -102,11 +104,40 @@ OF_TOKENS: list[Entry[TokenAnalysis]] = [
 OF_EVALUATIONS: list[Entry[Evaluations]] = [Entry("pass-at-k", "pass@k", draw_evaluations)]
 """Of evaluations beside each other, or of one."""
 
+OF_RUN: list[Entry[RunRecord]] = [Entry("training", "training", draw_run)]
+"""Of one run, in its own folder."""
+
+OF_STUDY: list[Entry[StudyTask]] = [
+    Entry("training", "training", lambda task, title: draw_training(task.series, title)),
+    Entry("pass-at-k", "held-out pass@k", lambda task, title: draw_pass_at_k(task.series, title)),
+    Entry("differences", "difference of pass@k", draw_differences),
+]
+"""Of a task of a study, whose name comes after the figure's."""
+
+PICTURE_SUFFIXES = (".png", ".svg", ".csv")
+
 
 def drawn(entries: Sequence[Entry[Shown]], shown: Shown, title: str) -> Iterator[tuple[Entry[Shown], Drawing | str]]:
-    """Every figure of the list drawn of what is shown, or why it cannot be."""
+    """Every figure of a list drawn of what is shown, or why it cannot be."""
     for entry in entries:
         try:
             yield entry, entry.draw(shown, f"{title}: {entry.title}")
         except LeftOut as reason:
             yield entry, str(reason)
+
+
+def saved(
+    entries: Sequence[Entry[Shown]], shown: Shown, title: str, folder: Path, suffix: str = ""
+) -> Iterator[tuple[str, Path | str]]:
+    """Every figure of a list drawn and saved in a folder: its name and its picture, or why it cannot be drawn.
+
+    Files of an earlier time are removed where there is none.
+    """
+    for entry, drawing in drawn(entries, shown, title):
+        name = f"{entry.name}{suffix}"
+        if isinstance(drawing, Drawing):
+            yield entry.name, drawing.save(folder, name)
+            continue
+        for ending in PICTURE_SUFFIXES:
+            (folder / f"{name}{ending}").unlink(missing_ok=True)
+        yield entry.name, drawing

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from htpo.analysis.curves import PassCurve
 from htpo.analysis.left_out import LeftOut
-from htpo.analysis.sources import Series
+from htpo.analysis.subject import Series, StudyTask
 from htpo.evaluate.results import TaskSamples
 from htpo.figures.drawing import (
     BLACK,
@@ -81,14 +81,12 @@ def draw_evaluations(evaluations: Evaluations, title: str) -> Drawing:
     return Drawing(figure, rows)
 
 
-def draw_differences(comparisons: Sequence[Mapping[str, Any]], measured: str, title: str) -> Drawing:
-    """Differences of pass@k between methods, a panel per pair.
-
-    Args:
-        comparisons: a row per pair and k: `method`, `against`, `k`, `seeds`, an estimate's fields and `holm`, its
-            corrected p-value.
-        measured: what they were measured on.
-    """
+def draw_differences(task: StudyTask, title: str) -> Drawing:
+    """Differences of pass@k between methods, a panel per pair."""
+    found = task.results
+    comparisons = found["comparisons"]
+    if not comparisons:
+        raise LeftOut("no methods are compared")
     pairs: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in comparisons:
         pairs.setdefault((row["method"], row["against"]), []).append(row)
@@ -105,8 +103,12 @@ def draw_differences(comparisons: Sequence[Mapping[str, Any]], measured: str, ti
         axes.set_title(heading, fontsize="medium", parse_math=False)
         first = axes.get_subplotspec().is_first_col()
         _over_k(axes, [row["k"] for row in rows], "difference of pass@k" if first else "")
-    caption(figure, f"Mean and 95 % interval over seeds; filled: p < {SIGNIFICANT} after Holm. {measured}.")
-    return Drawing(figure, [dict(row) for row in comparisons])
+    caption(
+        figure,
+        f"Mean and 95 % interval over seeds; filled: p < {SIGNIFICANT} after Holm. "
+        f"{found['problems']} held-out problems per seed x {found['samples']} samples.",
+    )
+    return Drawing(figure, comparisons)
 
 
 def _plot(axes: Axes, curve: PassCurve, label: str, style: tuple[str, str], alpha: float) -> None:

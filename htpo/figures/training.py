@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from htpo.analysis.curves import TrainingCurve
 from htpo.analysis.left_out import LeftOut
-from htpo.analysis.sources import Series
-from htpo.errors import UserError
+from htpo.analysis.subject import Series
 from htpo.figures.drawing import (
     BLACK,
     GREY,
@@ -26,7 +24,7 @@ from htpo.figures.drawing import (
     legend_beside,
     panels,
 )
-from htpo.runs import RunDirectory, RunRecord
+from htpo.runs import RunRecord
 
 QUANTITIES = {
     "accuracy": "accuracy, share of responses",
@@ -60,20 +58,6 @@ class Panel:
     title: str
     quantity: str
     lines: list[Line]
-
-
-def draw_training_figure(directory: RunDirectory) -> Path:
-    """Draw `figures/training.png` and `.svg` from the run's metrics, and the data as `.csv`; returns the PNG's path.
-
-    Raises:
-        UserError: the run has no metrics yet.
-    """
-    run = RunRecord.read(directory)
-    if not run.updates:
-        raise UserError(f"{directory.path} has no training metrics to draw: train at least one update")
-    options = " ".join(f"{name}={value}" for name, value in (run.config.get("objective_options") or {}).items())
-    title = " ".join(filter(None, [run.config.get("objective", "htpo"), options, f"({run.label})"]))
-    return draw_run(run, title).save(directory.path / "figures", "training")
 
 
 def draw_run(run: RunRecord, title: str) -> Drawing:

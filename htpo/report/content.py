@@ -8,7 +8,7 @@ from typing import Any
 
 from htpo.analysis.findings import plain_words
 from htpo.analysis.logic_words import read_logic_words
-from htpo.analysis.sources import Series, Source
+from htpo.analysis.subject import Series, Subject
 from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.tokens import TokenTable, read_runs
 from htpo.errors import UserError
@@ -120,15 +120,15 @@ def of_runs(series: Sequence[Series]) -> Content:
     )
 
 
-def of_study(source: Source, results: dict[str, Any]) -> Content:
+def of_study(subject: Subject, results: dict[str, Any]) -> Content:
     """Of a study.
 
     Args:
         results: as `results.json` holds them.
     """
     parts, token_tables, runs = [], {}, []
-    for task, series in source.tasks.items():
-        part = Part(task if len(source.tasks) > 1 else "")
+    for task, series in subject.tasks.items():
+        part = Part(task if len(subject.tasks) > 1 else "")
         found = results["tasks"].get(task)
         if found is not None:
             titles = ("pass@k after training", "Differences between methods", "In training")
@@ -136,13 +136,13 @@ def of_study(source: Source, results: dict[str, Any]) -> Content:
             part.tables = [Table(title, *table(found)) for title, table in zip(titles, rows)]
         part.draw(OF_SERIES, series, task)
         parts.append(part)
-        prefix = f"{task} / " if len(source.tasks) > 1 else ""
+        prefix = f"{task} / " if len(subject.tasks) > 1 else ""
         for one in series:
             labelled = [replace(run, label=f"{prefix}{one.label} / {run.label}") for run in one.runs]
             runs += labelled
             token_tables |= _token_tables([Series(run.label, (run,)) for run in labelled])[0]
     return Content(
-        title=source.path.name,
+        title=subject.path.name,
         kind="study",
         summary=study_tables.plain_words(results),
         cards=[],

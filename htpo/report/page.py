@@ -5,10 +5,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from htpo.analysis.pages import policy_hash, read_asset, render_page
-from htpo.analysis.sources import Source
+from htpo.analysis.subject import Subject
 from htpo.errors import UserError
 from htpo.report.content import Content, of_runs, of_study, study_results
+from htpo.report.html import policy_hash, read_asset, render_page
 from htpo.report.words import GLOSSARY
 from htpo.runs import installed_version, write_atomically, writing
 
@@ -16,16 +16,16 @@ NAME = "report.html"
 HEADINGS = {"run": "Training run {}", "runs": "Training runs {}", "study": "Study {}"}
 
 
-def write_report(source: Source, path: Path) -> Path:
+def write_report(subject: Subject, path: Path) -> Path:
     """Write the report of a run, of several runs, or of a study; returns its path.
 
     Raises:
-        UserError: the source holds no runs or its files cannot be read, or the page cannot be written.
+        UserError: the subject holds no runs or its files cannot be read, or the page cannot be written.
     """
-    if source.texts or source.evaluations:
-        kind = "a file of texts" if source.texts else "an evaluation"
-        raise UserError(f"{source.path} is {kind}: a report is made of runs, `htpo analyze` takes this")
-    content = of_runs(source.tasks[""]) if "" in source.tasks else of_study(source, study_results(source.path))
+    if subject.texts or subject.evaluations:
+        kind = "a file of texts" if subject.texts else "an evaluation"
+        raise UserError(f"{subject.path} is {kind}: a report is made of runs, `htpo analyze` takes this")
+    content = of_runs(subject.tasks[""]) if "" in subject.tasks else of_study(subject, study_results(subject.path))
     page = render(content)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,9 +46,8 @@ def default_path(paths: Sequence[Path]) -> Path:
 
 def render(content: Content) -> str:
     """The page as HTML. Every text is escaped, and its policy lets no script run but the one it was made with."""
-    style = read_asset("htpo.report", "page.css")
+    style = read_asset("page.css")
     return render_page(
-        "htpo.report",
         "page.html.j2",
         "page.js",
         filters={"b64": lambda text: base64.b64encode(text.encode()).decode()},

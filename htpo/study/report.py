@@ -1,14 +1,11 @@
 """Writing what a study found; made from the stored runs alone, so it can be made again at any time."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from htpo.analysis.left_out import LeftOut
-from htpo.analysis.sources import Series
-from htpo.figures.pass_at_k import draw_differences, draw_pass_at_k
-from htpo.figures.training import draw_training
+from htpo.analysis.subject import Series, StudyTask
+from htpo.figures.catalogue import OF_STUDY, saved
 from htpo.runs import write_atomically, write_json, writing
 from htpo.study.definition import Study
 from htpo.study.directory import StudyDirectory
@@ -34,15 +31,10 @@ def write_report(study: Study, directory: StudyDirectory, title: str) -> dict[st
 
 
 def _draw(finished: Mapping[str, RunsBySeed], results: dict[str, Any], folder: Path) -> Iterator[Path]:
-    """Draw `training-TASK`, `pass-at-k-TASK` and `differences-TASK`; gives the PNGs' paths."""
+    """Draw the figures of every task that can be drawn; gives the PNGs' paths."""
     for task, runs in finished.items():
-        found = results["tasks"][task]
-        place = task.replace(" ", "-")  # links do not like spaces
         series = [Series(method, tuple(by_seed.values())) for method, by_seed in runs.items()]
-        yield draw_training(series, f"{task}: training").save(folder, f"training-{place}")
-        with suppress(LeftOut):  # one sample per problem has no curve
-            yield draw_pass_at_k(series, f"{task}: held-out pass@k").save(folder, f"pass-at-k-{place}")
-        if found["comparisons"]:
-            measured = f"{found['problems']} held-out problems per seed x {found['samples']} samples"
-            title = f"{task}: difference of pass@k"
-            yield draw_differences(found["comparisons"], measured, title).save(folder, f"differences-{place}")
+        suffix = f"-{task.replace(' ', '-')}"  # links do not like spaces
+        for _, path in saved(OF_STUDY, StudyTask(series, results["tasks"][task]), task, folder, suffix):
+            if isinstance(path, Path):
+                yield path

@@ -6,18 +6,18 @@ import json
 import pytest
 
 from htpo.analysis.logic_words import read_logic_words
-from htpo.analysis.report import analyze_evaluations
-from htpo.analysis.sources import find_source
+from htpo.analysis.subject import find_subject
 from htpo.analysis.texts import read_samples
 from htpo.cli.analyze import run_analysis
 from htpo.errors import UserError
 from htpo.report import write_report
+from htpo.report.analysis_folder import analyze_evaluations
 from tests.analysis.finished_evaluation import write_evaluation
 from tests.analysis.word_model import save_word_model
 
 
 def analyze(*evaluations, folder, scored=None):
-    source = find_source([evaluation.path for evaluation in evaluations])
+    source = find_subject([evaluation.path for evaluation in evaluations])
     samples = {label: evaluation.samples() for label, evaluation in source.evaluations.items()}
     return analyze_evaluations(samples, scored or {}, folder, read_logic_words(), 5, "")
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_done_is_said(first, tmp_path):
     with pytest.raises(UserError, match="--model scores the samples of one evaluation"):
         run_analysis([first.path, second.path], "m", 1.0, None, 5, tmp_path / "out")
     with pytest.raises(UserError, match="is an evaluation: a report is made of runs"):
-        write_report(find_source([first.path]), tmp_path / "report.html")
+        write_report(find_subject([first.path]), tmp_path / "report.html")
     once = analyze(second, folder=tmp_path / "once")
     assert ("pass-at-k", True) in [(one.name, "2 and more" in one.why) for one in once.left_out]
     begun = write_evaluation(tmp_path / "begun", {"sums": 3})

@@ -8,14 +8,14 @@ import pytest
 from matplotlib.image import imread
 
 from htpo.analysis.logic_words import read_logic_words
-from htpo.analysis.report import analyze_runs
-from htpo.analysis.responses_page import responses_page
-from htpo.analysis.sources import find_source
+from htpo.analysis.subject import find_subject
 from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.tokens import build
 from htpo.figures.responses import draw_responses
 from htpo.figures.shading import shade
 from htpo.figures.training import MOST_POINTS, draw_training
+from htpo.report.analysis_folder import analyze_runs
+from htpo.report.responses_page import responses_page
 from tests.analysis.finished_run import write_run, write_study
 from tests.analysis.test_tokens import rollouts
 
@@ -25,7 +25,7 @@ LEVELS = [f"{d} {a} {e}" for d in ("hard", "easy") for a in ("correct", "wrong")
 
 
 def analyze(*paths, folder, min_count=5):
-    return analyze_runs(find_source(paths), folder, read_logic_words(), min_count)
+    return analyze_runs(find_subject(paths), folder, read_logic_words(), min_count)
 
 
 def drawn(folder):
@@ -175,7 +175,7 @@ def test_text_on_a_shaded_token_has_the_contrast_that_wcag_asks_for(entropy):
 
 def test_a_long_curve_is_drawn_with_fewer_points_and_its_data_has_all(tmp_path):
     run = write_run(tmp_path / "long", updates=1000, every=1000)
-    drawing = draw_training(find_source([run.path]).tasks[""], "long")
+    drawing = draw_training(find_subject([run.path]).tasks[""], "long")
     (line,) = drawing.figure.axes[0].lines
     assert 200 < len(line.get_xdata()) <= MOST_POINTS
     assert line.get_xdata()[-1] == 1000

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 from htpo.errors import UserError
-from htpo.figures.training import draw_training_figure
+from htpo.figures.run_folder import draw_training_figure
 from htpo.runs import RunDirectory
 
 

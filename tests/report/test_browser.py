@@ -10,7 +10,7 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from htpo.analysis.sources import find_source
+from htpo.analysis.subject import find_subject
 from htpo.cli.analyze import run_analysis
 from htpo.report import write_report
 from tests.analysis.finished_run import write_study
@@ -39,7 +39,7 @@ def browser(tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     runs = [write_finished(tmp_path_factory.mktemp("browser") / "first")]
-    return write_report(find_source([run.path for run in runs]), runs[0].path / "report.html")
+    return write_report(find_subject([run.path for run in runs]), runs[0].path / "report.html")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_every_kind_of_page_opens_without_a_word_on_the_console(browser, tmp_pat
     if kind == "a study":
         paths[kind] = [write_study(tmp_path / "study", {"dapo": None}, seeds=2)]
         write_study_results(paths[kind][0])
-    browser.get(write_report(find_source(paths[kind]), tmp_path / "out.html").as_uri())
+    browser.get(write_report(find_subject(paths[kind]), tmp_path / "out.html").as_uri())
     assert browser.get_log("browser") == []
     theme = browser.find_element(By.ID, "theme")
     theme.click()  # the script has run to its end
@@ -219,7 +219,7 @@ def test_a_narrow_screen_scrolls_down_only(page):
 
 def test_hostile_text_shows_as_text_and_runs_nothing(browser, tmp_path):
     run = make_hostile(write_finished(tmp_path / "hostile", updates=6))
-    report = write_report(find_source([run.path]), tmp_path / "out.html")
+    report = write_report(find_subject([run.path]), tmp_path / "out.html")
     browser.get(report.as_uri())
     assert browser.execute_script("return window.hacked") is None
     prompt = browser.find_element(By.CSS_SELECTOR, ".rollout pre")
@@ -240,7 +240,7 @@ def test_numbers_that_are_none_break_nothing(browser, tmp_path):
     for name, value in (("entropy", math.nan), ("log_prob", -math.inf), ("weight", math.inf)):
         rows[name] = [[value, *values[1:]] for values in rows[name]]
     run.write_rollouts(1, rows)
-    browser.get(write_report(find_source([run.path]), tmp_path / "out.html").as_uri())
+    browser.get(write_report(find_subject([run.path]), tmp_path / "out.html").as_uri())
     assert len(browser.find_elements(By.CSS_SELECTOR, ".rollout")) == 10
     assert "entropy is not a number" in browser.find_element(By.CSS_SELECTOR, ".token").get_attribute("aria-label")
     assert browser.get_log("browser") == []
@@ -248,7 +248,7 @@ def test_numbers_that_are_none_break_nothing(browser, tmp_path):
 
 def test_what_is_injected_all_the_same_is_not_run(browser, tmp_path):
     run = write_finished(tmp_path / "injected", updates=6)
-    report = write_report(find_source([run.path]), tmp_path / "out.html")
+    report = write_report(find_subject([run.path]), tmp_path / "out.html")
     inject = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 2</script>"
     report.write_text(report.read_text().replace("<main>", f"<main>{inject}"))
     browser.get(report.as_uri())

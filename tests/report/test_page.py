@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from htpo.analysis.sources import find_source
+from htpo.analysis.subject import find_subject
 from htpo.analysis.tokens import read_runs
 from htpo.errors import UserError
 from htpo.report import default_path, write_report
@@ -55,7 +55,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(run):
-    return write_report(find_source([run.path]), run.path / "report.html").read_text()
+    return write_report(find_subject([run.path]), run.path / "report.html").read_text()
 
 
 def words(page):
@@ -136,7 +136,7 @@ def test_too_many_rollouts_are_thinned_evenly(tmp_path):
 
 def test_hostile_text_is_escaped_everywhere(tmp_path):
     run = make_hostile(write_finished(tmp_path / "<img src=x onerror=1>", updates=12))
-    page = write_report(find_source([run.path]), tmp_path / "out.html").read_text()
+    page = write_report(find_subject([run.path]), tmp_path / "out.html").read_text()
     parsed = Parsed(page)
     assert [
         tag for tag, attrs in parsed.tags if tag == "img" and not attrs.get("src", "data:").startswith("data:")
@@ -153,7 +153,7 @@ def test_runs_on_the_same_problems_are_compared_in_pairs_and_others_are_not(tmp_
     other = write_finished(tmp_path / "c", seed=1)
     counts = second.read_json("evaluation_after.json")
     second.write_json("evaluation_after.json", counts | {"correct": [min(8, c + 2) for c in counts["correct"]]})
-    source = find_source([first.path, second.path, other.path])
+    source = find_subject([first.path, second.path, other.path])
     side, differences = of_runs(source.tasks[""]).parts[0].tables
     assert side.columns == ["", "a", "b", "c"]
     means = [PassRates.from_json(run.read_json("evaluation_after.json")).pass_at(1) for run in (first, second)]
@@ -166,7 +166,7 @@ def test_runs_on_the_same_problems_are_compared_in_pairs_and_others_are_not(tmp_
 
 def test_options_that_differ_between_runs_come_first(tmp_path):
     runs = [write_finished(tmp_path / str(seed), seed=seed) for seed in (0, 1)]
-    options = of_runs(find_source([run.path for run in runs]).tasks[""]).settings[0]
+    options = of_runs(find_subject([run.path for run in runs]).tasks[""]).settings[0]
     assert options.rows[0] == ["seed", "0", "1"]
     assert options.marked == {0}
 
@@ -174,7 +174,7 @@ def test_options_that_differ_between_runs_come_first(tmp_path):
 def test_a_study_shows_its_own_statistics_and_every_task(tmp_path):
     study = write_study(tmp_path / "study", {"dapo": None, "G2 alone": "hard correct high"})
     results = write_study_results(study)
-    content = of_study(find_source([study]), results)
+    content = of_study(find_subject([study]), results)
     tables = {table.title: table for table in content.parts[0].tables}
     assert tables["Differences between methods"].rows[0][:4] == [
         "G2 alone - dapo",
@@ -195,7 +195,7 @@ def test_a_run_without_rollouts_or_measurement_has_a_page_that_says_so(tmp_path)
     run = write_finished(tmp_path / "bare", every=1000)
     for file in [*(run.path / "rollouts").glob("*"), *run.path.glob("evaluation_*.json")]:
         file.unlink()
-    text = words(write_report(find_source([run.path]), tmp_path / "bare.html").read_text())
+    text = words(write_report(find_subject([run.path]), tmp_path / "bare.html").read_text())
     assert "No rollouts were kept" in text
     assert "no run has measured held-out problems" in text
 
@@ -206,7 +206,7 @@ def test_examples_of_a_chat_are_read_as_text_and_long_ones_shortened(tmp_path):
     prompt = [{"role": "system", "content": "Be <b>brief</b>."}, {"role": "user", "content": "1+1="}]
     rates["examples"] = [{"prompt": prompt, "response": "x" * 5000 + "2", "correct": True}]
     run.write_json("evaluation_after.json", rates)
-    (row,) = of_runs(find_source([run.path]).tasks[""]).examples.rows
+    (row,) = of_runs(find_subject([run.path]).tasks[""]).examples.rows
     assert row[:2] == ["right", "system: Be <b>brief</b>.\nuser: 1+1="]
     assert row[2] == "x" * 300 + "\n[... 4,401 characters ...]\n" + "x" * 299 + "2"
 
@@ -214,7 +214,7 @@ def test_examples_of_a_chat_are_read_as_text_and_long_ones_shortened(tmp_path):
 def test_an_interrupted_run_is_said_to_be_one(tmp_path):
     run = write_finished(tmp_path / "cut")
     (run.path / "summary.json").unlink()
-    text = words(write_report(find_source([run.path]), tmp_path / "cut.html").read_text())
+    text = words(write_report(find_subject([run.path]), tmp_path / "cut.html").read_text())
     assert "The run did not come to its end" in text
     assert "not finished" in text
 
@@ -223,10 +223,10 @@ def test_a_damaged_file_is_named(tmp_path):
     run = write_finished(tmp_path / "damaged")
     (run.path / "evaluation_after.json").write_text('{"samples": 8')
     with pytest.raises(UserError, match="evaluation_after.json"):
-        write_report(find_source([run.path]), tmp_path / "x.html")
+        write_report(find_subject([run.path]), tmp_path / "x.html")
     (run.path / "evaluation_after.json").write_text('{"samples": 8}')
     with pytest.raises(UserError, match="not as htpo writes it"):
-        write_report(find_source([run.path]), tmp_path / "x.html")
+        write_report(find_subject([run.path]), tmp_path / "x.html")
 
 
 def test_several_runs_need_a_file_of_their_own(tmp_path):
@@ -237,7 +237,7 @@ def test_several_runs_need_a_file_of_their_own(tmp_path):
 
 def test_data_too_large_for_the_page_is_left_to_analyze(run, monkeypatch):
     monkeypatch.setattr("htpo.report.figures.MOST_DATA", 100)
-    content = of_runs(find_source([run.path]).tasks[""])
+    content = of_runs(find_subject([run.path]).tasks[""])
     assert {figure.csv for part in content.parts for figure in part.figures} == {None}
     assert "training-dynamics.csv of htpo analyze" in render(content)
 

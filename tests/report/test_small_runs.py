@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from htpo.analysis.sources import find_source
+from htpo.analysis.subject import find_subject
 from htpo.cli.analyze import run_analysis
 from htpo.objectives import OBJECTIVES
 from htpo.report import write_report
@@ -20,7 +20,7 @@ def _quiet_trl(monkeypatch):
 
 def report(run):
     """The page's text. It holds neither NaN nor None where a number was to stand."""
-    page = write_report(find_source([run.path]), run.path / "report.html").read_text()
+    page = write_report(find_subject([run.path]), run.path / "report.html").read_text()
     shown = re.sub(r"<script.*?</script>|data:[^\"]*|<style.*?</style>", "", page, flags=re.DOTALL)
     assert not NOT_A_NUMBER.findall(shown.replace("returned None", ""))
     return shown

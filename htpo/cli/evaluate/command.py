@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
-from htpo.analysis.sources import short_labels
+from htpo.analysis.subject import short_labels
 from htpo.cli.evaluate.options import JUDGING, OF_ENGINE, WHERE_AND_HOW_FAST, EvalOptions, all_options, parse_evaluation
 from htpo.cli.options import read_flags
 from htpo.cli.train import QUIET
@@ -24,8 +24,7 @@ from htpo.evaluate.generators.local_models import TransformersGenerator, load_to
 from htpo.evaluate.generators.server import ServerGenerator
 from htpo.evaluate.generators.vllm_engine import VLLMGenerator, check_engine_options, check_prompts_fit
 from htpo.evaluate.results import as_markdown, stability_table, table_of
-from htpo.figures.catalogue import OF_EVALUATIONS, drawn
-from htpo.figures.drawing import Drawing
+from htpo.figures.catalogue import OF_EVALUATIONS, saved
 from htpo.runs import write_atomically, write_json, writing
 from htpo.statistics import estimate_text, holm, number_text
 from htpo.tasks.load import load_problems
@@ -243,9 +242,9 @@ def _report(console: Console, directory: EvaluationDirectory, notes: dict[str, A
         )
         console.print(f"[yellow]Note:[/] {escape(said)}", highlight=False, soft_wrap=True)
     names = ["results.md", "results.json", "samples"]
-    for entry, drawing in drawn(OF_EVALUATIONS, {directory.path.name: samples}, directory.run.config["model"]):
-        if isinstance(drawing, Drawing):  # one sample per problem has no curve
-            path = drawing.save(directory.path / "figures", entry.name)
+    shown = {directory.path.name: samples}
+    for _, path in saved(OF_EVALUATIONS, shown, directory.run.config["model"], directory.path / "figures"):
+        if isinstance(path, Path):  # one sample per problem has no curve
             names.append(str(path.relative_to(directory.path)))
     for name in names:
         console.print(f"{name}: {escape(str(directory.path / name))}", soft_wrap=True, highlight=False)

@@ -2,11 +2,11 @@
 
 import math
 
-from htpo.analysis.pages import render_page
 from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.token_text import visible
 from htpo.figures.responses import weight_text
 from htpo.figures.shading import BY_ENTROPY, entropy_scale, ramp, shade
+from htpo.report.html import render_page
 
 
 def responses_page(tokens: TokenAnalysis, title: str) -> str:
@@ -21,7 +21,6 @@ def responses_page(tokens: TokenAnalysis, title: str) -> str:
         for example in tokens.examples
     ]
     return render_page(
-        "htpo.analysis",
         "responses.html.j2",
         "responses.js",
         title=f"{title}: responses, token by token",

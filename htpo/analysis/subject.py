@@ -1,8 +1,9 @@
-"""What `htpo analyze` is given: run directories, a study, evaluations, or a file of texts."""
+"""What is analysed or reported: run directories, a study, evaluations, or a file of texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -32,7 +33,15 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Source:
+class StudyTask:
+    """A task of a study: a series for every method, and what came out between them."""
+
+    series: Sequence[Series]
+    results: Mapping[str, Any]  # of the task, as in `results.json`
+
+
+@dataclass(frozen=True)
+class Subject:
     """Series by task ("" where there are no tasks), or evaluations by label, or a file of texts."""
 
     path: Path
@@ -41,7 +50,7 @@ class Source:
     texts: Path | None = None
 
 
-def find_source(paths: Sequence[Path]) -> Source:
+def find_subject(paths: Sequence[Path]) -> Subject:
     """Tell runs, a study, evaluations and a file of texts apart.
 
     Raises:
@@ -53,15 +62,15 @@ def find_source(paths: Sequence[Path]) -> Source:
         listed = ", ".join(f"{path} ({kind})" for path, kind in zip(paths, kinds))
         raise UserError(f"several inputs must all be runs, or all evaluations, and these are not: {listed}")
     if kinds[0] == "texts":
-        return Source(paths[0], texts=paths[0])
+        return Subject(paths[0], texts=paths[0])
     if kinds[0] == "study":
         return _study(paths[0])
     if kinds[0] == "evaluation":
-        return Source(
+        return Subject(
             paths[0], evaluations={n: EvaluationDirectory(path) for n, path in zip(short_labels(paths), paths)}
         )
     runs = [RunRecord.read(RunDirectory(path), label) for label, path in zip(short_labels(paths), paths)]
-    return Source(paths[0], {"": [Series(run.label, (run,)) for run in runs]})
+    return Subject(paths[0], {"": [Series(run.label, (run,)) for run in runs]})
 
 
 def _kind(path: Path) -> str:
@@ -83,7 +92,7 @@ def _kind(path: Path) -> str:
     )
 
 
-def _study(path: Path) -> Source:
+def _study(path: Path) -> Subject:
     tasks: dict[str, dict[str, list[RunRecord]]] = {}
     definition = _definition(path)
     order = list(definition.get("methods") or {})
@@ -97,7 +106,7 @@ def _study(path: Path) -> Source:
         task: [Series(name, tuple(runs), name == definition.get("reference")) for name, runs in methods.items()]
         for task, methods in tasks.items()
     }
-    return Source(path, named)
+    return Subject(path, named)
 
 
 def _definition(path: Path) -> dict:

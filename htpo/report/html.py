@@ -9,26 +9,23 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 
-def render_page(
-    room: str, template: str, script: str, filters: dict[str, Callable] | None = None, **values: Any
-) -> str:
-    """A page from files of a room: its template, which has `script` and `script_hash` beside `values`.
+def render_page(template: str, script: str, filters: dict[str, Callable] | None = None, **values: Any) -> str:
+    """A page from files of this folder: its template, which has `script` and `script_hash` beside `values`.
 
     Args:
-        room: the package that holds the files.
         script: what the page runs, after what all pages with tokens run.
         filters: further filters of the template.
     """
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.filters |= filters or {}
-    code = read_asset("htpo.analysis", "tokens.js") + read_asset(room, script)
-    page = environment.from_string(read_asset(room, template))
+    code = read_asset("tokens.js") + read_asset(script)
+    page = environment.from_string(read_asset(template))
     return page.render(script=code, script_hash=policy_hash(code), **values)
 
 
-def read_asset(room: str, name: str) -> str:
-    """A text file of a room."""
-    return resources.files(room).joinpath(name).read_text(encoding="utf-8")
+def read_asset(name: str) -> str:
+    """A text file of this folder."""
+    return resources.files("htpo.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def policy_hash(text: str) -> str:
