@@ -64,9 +64,10 @@ def _make_axis(name: str, options: object, own_options: Mapping[str, Any]) -> Ax
             if option not in taken:
                 raise ValueError(f"axis {name!r} has no option {option!r}, it has {', '.join(taken) or 'none'}")
     try:
-        return AXES[name](**{**own_options, **options})
+        axis: Axis = AXES[name](**{**own_options, **options})
     except TypeError as error:
         raise ValueError(f"axis {name!r} cannot be made with {options}: {error}") from error
+    return axis
 
 
 def derive(table: Table, parents: Sequence[Axis], axes: Sequence[Axis], base: Cell) -> dict[tuple[str, ...], Cell]:
