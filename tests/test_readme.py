@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from htpo.cli.data import CheckOptions, ShowOptions
-from htpo.cli.evaluate.options import EvalOptions
+from htpo.cli.evaluate.options import options_parser
 from htpo.cli.train import _parser
 from htpo.objectives import objective_options
 
@@ -28,8 +28,10 @@ def test_there_are_examples():
 
 
 def test_every_option_it_names_exists():
-    known = {action.dest for action in _parser()._actions} | set(objective_options("htpo"))
-    known |= {field.name for kind in (CheckOptions, ShowOptions, EvalOptions) for field in fields(kind)}
+    known = {action.dest for parser in (_parser(), options_parser()) for action in parser._actions} | set(
+        objective_options("htpo")
+    )
+    known |= {field.name for kind in (CheckOptions, ShowOptions) for field in fields(kind)}
     of_others = {"standalone", "nproc_per_node", "config_file", "options", "parallel", "device", "long"}
     of_others |= {"compare", "output"}
     assert set(re.findall(r"--([a-z_]+)", README)) <= known | of_others

@@ -1,24 +1,16 @@
-"""Collecting the responses to a task: generated, judged and stored as they come; and judging stored ones again."""
+"""The stored samples of a task: collected, with what is there left out, and judged again."""
 
 import hashlib
+import itertools
 import json
-from collections.abc import Sequence
-from typing import Any
 
 from htpo.errors import UserError
-from htpo.evaluate.generators.vocabulary import Generator, Request, Response
-from htpo.evaluate.samples import Row, SampleStore
+from htpo.evaluate.answers import Numbered, Row, answer, judge, numbered
+from htpo.evaluate.generators.vocabulary import Generator
+from htpo.evaluate.samples import SampleStore
 from htpo.evaluate.votes import equivalent_votes
 from htpo.tasks.task import Problems
 from htpo.terminal import progress_bar
-from htpo.verifiers.verdict import judge_finished
-
-UNJUDGED = {"correct": None, "score": None, "extracted": None, "failure": None}
-
-
-def numbered(problems: Problems) -> dict[int, dict[str, Any]]:
-    """The rows by problem number: that in the source, or of generated puzzles their place, from 1."""
-    return {row.get("row", place): row for place, row in enumerate(problems.rows.to_list(), start=1)}
 
 
 def digest(problems: Problems) -> str:
@@ -45,12 +37,12 @@ def collect(
         UserError: from the generator or the verifier; what came before it is stored.
     """
     rows = numbered(problems)
-    requests = [
-        Request(number, sample, row["prompt"]) for number, row in rows.items() for sample in range(1, samples + 1)
-    ]
-    wanted = {(request.problem, request.sample) for request in requests}
+    wanted = set(itertools.product(rows, range(1, samples + 1)))
     try:
-        _judge_the_unjudged(problems, rows, store)
+        for stored in store.rows():
+            unjudged = [row for row in stored if row["correct"] is None]
+            if unjudged:
+                judge(problems.verifier, rows, unjudged, store.append)
         done = store.done()
         strange = done - wanted
         if strange:
@@ -59,11 +51,7 @@ def collect(
                 f"{store.folder} holds sample {sample} of problem {problem}, which is not asked for: it is of another "
                 "evaluation"
             )
-        title = progress or ""
-        with progress_bar(title, len(requests), "sample", initial=len(done), shown=progress is not None) as bar:
-            for responses in generator.generate(problems.name, requests, done):
-                _judge_and_store(problems, rows, store, [_as_row(response) for response in responses])
-                bar.update(len(responses))
+        answer(problems, generator, samples, store.append, done=done, progress=progress)
         missing = len(wanted - store.done())
         if not missing:
             store.compact(equivalent_votes(problems.verifier, store, progress))
@@ -84,14 +72,14 @@ def judge_again(problems: Problems, old: SampleStore, new: SampleStore, progress
             for stored in old.rows():
                 for row in stored:
                     _check_same_problem(row, rows, problems.name)
-                _judge_and_store(problems, rows, new, stored)
+                judge(problems.verifier, rows, stored, new.append)
                 bar.update(len(stored))
         new.compact(equivalent_votes(problems.verifier, new, progress))
     finally:
         problems.verifier.close()
 
 
-def _check_same_problem(stored: Row, rows: dict[int, dict[str, Any]], name: str) -> None:
+def _check_same_problem(stored: Row, rows: Numbered, name: str) -> None:
     number = stored["problem"]
     if number not in rows:
         raise UserError(f"problem {number} of {name} is stored but not in the data: give the data that was evaluated")
@@ -100,44 +88,3 @@ def _check_same_problem(stored: Row, rows: dict[int, dict[str, Any]], name: str)
     for text in texts:
         if text.strip() not in stored["prompt"] and json.dumps(text, ensure_ascii=False)[1:-1] not in stored["prompt"]:
             raise UserError(f"problem {number} of {name} is not the one that was answered: give the data of that time")
-
-
-def _judge_the_unjudged(problems: Problems, rows: dict[int, dict[str, Any]], store: SampleStore) -> None:
-    for stored in store.rows():
-        waiting = [row for row in stored if row["correct"] is None]
-        if waiting:
-            _judge_and_store(problems, rows, store, waiting)
-
-
-def _judge_and_store(
-    problems: Problems, rows: dict[int, dict[str, Any]], store: SampleStore, responses: Sequence[Row]
-) -> None:
-    try:
-        verdicts = judge_finished(
-            problems.verifier,
-            [row["response"] for row in responses],
-            [rows[row["problem"]] for row in responses],
-            [row["finished"] for row in responses],
-            sent=[row["prompt"] for row in responses],
-        )
-    except BaseException:
-        store.append([row | UNJUDGED for row in responses])
-        raise
-    store.append(
-        [
-            row | {name: getattr(verdict, name) for name in UNJUDGED}
-            for row, verdict in zip(responses, verdicts, strict=True)
-        ]
-    )
-
-
-def _as_row(response: Response) -> Row:
-    return {
-        "problem": response.request.problem,
-        "sample": response.request.sample,
-        "prompt": response.sent,
-        "response": response.text,
-        "tokens": response.tokens,
-        "finished": response.finished,
-        "reasoning": response.reasoning,
-    }

@@ -9,13 +9,14 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from htpo.errors import UserError
+from htpo.evaluate.answers import Row
+from htpo.evaluate.generators.vocabulary import Key
 
 SCHEMA = pa.schema(
     [
@@ -37,9 +38,6 @@ LATER = {"vote", "reasoning"}
 """Columns that evaluations of earlier versions lack."""
 MEASURED = ["problem", "sample", "tokens", "finished", "correct", "score", "extracted", "failure", "vote"]
 TEXTS = ("prompt", "response", "extracted", "failure", "vote", "reasoning")
-Row = dict[str, Any]
-Key = tuple[int, int]
-"""(problem, sample)"""
 
 
 class SampleStore:

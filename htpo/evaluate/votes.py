@@ -3,7 +3,8 @@
 from collections import Counter
 from typing import Any
 
-from htpo.evaluate.samples import Key, SampleStore
+from htpo.evaluate.generators.vocabulary import Key
+from htpo.evaluate.samples import SampleStore
 from htpo.terminal import progress_bar
 from htpo.verifiers.equivalence import answer_classes
 from htpo.verifiers.verdict import Verifier

@@ -12,15 +12,16 @@ from datasets import Dataset
 
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect, judge_again
-from htpo.evaluate.generators.local_models import TransformersGenerator, load_tokenizer
-from htpo.evaluate.generators.vocabulary import Request, Response
+from htpo.evaluate.generators.vocabulary import Response
 from htpo.evaluate.results import TaskSamples, measures
 from htpo.evaluate.samples import SampleStore
 from htpo.tasks.task import Problems
 from htpo.verifiers.verdict import Verdict
 from tests.engines.tiny import save_tiny_model
+from tests.evaluate.generators.tiny import tiny_generator
 
 SAMPLES = 6
+OPTIONS = SamplingOptions(top_p=1.0, max_tokens=8, seed=3)
 
 
 class FirstLetter:
@@ -172,11 +173,6 @@ def test_stored_responses_are_judged_again_by_another_verifier(tmp_path):
         judge_again(problems(prompts=("1+1=", "0+0=", "3+3+3=")), old, SampleStore(tmp_path / "third"))
 
 
-def generator(tiny_model, **changes):
-    options = SamplingOptions(temperature=1.0, top_p=1.0, max_tokens=8, seed=3)
-    return TransformersGenerator(tiny_model, load_tokenizer(tiny_model), options, **({"batch_size": 4} | changes))
-
-
 class Stopping:
     """Lets so many lists of another generator through."""
 
@@ -196,36 +192,12 @@ def contents(store):
 
 def test_transformers_draw_after_a_stop_what_they_would_have_drawn(tmp_path, tiny_model):
     whole, stopped = SampleStore(tmp_path / "whole"), SampleStore(tmp_path / "stopped")
-    collect(problems(), generator(tiny_model), whole, SAMPLES)
+    collect(problems(), tiny_generator(tiny_model, OPTIONS, batch_size=4), whole, SAMPLES)
     with pytest.raises(KeyboardInterrupt):
-        collect(problems(), Stopping(generator(tiny_model), 2), stopped, SAMPLES)
-    collect(problems(), generator(tiny_model), stopped, SAMPLES)
+        collect(problems(), Stopping(tiny_generator(tiny_model, OPTIONS, batch_size=4), 2), stopped, SAMPLES)
+    collect(problems(), tiny_generator(tiny_model, OPTIONS, batch_size=4), stopped, SAMPLES)
     assert contents(stopped) == contents(whole)
     assert len({response for *_, response, _ in contents(whole)}) > 10
-
-
-def test_a_model_s_own_settings_do_not_change_the_sampling(tmp_path, tiny_model):
-    plain, penalised = generator(tiny_model), generator(tiny_model)
-    for name, value in {"repetition_penalty": 5.0, "min_p": 0.9, "top_k": 1, "no_repeat_ngram_size": 1}.items():
-        setattr(penalised.model.generation_config, name, value)
-    requests = [Request(1, sample, "1+1=") for sample in range(1, 9)]
-    assert list(plain.generate("sums", requests, set())) == list(penalised.generate("sums", requests, set()))
-
-
-def test_temperature_zero_is_greedy(tiny_model):
-    options = SamplingOptions(temperature=0.0, max_tokens=8)
-    greedy = TransformersGenerator(tiny_model, load_tokenizer(tiny_model), options)
-    came = next(greedy.generate("sums", [Request(1, sample, "1+1=") for sample in (1, 2, 3)], set()))
-    assert len({response.text for response in came}) == 1
-
-
-def test_a_chat_template_gets_its_options_and_is_stored_as_it_was_sent(tmp_path):
-    path = save_tiny_model(tmp_path, "{{ mark }}{% for m in messages %}{{ m.content }}{% endfor %}")
-    requests = [Request(1, 1, [{"role": "user", "content": "1+1="}])]
-    marked = next(generator(path, template_options={"mark": "7"}).generate("sums", requests, set()))
-    text = next(generator(path).generate("sums", [Request(1, 1, "71+1=")], set()))
-    assert marked[0].sent == text[0].sent == "71+1="
-    assert marked[0].text == text[0].text
 
 
 def test_a_tokenizer_s_end_that_the_generation_config_lacks_ends_responses(tmp_path):
@@ -235,9 +207,8 @@ def test_a_tokenizer_s_end_that_the_generation_config_lacks_ends_responses(tmp_p
         config = Path(path) / "generation_config.json"
         config.write_text(json.dumps(json.loads(config.read_text()) | {"eos_token_id": ends}))
         options = SamplingOptions(temperature=1.0, top_p=1.0, max_tokens=300, seed=3)
-        made = TransformersGenerator(path, load_tokenizer(path), options)
         store = SampleStore(tmp_path / f"samples-{folder}")
-        collect(problems(), made, store, 16)
+        collect(problems(), tiny_generator(path, options), store, 16)
         found.append(measures(TaskSamples.from_table(store.measured())))
     assert not any("7" in row["response"] for rows in store.rows() for row in rows)  # 10 is no special token
     assert found[0]["truncated"]["value"] == 0
@@ -266,13 +237,7 @@ def test_samples_of_an_earlier_version_can_be_read(tmp_path):
 
 
 def test_responses_beyond_the_model_s_context_are_said(tiny_model):
-    made = generator(tiny_model)  # at most 8 tokens each
+    made = tiny_generator(tiny_model, OPTIONS, batch_size=4)  # at most 8 tokens each
     made.model.config.max_position_embeddings = 13
     assert made.beyond_context(["1+1=", "11+1="]) is None
     assert "prompts of up to 6 tokens and --max_tokens 8 go beyond the 13" in made.beyond_context(["1+1=", "11+11="])
-
-
-def test_prompts_of_like_length_go_together_the_longest_first(tiny_model):
-    requests = [Request(n, 1, "1" * length) for n, length in enumerate((3, 9, 4, 8, 5, 7), start=1)]
-    lists = list(generator(tiny_model, batch_size=2).generate("sums", requests, set()))
-    assert [[len(r.request.prompt) for r in came] for came in lists] == [[9, 8], [7, 5], [4, 3]]

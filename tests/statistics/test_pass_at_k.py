@@ -145,3 +145,22 @@ def test_none_and_all_right_are_exact_with_ten_thousand_samples():
 
 def test_one_number_of_the_curve_is_pass_at_k():
     assert pass_at_k(10_000, 3, 100) == pass_curves(10_000, [3])[0, 99]
+
+
+@pytest.mark.parametrize("correct", range(7))
+@pytest.mark.parametrize("k", range(1, 7))
+def test_pass_at_k_is_the_share_of_subsets_with_a_correct_answer(correct, k):
+    subsets = list(combinations([i < correct for i in range(6)], k))
+    assert pass_at_k(6, correct, k) == pytest.approx(sum(map(any, subsets)) / len(subsets), abs=1e-15)
+
+
+def test_pass_at_k_is_exact_for_many_samples():
+    assert pass_at_k(10_000, 0, 5_000) == 0
+    assert pass_at_k(10_000, 10_000, 1) == 1
+    assert pass_at_k(10_000, 1, 5_000) == pytest.approx(0.5, abs=1e-12)
+
+
+@pytest.mark.parametrize(("samples", "correct", "k"), [(4, 5, 1), (4, 2, 5), (4, 2, 0), (4, -1, 1)])
+def test_impossible_counts_are_refused(samples, correct, k):
+    with pytest.raises(ValueError, match=f"pass@{k} of {correct} correct among {samples}"):
+        pass_at_k(samples, correct, k)

@@ -1,27 +1,23 @@
 """The options of `htpo eval`, checked."""
 
-import math
-from dataclasses import asdict, dataclass, field, fields, make_dataclass
+from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
 from typing import Any, get_type_hints
+
+from transformers import HfArgumentParser
 
 from htpo.cli.options import parse, refuse
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions
+from htpo.evaluate.directory import check_names
+from htpo.evaluate.generators.backend import Backend, check_least
+from htpo.evaluate.generators.registry import BACKENDS
 from htpo.evaluate.results import TAUS
+from htpo.tasks.load import load_problems
 from htpo.tasks.options import DataOptions
+from htpo.tasks.task import Problems
 
 PUZZLES = 128  # made of a family without --problems
 OF_TRAINING = {"dataset", "dataset_weights", "dataset_split", "eval_dataset", "train_prompts", "held_out_prompts"}
-LOCAL = {"batch_size", "model_revision", "dtype", "trust_remote_code", "chat_template_kwargs"}
-OF_ENGINE = {"tensor_parallel_size", "max_model_len", "gpu_memory_utilization", "vllm_options"}
-OF_BACKEND = {
-    "transformers": LOCAL,
-    "vllm": LOCAL | OF_ENGINE,
-    "server": {"base_url", "concurrency", "retries", "request_timeout", "api_key_env", "extra_body"},
-}
-WHERE_AND_HOW_FAST = {"batch_size", "base_url", "concurrency", "retries", "request_timeout", "api_key_env"}
-WHERE_AND_HOW_FAST |= {"tensor_parallel_size", "gpu_memory_utilization"}
-"""May change when an evaluation goes on; everything else decides what is measured."""
 
 
 @dataclass
@@ -49,69 +45,19 @@ class EvalOptions:
         metadata={"help": "Put problems as chat messages. Default: yes on a server, else if there is a template."},
     )
     backend: str | None = field(
-        default=None, metadata={"help": "transformers (default), vllm, or server (default with --base_url)."}
-    )
-    batch_size: int | None = field(
-        default=None, metadata={"help": "Responses generated at once. Default: 64; vllm: 1024, then they are stored."}
-    )
-    model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of a Hugging Face id."})
-    dtype: str = field(default="auto", metadata={"help": "Of the weights: auto (as stored), bfloat16, float32, ..."})
-    trust_remote_code: bool = field(default=False, metadata={"help": "Run code from the model's repository."})
-    chat_template_kwargs: str | None = field(
         default=None,
-        metadata={"help": "JSON object with options of the chat template, as in '{\"enable_thinking\": false}'."},
-    )
-    tensor_parallel_size: int | None = field(default=None, metadata={"help": "vllm: GPUs that share the model."})
-    max_model_len: int | None = field(
-        default=None, metadata={"help": "vllm: longest prompt with its response. Default: what the model was made for."}
-    )
-    gpu_memory_utilization: float | None = field(
-        default=None, metadata={"help": "vllm: share of the memory it may take, of each GPU (on CPUs of the machine)."}
-    )
-    vllm_options: str | None = field(
-        default=None,
-        metadata={"help": "JSON object with further options of vLLM's engine, as in '{\"enforce_eager\": true}'."},
-    )
-    base_url: str | None = field(
-        default=None, metadata={"help": "Server with OpenAI's interface, as in http://localhost:8000/v1."}
-    )
-    concurrency: int = field(default=16, metadata={"help": "Requests to the server at a time."})
-    retries: int = field(default=8, metadata={"help": "Further tries of a request, after growing waits."})
-    request_timeout: float = field(default=3600.0, metadata={"help": "Seconds for one try."})
-    api_key_env: str | None = field(
-        default=None, metadata={"help": "Environment variable with the server's API key, which is never stored."}
-    )
-    extra_body: str | None = field(
-        default=None, metadata={"help": "JSON object with further fields of every request, as in '{\"top_k\": -1}'."}
+        metadata={"help": f"{', '.join(BACKENDS)}. Default: {next(iter(BACKENDS))}, or what an option belongs to."},
     )
 
     def __post_init__(self) -> None:
         self.tasks = [name for each in self.tasks for name in each.split(",") if name]
-        self.backend = self.backend or ("server" if self.base_url else "transformers")
-        if self.backend not in OF_BACKEND:
-            raise UserError(f"backend {self.backend!r} is unknown: choose one of {', '.join(OF_BACKEND)}")
-        if self.backend == "server" and not self.base_url:
-            raise UserError("--backend server needs its address: --base_url http://localhost:8000/v1")
-        lowest = dict.fromkeys(("samples", "problems", "batch_size", "concurrency"), 1) | {"retries": 0}
-        for name, least in (lowest | {"tensor_parallel_size": 1, "max_model_len": 2}).items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UserError(f"{name}={value} must be at least {least}")
-        if not 0 < self.request_timeout < math.inf:
-            raise UserError(f"request_timeout={self.request_timeout} must be a number of seconds above 0")
-        if self.gpu_memory_utilization is not None and not 0 < self.gpu_memory_utilization <= 1:
-            raise UserError(
-                f"gpu_memory_utilization={self.gpu_memory_utilization} must be a share, above 0 and at most 1"
-            )
+        if self.backend is not None and self.backend not in BACKENDS:
+            raise UserError(f"backend {self.backend!r} is unknown: choose one of {', '.join(BACKENDS)}")
+        check_least(self, {"samples": 1, "problems": 1})
         for tau in self.g_pass_tau:
             if not 0 < tau <= 1:
                 raise UserError(f"g_pass_tau {tau} must be above 0 (one right answer is enough) and at most 1 (all)")
         _ = self.sampling  # checks its own values
-        default = {each.name: each.default for each in fields(self)}
-        for name in set().union(*OF_BACKEND.values()) - OF_BACKEND[self.backend]:
-            if getattr(self, name) != default[name]:
-                owners = ", ".join(backend for backend, names in OF_BACKEND.items() if name in names)
-                raise UserError(f"--{name} has no effect on backend {self.backend}: it belongs to {owners}")
 
     @property
     def sampling(self) -> SamplingOptions:
@@ -132,20 +78,86 @@ JUDGING = {each.name for each in fields(JudgingOptions)} - {"prompt_template"} |
 """What may change when stored responses are judged again."""
 
 
+BACKEND_OPTIONS = tuple(dict.fromkeys(kind for backend in BACKENDS.values() for kind in backend.options))
+"""The dataclasses of all backends' options."""
+MAY_CHANGE = frozenset().union(*(kind.MAY_CHANGE for kind in BACKEND_OPTIONS))
+"""May change when an evaluation goes on; everything else decides what is measured."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The options of `htpo eval`, checked."""
+
+    options: EvalOptions
+    of_backends: dict[type, Any]  # by their dataclass
+    data: DataOptions
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All options, defaults included."""
+        judging = {each.name: getattr(self.data, each.name) for each in fields(JudgingOptions)}
+        return asdict(self.options) | self._of_all_backends | judging
+
+    @property
+    def may_change(self) -> dict[str, Any]:
+        """Those that say only how fast, and by what."""
+        return {name: value for name, value in sorted(self.config.items()) if name in MAY_CHANGE}
+
+    @property
+    def _of_all_backends(self) -> dict[str, Any]:
+        return {name: value for given in self.of_backends.values() for name, value in asdict(given).items()}
+
+    def choose_backend(self) -> None:
+        """Settle which backend generates.
+
+        Raises:
+            UserError: an option belongs to another one.
+        """
+        given = self._of_all_backends
+        implied = [name for name, backend in BACKENDS.items() if backend.implied_by and given[backend.implied_by]]
+        self.options.backend = name = self.options.backend or next(iter([*implied, *BACKENDS]))
+        for kind, values in self.of_backends.items():
+            owners = [owner for owner, backend in BACKENDS.items() if kind in backend.options]
+            for each in fields(kind) if name not in owners else ():
+                if getattr(values, each.name) != each.default:
+                    raise UserError(f"--{each.name} has no effect on backend {name}: it belongs to {', '.join(owners)}")
+
+    def backend(self) -> Backend:
+        """What generates, not started yet."""
+        kind, options = BACKENDS[self.options.backend], self.options
+        return kind(options.model, options.sampling, options.chat, *(self.of_backends[each] for each in kind.options))
+
+    def tasks(self, *, conversational: bool, bare: bool = False) -> list[Problems]:
+        """The problems of every task.
+
+        Args:
+            conversational: whether they are put as chat messages.
+            bare: without a template around them, to judge answers that were given before.
+        """
+        tasks = load_problems(self.data, conversational=conversational, seed=self.options.seed, bare=bare)
+        check_names(tasks)
+        most = self.options.problems
+        return [task if most is None or most >= len(task.rows) else _first(task, most) for task in tasks]
+
+
+def _first(task: Problems, count: int) -> Problems:
+    description = f"{task.description}; of them the first {count}"
+    return replace(task, rows=task.rows.select(range(count)), description=description)
+
+
 def list_options() -> None:
     """Print every option with its default."""
-    print(_parser().format_help())
+    print(options_parser().format_help())
 
 
-def _parser() -> Any:
-    from transformers import HfArgumentParser
-
-    parser = HfArgumentParser((EvalOptions, JudgingOptions), prog="htpo eval", allow_abbrev=False)
+def options_parser() -> Any:
+    """The parser of all options."""
+    parser = HfArgumentParser((EvalOptions, *BACKEND_OPTIONS, JudgingOptions), prog="htpo eval", allow_abbrev=False)
     parser.error = refuse
     return parser
 
 
-def parse_evaluation(values: dict[str, Any]) -> tuple[EvalOptions, DataOptions]:
+def parse_evaluation(values: dict[str, Any]) -> Evaluation:
     """Options from what stood in flags and a stored config.
 
     Raises:
@@ -155,11 +167,9 @@ def parse_evaluation(values: dict[str, Any]) -> tuple[EvalOptions, DataOptions]:
         raise UserError("no model: htpo eval MODEL --tasks ..., a Hugging Face id, a folder, or a name on a server")
     if "tasks" not in values:
         raise UserError("no tasks: give --tasks, as in --tasks aime24,aime25 (`htpo data list` shows all names)")
-    options, judging = parse(_parser(), values, "htpo eval --options")
+    options, *of_backends, judging = parse(options_parser(), values, "htpo eval --options")
     problems = options.problems or PUZZLES
-    return options, DataOptions(dataset=options.tasks, held_out_prompts=problems, **asdict(judging))
-
-
-def all_options(options: EvalOptions, data: DataOptions) -> dict[str, Any]:
-    """All options, defaults included."""
-    return asdict(options) | {each.name: getattr(data, each.name) for each in fields(JudgingOptions)}
+    data = DataOptions(dataset=options.tasks, held_out_prompts=problems, **asdict(judging))
+    evaluation = Evaluation(options, dict(zip(BACKEND_OPTIONS, of_backends, strict=True)), data)
+    evaluation.choose_backend()
+    return evaluation

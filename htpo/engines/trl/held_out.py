@@ -13,13 +13,15 @@ from transformers import TrainerCallback
 from htpo.engines.job_options import JobOptions
 from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.errors import UserError
-from htpo.evaluate import evaluate_task
+from htpo.evaluate import ModelGenerator, SamplingOptions, measure_pass_rates
 from htpo.runs import RunDirectory
 from htpo.statistics import PassRates
 from htpo.tasks import Task
+from htpo.tasks.task import Problems
 
 METRIC = "held_out/pass@1"  # logged with the update after which it was measured
 BEST = "best/held_out.json"
+BATCH_SIZE = 256  # answers generated at once
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
@@ -134,19 +136,21 @@ class HeldOut:
 
     def _measure_share(self, when: str, problems: Dataset) -> PassRates:
         options, args, accelerator = self.options, self.trainer.args, self.trainer.accelerator
-        return evaluate_task(
+        generator = ModelGenerator(
             accelerator.unwrap_model(self.trainer.model),
             self.tokenizer,
-            problems,
-            self.task.verifier,
-            samples=options.eval_samples,
-            max_new_tokens=args.max_completion_length,
-            temperature=options.eval_temperature,
-            top_p=options.eval_top_p,
-            seed=args.seed + accelerator.process_index,
+            SamplingOptions(
+                temperature=options.eval_temperature,
+                top_p=options.eval_top_p,
+                max_tokens=args.max_completion_length,
+                seed=args.seed + accelerator.process_index,
+            ),
+            batch_size=BATCH_SIZE,
             template_options=args.chat_template_kwargs,
-            progress=f"held-out, {when}" if accelerator.is_main_process else None,
         )
+        progress = f"held-out, {when}" if accelerator.is_main_process else None
+        share = Problems(self.task.name, problems, self.task.verifier, self.task.description)
+        return measure_pass_rates(share, generator, options.eval_samples, progress)
 
 
 class MeasureEvery(TrainerCallback):

@@ -1,6 +1,6 @@
 """Sampling responses with transformers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,22 +8,19 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from htpo.evaluate.generators.end_tokens import end_tokens
-from htpo.tasks.prompts import Prompt, tokenize_prompts
-from htpo.terminal import progress_bar
+from htpo.evaluate.generators.vocabulary import SamplingOptions
 
 UNCHANGED = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "typical_p": 1.0, "min_p": 0.0}
 """What is left out here, `generate` takes from the model's generation_config.json, which often holds such a setting."""
 
 
-def sampling_settings(
-    model: PreTrainedModel, tokenizer: Any, *, max_new_tokens: int, temperature: float = 1.0, top_p: float = 1.0
-) -> GenerationConfig:
+def sampling_settings(model: PreTrainedModel, tokenizer: Any, options: SamplingOptions) -> GenerationConfig:
     """Plain sampling at a temperature from the nucleus, whatever else the model's own settings say; 0 is greedy."""
-    chance = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
+    chance = {"do_sample": True, "temperature": options.temperature, "top_p": options.top_p, "top_k": 0}
     return GenerationConfig(
-        **(chance if temperature > 0 else {"do_sample": False}),
+        **(chance if options.temperature > 0 else {"do_sample": False}),
         **UNCHANGED,
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=options.max_tokens,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=end_tokens(model, tokenizer),
     )
@@ -60,44 +57,3 @@ def sample_batch(
     ended = torch.isin(new, torch.tensor(settings.eos_token_id, device=new.device)).int()
     lengths = (ended.cumsum(1) - ended == 0).sum(1).tolist()
     return [tokens[:length] for tokens, length in zip(new.tolist(), lengths)]
-
-
-def sample_responses(
-    model: PreTrainedModel,
-    tokenizer: Any,
-    prompts: Sequence[Prompt],
-    *,
-    samples: int,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    seed: int = 0,
-    batch_size: int = 256,
-    template_options: Mapping[str, Any] | None = None,
-    progress: str | None = None,
-) -> list[list[list[int]]]:
-    """Token ids of `samples` responses to each prompt, up to and including the end-of-sequence token.
-
-    The caller's random state and the model's mode are left as they were.
-
-    Args:
-        prompts: text or chat messages.
-        batch_size: responses generated at once, at most; those to prompts of about the same length go together.
-        template_options: of the tokenizer's chat template.
-        progress: title of a progress bar; None shows none.
-    """
-    settings = sampling_settings(model, tokenizer, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p)
-    tokenized = tokenize_prompts(prompts, tokenizer, template_options)
-    jobs = [(index, ids) for index, ids in enumerate(tokenized) for _ in range(samples)]
-    responses: list[list[list[int]]] = [[] for _ in prompts]
-    with (
-        seeded(model, seed),
-        progress_bar(progress or "", len(jobs), "response", shown=progress is not None) as bar,
-    ):
-        for batch in batches_by_length([len(ids) for _, ids in jobs], batch_size):
-            for position, tokens in zip(
-                batch, sample_batch(model, tokenizer, [jobs[position][1] for position in batch], settings)
-            ):
-                responses[jobs[position][0]].append(tokens)
-            bar.update(len(batch))
-    return responses

@@ -3,18 +3,23 @@
 import asyncio
 import contextlib
 import email.utils
+import json
+import math
+import os
 import queue
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import httpx
 
 from htpo.errors import UserError
-from htpo.evaluate.generators.vocabulary import Request, Response, SamplingOptions, as_text, derived_seed
+from htpo.evaluate.generators.backend import Backend, check_least, json_object
+from htpo.evaluate.generators.vocabulary import Generator, Key, Request, Response, SamplingOptions, derived_seed
 from htpo.tasks.prompts import Prompt, as_chat
 
 FINISHED = {"stop": True, "eos": True, "length": False, "content_filter": False}
@@ -28,7 +33,71 @@ TOGETHER = 256
 LONGEST_COUNT = 2**31 - 1
 
 
-class ServerGenerator:
+@dataclass
+class ServerOptions:
+    """Where the server is, and how it is asked."""
+
+    MAY_CHANGE: ClassVar = frozenset({"base_url", "concurrency", "retries", "request_timeout", "api_key_env"})
+
+    base_url: str | None = field(
+        default=None, metadata={"help": "Server with OpenAI's interface, as in http://localhost:8000/v1."}
+    )
+    concurrency: int = field(default=16, metadata={"help": "Requests to the server at a time."})
+    retries: int = field(default=8, metadata={"help": "Further tries of a request, after growing waits."})
+    request_timeout: float = field(default=3600.0, metadata={"help": "Seconds for one try."})
+    api_key_env: str | None = field(
+        default=None, metadata={"help": "Environment variable with the server's API key, which is never stored."}
+    )
+    extra_body: str | None = field(
+        default=None, metadata={"help": "JSON object with further fields of every request, as in '{\"top_k\": -1}'."}
+    )
+
+    def __post_init__(self) -> None:
+        check_least(self, {"concurrency": 1, "retries": 0})
+        if not 0 < self.request_timeout < math.inf:
+            raise UserError(f"request_timeout={self.request_timeout} must be a number of seconds above 0")
+
+
+class ServerBackend(Backend):
+    """Generation by a server.
+
+    Raises:
+        UserError: its address is missing.
+    """
+
+    options = (ServerOptions,)
+    implied_by = "base_url"
+
+    def __init__(self, model: str, sampling: SamplingOptions, chat: bool | None, server: ServerOptions):
+        if not server.base_url:
+            raise UserError("--backend server needs its address: --base_url http://localhost:8000/v1")
+        self.model, self.sampling, self.base_url, self.server = model, sampling, server.base_url, server
+        self.conversational = chat is not False
+
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """What it takes, the server says by itself."""
+
+    def start(self) -> Generator:
+        server = self.server
+        key = os.environ.get(server.api_key_env) if server.api_key_env else None
+        if server.api_key_env and not key:
+            raise UserError(f"--api_key_env {server.api_key_env}: this environment variable is not set")
+        generator = ServerGenerator(
+            self.model,
+            self.base_url,
+            self.sampling,
+            chat=self.conversational,
+            concurrency=server.concurrency,
+            retries=server.retries,
+            request_timeout=server.request_timeout,
+            api_key=key,
+            extra_body=json_object("extra_body", server.extra_body),
+        )
+        generator.check()
+        return generator
+
+
+class ServerGenerator(Generator):
     """One request per response, several at a time; what fails is tried again after growing waits.
 
     A request is tried again after a dropped connection, a time-out, a status that may pass (429, 5xx; `Retry-After` is
@@ -99,13 +168,15 @@ class ServerGenerator:
         if reply.status_code in (401, 403):
             raise UserError(f"{self.base_url} {self._refusal(reply)}: check the variable named by --api_key_env")
 
-    def generate(self, task: str, requests: Sequence[Request], done: Set[tuple[int, int]]) -> Iterator[list[Response]]:
+    def generate(
+        self, task: str, requests: Sequence[Request], done: Set[Key] = frozenset()
+    ) -> Iterator[list[Response]]:
         """What came within two seconds, together; nothing of it is lost by Ctrl-C.
 
         Raises:
             UserError: the server refuses, or is down.
         """
-        wanted = [request for request in requests if (request.problem, request.sample) not in done]
+        wanted = [request for request in requests if request.key not in done]
         inbox: queue.SimpleQueue[Response | None] = queue.SimpleQueue()
         loop = asyncio.new_event_loop()
         work = loop.create_task(self._answer_all(task, wanted, inbox))
@@ -134,6 +205,13 @@ class ServerGenerator:
             raise work.exception()
         if self._stop is not None:
             raise self._stop
+
+    def notes(self) -> dict[str, Any]:
+        return {"requests": {"without_answer": self.failed, "tried_again": dict(self.tried_again)}}
+
+    def remarks(self) -> list[str]:
+        reasons = ", ".join(f"{count} for {reason}" for reason, count in self.tried_again.items())
+        return [f"Tries that failed: {reasons}"] if reasons else []
 
     # --- in the background thread ----------------------------------------------------------------------------------
 
@@ -195,12 +273,16 @@ class ServerGenerator:
         self._stopped.set()
 
     def _body(self, task: str, request: Request) -> dict[str, Any]:
-        seed = derived_seed(self.sampling.seed, task, request.problem, request.sample)
+        seed = derived_seed(self.sampling.seed, task, *request.key)
         return {"messages" if self.chat else "prompt": self._put(request), "seed": seed, **self._fixed}
 
     def _put(self, request: Request) -> Prompt:
         """The prompt as it is sent: puzzles are text for every model."""
         return as_chat(request.prompt) if self.chat and isinstance(request.prompt, str) else request.prompt
+
+    def _sent(self, request: Request) -> str:
+        put = self._put(request)
+        return put if isinstance(put, str) else json.dumps(put, ensure_ascii=False)
 
     def _read(self, reply: httpx.Response, request: Request) -> Response:
         """The response in a reply, of which nothing is taken for granted."""
@@ -219,7 +301,7 @@ class ServerGenerator:
         tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
         known = type(tokens) is int and 0 <= tokens <= LONGEST_COUNT
         reasoning = _reasoning(choice["message"]) if self.chat else None
-        return Response(request, as_text(self._put(request)), text, tokens if known else None, finished, reasoning)
+        return Response(request, self._sent(request), text, tokens if known else None, finished, reasoning)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}

@@ -3,29 +3,100 @@
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import fields
+from dataclasses import asdict, dataclass, field, fields
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from htpo.errors import UserError
+from htpo.evaluate.generators.backend import check_least, json_object
 from htpo.evaluate.generators.end_tokens import published_end_tokens
-from htpo.evaluate.generators.local_models import beyond_length, first_line
-from htpo.evaluate.generators.vocabulary import Request, Response, SamplingOptions, derived_seed
+from htpo.evaluate.generators.local import LocalBackend, LocalOptions, first_line
+from htpo.evaluate.generators.model import beyond_length
+from htpo.evaluate.generators.vocabulary import Generator, Key, Request, Response, SamplingOptions, derived_seed
 from htpo.tasks.prompts import Prompt, as_sent, tokenize_prompts
+
+IN_NEED = "(what its processes wrote stands above; --gpu_memory_utilization and --max_model_len bound its memory)"
+
+
+@dataclass
+class VLLMOptions:
+    """Of vLLM's engine."""
+
+    MAY_CHANGE: ClassVar = frozenset({"tensor_parallel_size", "gpu_memory_utilization"})
+
+    tensor_parallel_size: int | None = field(default=None, metadata={"help": "vllm: GPUs that share the model."})
+    max_model_len: int | None = field(
+        default=None, metadata={"help": "vllm: longest prompt with its response. Default: what the model was made for."}
+    )
+    gpu_memory_utilization: float | None = field(
+        default=None, metadata={"help": "vllm: share of the memory it may take, of each GPU (on CPUs of the machine)."}
+    )
+    vllm_options: str | None = field(
+        default=None,
+        metadata={"help": "JSON object with further options of vLLM's engine, as in '{\"enforce_eager\": true}'."},
+    )
+
+    def __post_init__(self) -> None:
+        check_least(self, {"tensor_parallel_size": 1, "max_model_len": 2})
+        if self.gpu_memory_utilization is not None and not 0 < self.gpu_memory_utilization <= 1:
+            raise UserError(
+                f"gpu_memory_utilization={self.gpu_memory_utilization} must be a share, above 0 and at most 1"
+            )
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """Those without an option of their own."""
+        return json_object("vllm_options", self.vllm_options)
+
+    @property
+    def of_engine(self) -> dict[str, Any]:
+        """All that are given, as `vllm.LLM` takes them."""
+        named = {name: value for name, value in asdict(self).items() if name != "vllm_options" and value is not None}
+        return named | self.further
+
 
 OWN_OPTIONS = {
     "model": "the model",
     "revision": "--model_revision",
-    **{
-        name: f"--{name}"
-        for name in ("dtype", "trust_remote_code", "tensor_parallel_size", "max_model_len", "gpu_memory_utilization")
-    },
+    **{each.name: f"--{each.name}" for kind in (LocalOptions, VLLMOptions) for each in fields(kind)},
 }
 """Engine options that `htpo eval` has options of its own for."""
-IN_NEED = "(what its processes wrote stands above; --gpu_memory_utilization and --max_model_len bound its memory)"
 
 
-class VLLMGenerator:
+class VLLMBackend(LocalBackend):
+    """Generation with vLLM's offline engine.
+
+    Raises:
+        UserError: there is no such model, vLLM is not installed, or an engine option is unknown.
+    """
+
+    options = (LocalOptions, VLLMOptions)
+    announcement = "Starting vLLM (VLLM_LOGGING_LEVEL=INFO shows its log)"
+
+    def __init__(
+        self, model: str, sampling: SamplingOptions, chat: bool | None, local: LocalOptions, engine: VLLMOptions
+    ):
+        check_engine_options(engine.further)
+        super().__init__(model, sampling, chat, local)
+        self.engine = engine
+
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        super().check(prompts)
+        if self.engine.max_model_len is not None:
+            check_prompts_fit(prompts, self.tokenizer, self.engine.max_model_len, self.local.template_options)
+
+    def start(self) -> Generator:
+        return VLLMGenerator(
+            self.model,
+            self.tokenizer,
+            self.sampling,
+            engine_options=self.engine.of_engine,
+            **self.local.loading,
+            **self.asking,
+        )
+
+
+class VLLMGenerator(Generator):
     """vLLM's offline engine. Every response has a seed of its own; equal prompts share their prefix in its cache.
 
     Args:
@@ -60,19 +131,17 @@ class VLLMGenerator:
             raise UserError(f"vLLM does not start with {model!r}: {first_line(error)} {IN_NEED}") from error
 
     def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
-        """What is to be said where prompt and response may be longer than the engine's model length; else None.
-
-        Raises:
-            UserError: a prompt alone is as long.
-        """
+        """The same of the engine's model length. Raises `UserError` where a prompt alone is as long."""
         length = self._engine.llm_engine.model_config.max_model_len
         tokenized = check_prompts_fit(prompts, self.tokenizer, length, self.template_options)
         said = beyond_length(tokenized, self.sampling.max_tokens, length)
         return said and f"{said} may use here (--max_model_len); responses are cut there"
 
-    def generate(self, task: str, requests: Sequence[Request], done: Set[tuple[int, int]]) -> Iterator[list[Response]]:
+    def generate(
+        self, task: str, requests: Sequence[Request], done: Set[Key] = frozenset()
+    ) -> Iterator[list[Response]]:
         """A list per `batch_size` responses."""
-        wanted = [request for request in requests if (request.problem, request.sample) not in done]
+        wanted = [request for request in requests if request.key not in done]
         for start in range(0, len(wanted), self.batch_size):
             asked = wanted[start : start + self.batch_size]
             prompts = tokenize_prompts([request.prompt for request in asked], self.tokenizer, self.template_options)
@@ -99,7 +168,7 @@ class VLLMGenerator:
             top_p=self.sampling.top_p,
             max_tokens=self.sampling.max_tokens,
             stop_token_ids=self._ends,
-            seed=derived_seed(self.sampling.seed, task, request.problem, request.sample),
+            seed=derived_seed(self.sampling.seed, task, *request.key),
         )
 
 

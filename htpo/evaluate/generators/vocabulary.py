@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 from htpo.errors import UserError
 from htpo.tasks.prompts import Prompt
+
+Key = tuple[int, int]
+"""(problem, sample)"""
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,12 @@ class Request:
 
     problem: int  # its number in the task
     sample: int  # 1..samples
-    prompt: Prompt
+    prompt: Prompt  # the same for all samples of a problem
+
+    @property
+    def key(self) -> Key:
+        """What tells it from all others of the task."""
+        return self.problem, self.sample
 
 
 @dataclass(frozen=True)
@@ -49,25 +58,35 @@ class SamplingOptions:
             raise UserError(f"max_tokens={self.max_tokens} must be at least 1")
 
 
-class Generator(Protocol):
+class Generator(ABC):
     """Draws responses."""
 
-    def generate(self, task: str, requests: Sequence[Request], done: Set[tuple[int, int]]) -> Iterator[list[Response]]:
+    @abstractmethod
+    def generate(
+        self, task: str, requests: Sequence[Request], done: Set[Key] = frozenset()
+    ) -> Iterator[list[Response]]:
         """Responses in any order, in lists as they come; each list is stored before the next is asked for.
 
         Args:
             task: its name, a part of every seed.
             requests: all of the task's, so that what is drawn together does not depend on what is done.
-            done: (problem, sample) of those that need no answer any more.
+            done: of those that need no answer any more.
         """
+
+    def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
+        """What is to be said where prompt and response may be longer than the model takes; else None."""
+        return None
+
+    def notes(self) -> dict[str, Any]:
+        """What is worth storing about what it did."""
+        return {}
+
+    def remarks(self) -> list[str]:
+        """The same where it is worth saying, in words."""
+        return []
 
 
 def derived_seed(*parts: object) -> int:
     """A seed in 0..2^31 - 1 that depends on all parts and nothing else."""
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-def as_text(prompt: Prompt) -> str:
-    """A prompt as text, chat messages as JSON."""
-    return prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)

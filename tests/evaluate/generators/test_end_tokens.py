@@ -7,8 +7,9 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from htpo.errors import UserError
-from htpo.evaluate import end_tokens, sample_responses
-from htpo.evaluate.generators.end_tokens import published_end_tokens
+from htpo.evaluate.generators.end_tokens import end_tokens, published_end_tokens
+from htpo.evaluate.generators.sampling import sample_batch, sampling_settings
+from htpo.evaluate.generators.vocabulary import SamplingOptions
 from tests.engines.tiny import config, save_tiny_model, trainer
 
 
@@ -27,7 +28,8 @@ def test_the_ends_are_those_of_all_three(model_without_its_tokenizers_end):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     assert end_tokens(model, tokenizer) == [1, 10, 11]
     assert published_end_tokens(str(folder), tokenizer) == [1, 10, 11]
-    sampled = sample_responses(model, tokenizer, ["1+1="], samples=64, max_new_tokens=200)[0]
+    settings = sampling_settings(model, tokenizer, SamplingOptions(top_p=1.0, max_tokens=200))
+    sampled = sample_batch(model, tokenizer, tokenizer(["1+1="] * 64)["input_ids"], settings)
     assert {ids[-1] for ids in sampled} == {1, 10, 11}
     assert all(not {1, 10, 11} & set(ids[:-1]) for ids in sampled)
 

@@ -8,7 +8,7 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect
-from htpo.evaluate.generators.local_models import load_tokenizer
+from htpo.evaluate.generators.local import load_tokenizer
 from htpo.evaluate.generators.vllm_engine import VLLMGenerator, check_engine_options
 from htpo.evaluate.samples import SampleStore
 from tests.evaluate.test_collection import SAMPLES, problems

@@ -1,0 +1,57 @@
+"""`Backend`: how `htpo eval` comes to a generator."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from htpo.errors import UserError
+from htpo.evaluate.generators.vocabulary import Generator
+from htpo.tasks.prompts import Prompt
+
+
+class Backend(ABC):
+    """What generates, before it is started: its options, and what can be refused before a model is loaded.
+
+    It is made with the model's name, `SamplingOptions`, whether problems are to be put as chat messages (None: as fits
+    the model) and one of each of `options`.
+
+    Attributes:
+        options: dataclasses; every field is an option of `htpo eval`, and those named in `MAY_CHANGE` say only how fast
+            and by what, so that they may change when an evaluation goes on.
+        implied_by: the option that chooses this backend where none is named.
+        announcement: what is to be said before it starts.
+        conversational: whether problems are put as chat messages.
+    """
+
+    options: ClassVar[tuple[type, ...]]
+    implied_by: ClassVar[str | None] = None
+    announcement: ClassVar[str] = ""
+    conversational: bool
+
+    @abstractmethod
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """Refuse a task's prompts that the model cannot take. Raises `UserError`."""
+
+    @abstractmethod
+    def start(self) -> Generator:
+        """Load the model, or find its server. Raises `UserError` where that fails."""
+
+
+def json_object(name: str, text: str | None) -> dict[str, Any]:
+    """An option that holds a JSON object. Raises `UserError` where it does not."""
+    try:
+        content = json.loads(text) if text else {}
+    except ValueError as error:
+        raise UserError(f"{name} {text!r} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{name} {text!r} must be a JSON object")
+    return content
+
+
+def check_least(options: object, least: dict[str, int]) -> None:
+    """Raise `UserError` where a number among the options is below its least."""
+    for name, lowest in least.items():
+        value = getattr(options, name)
+        if value is not None and value < lowest:
+            raise UserError(f"{name}={value} must be at least {lowest}")

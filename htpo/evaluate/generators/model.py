@@ -1,0 +1,77 @@
+"""A model at hand as a generator, by transformers."""
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from htpo.evaluate.generators.sampling import batches_by_length, sample_batch, sampling_settings, seeded
+from htpo.evaluate.generators.vocabulary import Generator, Key, Request, Response, SamplingOptions, derived_seed
+from htpo.tasks.prompts import Prompt, as_sent, tokenize_prompts
+
+
+class ModelGenerator(Generator):
+    """Batches of prompts of about the same length, each under a seed of its own.
+
+    A batch's seed depends on the task, the batch size and the first response of the batch, so an evaluation that was
+    stopped and goes on draws what it would have drawn, with the same `batch_size`, machine and versions. The caller's
+    random state and the model's mode are left as they were.
+
+    Args:
+        batch_size: responses generated at once, at most.
+        template_options: of the tokenizer's chat template.
+
+    Raises:
+        UserError: no token ends a response of the model.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        sampling: SamplingOptions,
+        *,
+        batch_size: int = 64,
+        template_options: Mapping[str, Any] | None = None,
+    ):
+        self.model, self.tokenizer, self.sampling, self.batch_size = model, tokenizer, sampling, batch_size
+        self.template_options = template_options
+        self._settings = sampling_settings(model, tokenizer, sampling)
+
+    def generate(
+        self, task: str, requests: Sequence[Request], done: Set[Key] = frozenset()
+    ) -> Iterator[list[Response]]:
+        """A list per batch; a batch of which nothing is wanted any more is not generated."""
+        prompts = {request.problem: request.prompt for request in requests}
+        ids = dict(zip(prompts, tokenize_prompts(list(prompts.values()), self.tokenizer, self.template_options)))
+        sent = {number: as_sent(prompt, self.tokenizer, self.template_options) for number, prompt in prompts.items()}
+        for batch in batches_by_length([len(ids[request.problem]) for request in requests], self.batch_size):
+            asked = [requests[position] for position in batch]
+            if all(request.key in done for request in asked):
+                continue
+            with seeded(self.model, derived_seed(self.sampling.seed, task, self.batch_size, *asked[0].key)):
+                drawn = sample_batch(
+                    self.model, self.tokenizer, [ids[request.problem] for request in asked], self._settings
+                )
+            ended = [bool(tokens) and tokens[-1] in self._settings.eos_token_id for tokens in drawn]
+            kept = [tokens[:-1] if end else tokens for tokens, end in zip(drawn, ended)]
+            texts = self.tokenizer.batch_decode(kept, skip_special_tokens=True)
+            yield [
+                Response(request, sent[request.problem], text, len(tokens), end)
+                for request, text, tokens, end in zip(asked, texts, drawn, ended)
+                if request.key not in done
+            ]
+
+    def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
+        made_for = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        tokenized = tokenize_prompts(prompts, self.tokenizer, self.template_options)
+        said = beyond_length(tokenized, self.sampling.max_tokens, made_for)
+        return said and f"{said} was made for; what it writes there may be nonsense"
+
+
+def beyond_length(prompts: Sequence[Sequence[int]], max_tokens: int, length: int | None) -> str | None:
+    """The start of what is to be said where the longest prompt and response are longer than `length`; else None."""
+    longest = max(map(len, prompts))
+    if length is None or longest + max_tokens <= length:
+        return None
+    return f"prompts of up to {longest} tokens and --max_tokens {max_tokens} go beyond the {length} that the model"

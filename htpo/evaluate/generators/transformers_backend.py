@@ -1,0 +1,38 @@
+"""Backend transformers: a model is loaded into this process, on the accelerator where there is one."""
+
+from collections.abc import Iterator, Sequence, Set
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from htpo.errors import UserError
+from htpo.evaluate.generators.local import LocalBackend, first_line
+from htpo.evaluate.generators.model import ModelGenerator
+from htpo.evaluate.generators.vocabulary import Generator, Key, Request, Response
+
+
+class TransformersBackend(LocalBackend):
+    """Generation with transformers."""
+
+    def start(self) -> Generator:
+        try:
+            model = AutoModelForCausalLM.from_pretrained(self.model, **self.local.loading)
+        except (OSError, ValueError, ImportError) as error:
+            raise UserError(f"cannot load a model from {self.model!r}: {first_line(error)}") from error
+        model = model.to(torch.accelerator.current_accelerator() or "cpu")
+        return LoadedGenerator(model, self.tokenizer, self.sampling, **self.asking)
+
+
+class LoadedGenerator(ModelGenerator):
+    """A `ModelGenerator` that says which options to change when memory is not enough."""
+
+    def generate(
+        self, task: str, requests: Sequence[Request], done: Set[Key] = frozenset()
+    ) -> Iterator[list[Response]]:
+        try:
+            yield from super().generate(task, requests, done)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"out of memory with --batch_size {self.batch_size} and --max_tokens {self.sampling.max_tokens}: "
+                "go on with --resume and a smaller --batch_size"
+            ) from error
