@@ -38,6 +38,16 @@ SIZES = re.compile(
 )
 SPACES = re.compile(r"\\(?:quad|qquad|thinspace|enspace|hspace\{[^{}]*\}|hfill)(?![a-zA-Z])|(?<!\\)\\[,;: ]|~|\s+")
 DEGREE_SIGN = r"(?:\\text\s*\{\s*(?:\\circ|o|\\degree)\s*\}|\\(?:text)?circ(?:led)?(?![a-zA-Z])|\\degree(?![a-zA-Z]))"
+SYNONYMS = {
+    name: command
+    for command, names in {
+        r"\frac": "dfrac tfrac cfrac", r"\binom": "dbinom tbinom", r"\leq ": "leqslant leqq le",
+        r"\geq ": "geqslant geqq ge", r"\neq ": "ne", r"\cup ": "cupdot bigcup sqcup uplus", r"\emptyset ": "varnothing",
+        r"\ldots ": "ldots cdots dots dotsc dotsb", r"\{": "lbrace", r"\}": "rbrace", "(": "langle", ")": "rangle",
+        "<": "lt", ">": "gt", "|": "mid vert lvert rvert", ":": "colon",
+    }.items()
+    for name in names.split()
+}  # fmt: skip
 SPELLINGS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -45,28 +55,14 @@ SPELLINGS = [
         (r"<sub>([^<]*+)</sub>", r"_{\1}"),
         (r"\\[()\[\]]", " "),
         (r",\s*\\!|\{,\}(?=\d)|\\!", ""),
-        (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
-        (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
-        (r"\\(leqslant|leqq|le)(?![a-zA-Z])", r"\\leq "),
-        (r"\\(geqslant|geqq|ge)(?![a-zA-Z])", r"\\geq "),
-        (r"\\lt(?![a-zA-Z])", "<"),
-        (r"\\gt(?![a-zA-Z])", ">"),
+        (rf"\\({'|'.join(SYNONYMS)})(?![a-zA-Z])", lambda found: SYNONYMS[found[1]]),
         (r"<=|=<", r"\\leq "),
         (r">=|=>", r"\\geq "),
-        (r"!=|\\(ne|not\s*=)(?![a-zA-Z])", r"\\neq "),
-        (r"\\(?:cupdot|bigcup|sqcup|uplus)(?![a-zA-Z])", r"\\cup "),
-        (r"\\langle(?![a-zA-Z])", "("),
-        (r"\\rangle(?![a-zA-Z])", ")"),
-        (r"\\varnothing(?![a-zA-Z])", r"\\emptyset "),
-        (r"\\(?:lbrace)(?![a-zA-Z])", r"\\{"),
-        (r"\\(?:rbrace)(?![a-zA-Z])", r"\\}"),
-        (r"\\(?:mid|vert|lvert|rvert)(?![a-zA-Z])", "|"),
-        (r"\\colon(?![a-zA-Z])", ":"),
+        (r"!=|\\not\s*=(?![a-zA-Z])", r"\\neq "),
         (r"(?<![a-zA-Z\\\\])(?:np|math)\.(?=[a-z])", r"\\"),
         (r"(?<=\d)\.(?=\s*[/}])", ""),
         (r"(?<=\d)\.{3,}", r"\\ldots "),
         (r"\\(?:mathbf|mathbb|Bbb)\s*\{?([RZNQC])\}?", r"\\mathbb{\1}"),
-        (r"\\(?:ldots|cdots|dots|dotsc|dotsb)(?![a-zA-Z])", r"\\ldots "),
         (r"\\(?:tan|sin|cos)\^\{-1\}", lambda match: "\\arc" + match.group()[1:4]),
         (r"\\(?:operatorname\*?|text|mathrm)\s*\{\s*(arc)?(sin|cos|tan|cot|sec|csc|ln|log|gcd|lcm|max|min)\s*\}",
          r"\\\1\2 "),

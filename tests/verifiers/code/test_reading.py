@@ -87,3 +87,29 @@ def test_every_reader_of_a_solution_takes_linear_time():
     assert (
         too_slow({"block": last_code_block, "body": body_continuing_prompt, "functions": functions, **patterns}) == []
     )
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        ("```python\nx\n```", "x"),
+        ("```\nx\n```", "x"),
+        ("```py\nx\n```  \nDone.", "x"),
+        ("```Python\nx\n\ny\n```", "x\n\ny"),
+        ("```python\r\nx\r\n```\r\n", "x"),
+        ("```python\nx\n```\nbetter:\n```python\ny\n```", "y"),
+        ("```python\nx\n```\nsample output:\n```text\n1\n```", "x"),
+        ("  ```python\n  x\n  ```", "x"),
+        ("````python\n```\nx\n```\n````", "```\nx\n```"),
+        ("```python\ns = '``` '\n```", "s = '``` '"),
+        ("```python\n```", ""),
+        ("```python\nx\n```\n```python\ny", None),
+        ("```python\nx\n```\n```text\ny", None),
+        ("```java\nx\n```", None),
+        ("x", None),
+        ("`x`", None),
+        ("", None),
+    ],
+)
+def test_the_code_is_the_last_closed_block_that_is_python_or_plain(response, code):
+    assert last_code_block(response) == code
