@@ -49,7 +49,8 @@ def train(
                             benchmark or puzzles by name ([bold]htpo data list[/]),
                             reasoning_gym:NAME; several of them are mixed
       --prompt_column, --answer_column
-      --verifier            math, code or package.module:function
+      --verifier            math, code, a function of yours, ...
+                            ([bold]htpo data list[/])
 
     [bold]How[/]
       --objective           {objectives};
@@ -237,7 +238,7 @@ def show(context: typer.Context) -> None:
 
       --rows 2
       --model_name_or_path MODEL   prompts through its chat template
-      --verifier                   math, code or package.module:function
+      --verifier                   what judges: [bold]htpo data list[/]
       --prompt_column, --answer_column, ...
 
     [bold]htpo data show aime24=aime2024.jsonl[/]      a benchmark from a local file

@@ -11,6 +11,7 @@ from rich.table import Table
 from htpo.cli.options import parse, read_flags, refuse
 from htpo.errors import UserError
 from htpo.tasks import load_task
+from htpo.tasks.gradings import GRADINGS
 from htpo.tasks.load import read_examples
 from htpo.tasks.options import DataOptions
 from htpo.tasks.overlap import find_overlaps
@@ -53,7 +54,7 @@ class CheckOptions(DataOptions):
 
 
 def list_sources() -> None:
-    """Print everything that `--dataset` knows by name."""
+    """Print everything that `--dataset` knows by name, and what `--verifier` takes."""
     console = Console()
     table = Table("name", "verifier", "Hugging Face id", "what")
     lines = []
@@ -62,7 +63,8 @@ def list_sources() -> None:
             table.add_row(*cells)
         lines += [line] if line else []
     console.print(table)
-    for line in lines:
+    judges = [f"--verifier {name}: {kind.words}" for name, kind in GRADINGS.items()]
+    for line in lines + judges:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -7,10 +7,10 @@ from htpo.tasks.gradings import GRADINGS
 from htpo.tasks.sources import SOURCES
 
 
-def alternatives(words: Iterable[str]) -> str:
-    """Several things of which one is chosen, in words."""
+def enumerated(words: Iterable[str], conjunction: str = "or") -> str:
+    """`a`, `a or b`, `a, b, or c`."""
     *first, last = words
-    return f"{', '.join(first)}, or {last}"
+    return f"{', '.join(first)}{',' * (len(first) > 1)} {conjunction} {last}" if first else last
 
 
 @dataclass
@@ -19,7 +19,7 @@ class DataOptions:
 
     dataset: list[str] = field(
         default_factory=lambda: ["number_path"],
-        metadata={"help": f"One source or several: {alternatives(kind.words for kind in SOURCES)}."},
+        metadata={"help": f"One source or several: {enumerated(kind.words for kind in SOURCES)}."},
     )
     dataset_weights: list[float] | None = field(
         default=None,
@@ -46,7 +46,7 @@ class DataOptions:
     verifier: str | None = field(
         default=None,
         metadata={
-            "help": f"What judges: {alternatives(f'{name} ({kind.words})' for name, kind in GRADINGS.items())}. "
+            "help": f"What judges: {enumerated(f'{name} ({kind.words})' for name, kind in GRADINGS.items())}. "
             "Puzzles, reasoning_gym and benchmarks bring their own."
         },
     )

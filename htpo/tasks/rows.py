@@ -8,9 +8,9 @@ from typing import Any
 
 from htpo.errors import UserError
 from htpo.tasks.prompts import Prompt
+from htpo.verifiers.row import Row, cell
 
 ROWS_NAMED = 5
-Row = dict[str, Any]
 LONGEST_PROMPT = 1_000_000  # characters
 
 
@@ -98,16 +98,6 @@ def examples(
         other = f"{raw.unit} {first_of[str]}"
         raw.reject(first_of[list], f"the prompt is chat messages, where {other} has text; use one of the two")
     return usable
-
-
-def cell(row: dict[str, Any], column: str) -> Any:
-    """A row's value in a column; dots reach into objects. None where there is none."""
-    if column in row:
-        return row[column]
-    value: Any = row
-    for name in column.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
 
 
 def _prompt_defect(prompt: Any, column: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from htpo.errors import UserError
 from htpo.tasks.gradings import GRADINGS, find_grading
 from htpo.tasks.gradings.grading import Grading
-from htpo.tasks.options import DataOptions, alternatives
+from htpo.tasks.options import DataOptions, enumerated
 from htpo.tasks.sources import SOURCES
 from htpo.tasks.sources.hub import Hub
 from htpo.tasks.sources.source import GeneratedSource, Source
@@ -56,7 +56,7 @@ def make_grading(verifier: str | None, options: DataOptions, source: str) -> Gra
     kind = find_grading(verifier)
     if kind is None:
         wrong = "needs a verifier" if verifier is None else f"cannot be judged by an unknown verifier {verifier!r}"
-        raise UserError(f"{source} {wrong}: set --verifier {alternatives(GRADINGS)}")
+        raise UserError(f"{source} {wrong}: set --verifier {enumerated(GRADINGS)}")
     values = vars(options) | {"verifier": verifier}
     return kind(**{name: values[name] for name in kind.options})
 
@@ -89,4 +89,4 @@ def _owners(option: str) -> str:
     """To which kinds of sources an option belongs, or else to which verifiers."""
     kinds = [kind for kind in reversed(SOURCES) if option in kind.options]
     kinds = kinds or [kind for kind in GRADINGS.values() if option in kind.options]
-    return f"it belongs to {' and '.join(kind.title for kind in kinds)}"
+    return f"it belongs to {enumerated((kind.title for kind in kinds), 'and')}"

@@ -8,7 +8,14 @@ from htpo.tasks.gradings.function import FunctionGrading
 from htpo.tasks.gradings.grading import Grading
 from htpo.tasks.gradings.math import MathGrading
 
-GRADINGS: dict[str, type[Grading]] = {each.name: each for each in (MathGrading, CodeGrading, FunctionGrading)}
+GRADINGS: dict[str, type[Grading]] = {
+    grading.name: grading
+    for grading in (
+        MathGrading,
+        CodeGrading,
+        FunctionGrading,
+    )
+}
 
 
 def find_grading(verifier: str | None) -> type[Grading] | None:

@@ -10,5 +10,11 @@ from htpo.tasks.sources.puzzles import Puzzles
 from htpo.tasks.sources.reasoning_gym import ReasoningGym
 from htpo.tasks.sources.source import Source
 
-SOURCES: tuple[type[Source], ...] = (Puzzles, ReasoningGym, Benchmarks, File, Hub)
+SOURCES: tuple[type[Source], ...] = (
+    Puzzles,
+    ReasoningGym,
+    Benchmarks,
+    File,
+    Hub,
+)
 """In the order in which they are asked for a label; the last takes every one."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from htpo.verifiers.row import cell
+
 LARGEST_TESTS = 256 * 2**20  # bytes of private tests, decompressed; the largest of LiveCodeBench come near
 
 # What LeetCode's own judge has imported before a solution starts. Built-ins come last: `math` has a `pow` of its own.
@@ -69,7 +71,7 @@ def normalised_tests(row: dict[str, Any]) -> str:
         ValueError: in one line that names what is missing or wrong.
     """
     for columns, reader in _READERS.items():
-        if all(_cell(row, column) is not None for column in columns.split()):
+        if all(cell(row, column) is not None for column in columns.split()):
             with _long_integers():
                 return json.dumps(_with_checker(reader(row), row))
     wanted = ", ".join(map(repr, _READERS))
@@ -199,7 +201,7 @@ def _of_test_list(tests: list[Any], name: str | None) -> dict[str, Any]:
 
 
 def _ground_truth(row: dict[str, Any]) -> dict[str, Any]:
-    truth = _parsed(_cell(row, "reward_model.ground_truth"), "reward_model.ground_truth")
+    truth = _parsed(cell(row, "reward_model.ground_truth"), "reward_model.ground_truth")
     if isinstance(truth, dict) and "inputs" in truth:
         return _inputs_and_outputs(truth)
     return _of_test_list(_as_list(truth, "reward_model.ground_truth"), None)
@@ -284,15 +286,6 @@ def _tree(code: str, column: str) -> ast.Module:
 def _parse(code: str) -> ast.Module:
     with warnings.catch_warnings(action="ignore"):  # of escapes like '\\w', which data sets are full of
         return ast.parse(code)
-
-
-def _cell(row: dict[str, Any], column: str) -> Any:
-    if column in row:
-        return row[column]
-    value: Any = row
-    for name in column.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
 
 
 def _as_list(value: Any, name: str) -> list[Any]:

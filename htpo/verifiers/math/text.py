@@ -42,9 +42,9 @@ SYNONYMS = {
     name: command
     for command, names in {
         r"\frac": "dfrac tfrac cfrac", r"\binom": "dbinom tbinom", r"\leq ": "leqslant leqq le",
-        r"\geq ": "geqslant geqq ge", r"\neq ": "ne", r"\cup ": "cupdot bigcup sqcup uplus", r"\emptyset ": "varnothing",
-        r"\ldots ": "ldots cdots dots dotsc dotsb", r"\{": "lbrace", r"\}": "rbrace", "(": "langle", ")": "rangle",
-        "<": "lt", ">": "gt", "|": "mid vert lvert rvert", ":": "colon",
+        r"\geq ": "geqslant geqq ge", r"\neq ": "ne", r"\cup ": "cupdot bigcup sqcup uplus",
+        r"\emptyset ": "varnothing", r"\ldots ": "ldots cdots dots dotsc dotsb", r"\{": "lbrace", r"\}": "rbrace",
+        "(": "langle", ")": "rangle", "<": "lt", ">": "gt", "|": "mid vert lvert rvert", ":": "colon",
     }.items()
     for name in names.split()
 }  # fmt: skip
