@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from htpo.engines.rewards import NO_SIGNAL
+
 
 @dataclass
 class Filling:
@@ -103,7 +105,7 @@ class Filling:
 
     def local_sources(self, process: int) -> list[tuple[int, int] | None]:
         """For each row of this process's batch, the (round, local row) it comes from; None where nothing came."""
-        sources = []
+        sources: list[tuple[int, int] | None] = []
         for row in range(process * self.local_rows, (process + 1) * self.local_rows):
             position, sample = divmod(row, self.group_size)
             if position not in self.source:
@@ -115,3 +117,24 @@ class Filling:
 
     def _processes(self, group: int, local_rows: int) -> tuple[int, ...]:
         return tuple((group * self.group_size + sample) // local_rows for sample in range(self.group_size))
+
+
+def unfilled_in_words(filling: Filling, rounds: int, max_rounds: int) -> str:
+    """Why places stayed open, and what would help."""
+    open_positions = filling.positions - len(filling.source)
+    dropped = filling.dropped
+    why = " and ".join(f"{dropped[name]} {says}" for name, says in NO_SIGNAL.items() if dropped[name])
+    stopped = f"after {rounds} rounds"
+    if rounds < max_rounds:
+        stopped += " (no prompt of the data is left to try)"
+    remedies = "Easier or harder prompts, more samples per prompt or a larger max_generation_rounds would help."
+    most, _ = dropped.most_common(1)[0]
+    if most == "cut_off":
+        remedies = "A larger max_completion_length would help; check that the model ends its answers at all."
+    elif most == "unscored":
+        remedies = "See to the reward function first."
+    return (
+        f"Dynamic sampling stopped {stopped} with {open_positions} of {filling.positions} places open: "
+        f"of {filling.drawn} prompts drawn, {why}. Training goes on with the rest; the share filled is logged as "
+        f"sampling/filled_share. {remedies}"
+    )

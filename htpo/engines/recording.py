@@ -14,14 +14,14 @@ T = TypeVar("T")
 def draw_rows(prompts: Sequence[Sequence[T]], kept: int, random: np.random.Generator) -> list[T]:
     """Up to `kept` rows of prompts in random order: whole prompts while they fit, then parts of others."""
     order = [prompts[index] for index in random.permutation(len(prompts))]
-    whole, cut, room = [], [], kept
+    whole: list[T] = []
+    cut: list[T] = []
     for rows in order:
-        if len(rows) <= room:
+        if len(whole) + len(rows) <= kept:
             whole += rows
-            room -= len(rows)
         else:
             cut += rows
-    return whole + cut[:room]
+    return whole + cut[: kept - len(whole)]
 
 
 def rollout(

@@ -23,11 +23,27 @@ NO_SIGNAL = {
 class Scores:
     """What N responses earned, the samples of a prompt contiguous. Of an unscored response nothing else is known."""
 
-    scored: Tensor  # (N,) bool: a function that judges correctness gave it a finite number
-    correct: Tensor  # (N,) bool: that number is above the threshold; False where unscored
+    scored: Tensor  # (N,) bool: there is a verdict
+    correct: Tensor  # (N,) bool; False where unscored
     reward: Tensor  # (N,) float: weighted sum over all functions; NaN where unscored
     unshaped: Tensor  # (N,) float: the same without the soft overlong punishment
     group_accuracy: Tensor  # (N,) float: share of correct among the scored responses to the prompt; 0 if there are none
+
+
+def by_threshold(judged: Tensor, threshold: float = 0.0) -> tuple[Tensor, Tensor]:
+    """What functions that judge correctness say; of several (one per kind of task) the first that gave a number counts.
+
+    Args:
+        judged: (N, K) float, of K such functions; NaN or infinite where one gave no number.
+        threshold: a response is correct when that number is above it.
+
+    Returns:
+        (scored, correct), (N,) bool each.
+    """
+    first = judged.isfinite().int().argmax(1, keepdim=True)
+    value = judged.gather(1, first).squeeze(1)
+    scored = value.isfinite()
+    return scored, scored & (value > threshold)
 
 
 def score(
@@ -35,29 +51,23 @@ def score(
     weights: Tensor,
     group_size: int,
     *,
-    correctness: Sequence[int] = (0,),
-    threshold: float = 0.0,
+    scored: Tensor,
+    correct: Tensor,
     shaping: Sequence[int] = (),
 ) -> Scores:
-    """Scores from the rewards of F functions.
+    """Scores from the rewards of F functions, and from verdicts.
 
     Args:
         rewards: (N, F) float; NaN where a function gave none. Infinite counts as none.
         weights: (F,) float.
         group_size: samples per prompt, a divisor of N.
-        correctness: columns that judge correctness; of several (one per kind of task) the first that gave a number.
-        threshold: a response is correct when that number is above it.
+        scored, correct: (N,) bool: there is a verdict, and it is that the response is right.
         shaping: columns that shape the reward by length.
     """
-    rewards = torch.where(rewards.isfinite(), rewards, torch.nan)
-    judged = rewards[:, list(correctness)]
-    first = judged.isfinite().int().argmax(1, keepdim=True)
-    value = judged.gather(1, first).squeeze(1)
-    scored = value.isfinite()
-    correct = scored & (value > threshold)
-    weighted = rewards * weights
+    weighted = torch.where(rewards.isfinite(), rewards, torch.nan) * weights
     unshaped = weighted.clone()
     unshaped[:, list(shaping)] = torch.nan
+    correct = correct & scored
     right, known = (flags.view(-1, group_size).float().sum(1) for flags in (correct, scored))
     return Scores(
         scored=scored,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
+from htpo.engines.judging import Judge
 from htpo.engines.trl.rollout_writer import RolloutWriter
-from htpo.engines.trl.verifier_reward import VerifierReward
+from htpo.engines.trl.verifier_reward import correct
 from htpo.runs import RunDirectory
 from htpo.verifiers import Verdict
 from tests.engines.tiny import config, scripted_rollouts, sums_dataset, trainer
@@ -30,7 +31,6 @@ def train_and_keep(model_path: str, folder, kept: int = 32, **options) -> RunDir
     run = RunDirectory(folder)
     run.path.mkdir(exist_ok=True)
     data = sums_dataset(16).add_column("answer", [str(2 * number) for number in range(16)])
-    reward = VerifierReward(LastSign(), data.column_names, ends={*range(60)})
     options = {
         "per_device_train_batch_size": 4,
         "prompts_per_generation": 8,
@@ -41,7 +41,8 @@ def train_and_keep(model_path: str, folder, kept: int = 32, **options) -> RunDir
     host = trainer(
         model_path,
         config(folder / "host", **options),
-        reward,
+        correct,
+        judge=Judge(LastSign()),
         rollout_func=scripted_rollouts,
         train_dataset=data,
         rollout_recorder=RolloutWriter(run, AutoTokenizer.from_pretrained(model_path), 1, kept, seed=7),

@@ -7,9 +7,11 @@ import pyarrow.compute as pc
 import pytest
 import torch
 
+from htpo.engines.judging import Judgement
 from htpo.engines.recording import draw_rows
-from htpo.engines.trl.judgements import judgements_of, pack, unpack
+from htpo.engines.trl.judgements import pack, unpack
 from htpo.runs import RunDirectory
+from htpo.verifiers import Verdict
 from tests.engines.kept_rollouts import train_and_keep
 from tests.engines.test_processes import torchrun
 
@@ -72,7 +74,14 @@ def test_whole_prompts_come_first_and_what_is_left_is_filled(kept, sizes):
 
 
 def test_judgements_survive_the_way_through_a_tensor():
-    said = [("π/2", None, "timeout"), (None, "x" * 5000, None), ("half \ud800", "</script>", None)]
+    said = [
+        Judgement(Verdict(False, extracted, failure), gold)
+        for gold, extracted, failure in [
+            ("π/2", None, "timeout"),
+            (None, "x" * 5000, None),
+            ("half \ud800", "</script>", None),
+        ]
+    ]
     packed = pack(said, torch.device("cpu"))
     assert (packed.dtype, len(packed)) == (torch.uint8, 3)
     assert unpack(packed[0]) == {"gold": "π/2", "answer": None, "failure": "timeout"}
@@ -81,4 +90,4 @@ def test_judgements_survive_the_way_through_a_tensor():
 
 
 def test_reward_functions_that_say_nothing_leave_it_open():
-    assert judgements_of([len], 2) == [(None, None, None)] * 2
+    assert unpack(pack([None, None], torch.device("cpu"))[1]) == {"gold": None, "answer": None, "failure": None}

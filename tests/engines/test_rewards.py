@@ -5,14 +5,16 @@ import math
 import pytest
 import torch
 
-from htpo.engines.rewards import NO_SIGNAL, score, without_signal
+from htpo.engines.rewards import NO_SIGNAL, by_threshold, score, without_signal
 
 NAN = math.nan
 
 
-def scores(columns, weights=None, size=4, **options):
+def scores(columns, weights=None, size=4, correctness=(0,), threshold=0.0, shaping=()):
     rewards = torch.tensor(columns).T
-    return score(rewards, torch.ones(rewards.shape[1]) if weights is None else torch.tensor(weights), size, **options)
+    weights = torch.ones(rewards.shape[1]) if weights is None else torch.tensor(weights)
+    scored, correct = by_threshold(rewards[:, list(correctness)], threshold)
+    return score(rewards, weights, size, scored=scored, correct=correct, shaping=shaping)
 
 
 def test_a_response_without_a_verdict_counts_nowhere():

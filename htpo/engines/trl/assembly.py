@@ -1,5 +1,8 @@
 """One batch from rows of several rounds: TRL's dictionaries of tensors taken apart and put together."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -18,7 +21,9 @@ PER_ROW = ("advantages", "correct", "group_accuracy", "reward", "prompt_id")
 RECOMPUTED = ("num_items_in_batch",)
 
 
-def assemble(rounds: list[dict], sources: list[tuple[int, int] | None], pad_token_id: int) -> dict:
+def assemble(
+    rounds: Sequence[dict[str, Any]], sources: Sequence[tuple[int, int] | None], pad_token_id: int
+) -> dict[str, Any]:
     """One batch from rows of several rounds' batches (TRL's dictionaries), padded to the widest.
 
     A row without a source is a placeholder: its masks are 0, so it holds no token and enters no count.

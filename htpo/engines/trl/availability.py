@@ -114,7 +114,7 @@ def _optimizer(config: HTPOConfig) -> None:
         raise UserError("optim_target_modules has no effect: it belongs to optim galore_... or apollo_...")
     try:
         kind, options = Trainer.get_optimizer_cls_and_kwargs(config, torch.nn.Linear(1, 1))
-        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        optimizer: torch.optim.Optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
         if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and not layered:
             optimizer = kind([torch.nn.Parameter(torch.zeros(1))], **options)
     except Exception as error:

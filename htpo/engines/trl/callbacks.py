@@ -1,8 +1,10 @@
 """What the host calls after every update: metrics, checkpoints and the bar on the terminal."""
 
 import math
+from typing import Any
 
 from accelerate import PartialState
+from tqdm import tqdm
 from transformers import TrainerCallback
 
 from htpo.runs import RunDirectory
@@ -17,11 +19,11 @@ class MetricsWriter(TrainerCallback):
     def __init__(self, run: RunDirectory):
         self.run = run
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step >= state.max_steps:
             control.should_log = True
 
-    def on_log(self, args, state, control, logs=None, **kwargs):
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         if state.is_world_process_zero and logs and "train_runtime" not in logs:
             self.run.append_metrics({"step": state.global_step, **logs})
 
@@ -32,7 +34,7 @@ class CheckpointMarker(TrainerCallback):
     def __init__(self, run: RunDirectory):
         self.run = run
 
-    def on_save(self, args, state, control, **kwargs):
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         PartialState().wait_for_everyone()  # every process writes a part of it
         if state.is_world_process_zero:
             self.run.mark_checkpoint_complete(self.run.path / f"checkpoint-{state.global_step}")
@@ -41,23 +43,23 @@ class CheckpointMarker(TrainerCallback):
 class ProgressBar(TrainerCallback):
     """One bar over the updates, with accuracy and entropy; replaces the host's bar and its printed logs."""
 
-    def __init__(self):
-        self.bar = None
+    def __init__(self) -> None:
+        self.bar: tqdm[Any] | None = None
 
-    def on_train_begin(self, args, state, control, **kwargs):
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
             self.bar = progress_bar("train", state.max_steps, "update", initial=state.global_step)
 
-    def on_log(self, args, state, control, logs=None, **kwargs):
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         if self.bar is not None and logs and "accuracy" in logs:
             values = {name: logs.get(key) for name, key in SHOWN.items()}
             known = {name: f"{x:.3g}" for name, x in values.items() if x is not None and math.isfinite(x)}
             self.bar.set_postfix(known, refresh=False)
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.bar is not None:
             self.bar.update(state.global_step - self.bar.n)
 
-    def on_train_end(self, args, state, control, **kwargs):
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.bar is not None:
             self.bar.close()

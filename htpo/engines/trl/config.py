@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from trl import GRPOConfig
@@ -39,6 +39,13 @@ class HTPOConfig(GRPOConfig):
         UserError: an option is unknown to the objective, unusable, would be ignored, or does not divide; one line that
             names it and the remedy.
     """
+
+    if TYPE_CHECKING:  # fields of the host's that are settled here
+        bf16: bool | None
+        scale_rewards: str
+        per_device_train_batch_size: int
+        gradient_accumulation_steps: int
+        steps_per_generation: int
 
     _VALID_DICT_FIELDS: ClassVar[list[str]] = [*GRPOConfig._VALID_DICT_FIELDS, "objective_options"]
 
@@ -110,8 +117,8 @@ class HTPOConfig(GRPOConfig):
         self._check_options()
         if (self.prompts_per_generation is None) != (self.updates_per_generation is None):
             raise UserError("prompts_per_generation and updates_per_generation go together: give both or neither")
-        if self.prompts_per_generation is not None:
-            self._derive_batch_sizes()
+        if self.prompts_per_generation is not None and self.updates_per_generation is not None:
+            self._derive_batch_sizes(self.prompts_per_generation, self.updates_per_generation)
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False
             self.bf16 = bool(self.bf16)  # unset means true to the host, which then refuses
@@ -149,8 +156,10 @@ class HTPOConfig(GRPOConfig):
 
     def make_objective(self) -> TableObjective:
         """The objective that this configuration names."""
+        options = self.objective_options or {}
+        assert isinstance(options, dict), "JSON is read when the configuration is made"
         try:
-            return make_objective(self.objective, **(self.objective_options or {}))
+            return make_objective(self.objective, **options)
         except ValueError as error:
             raise UserError(str(error)) from error
 
@@ -178,19 +187,19 @@ class HTPOConfig(GRPOConfig):
             max_tokens=self.max_completion_length or 0,
         )
 
-    def _derive_batch_sizes(self) -> None:
+    def _derive_batch_sizes(self, prompts: int, updates: int) -> None:
         for name in ("generation_batch_size", "steps_per_generation"):
             if getattr(self, name) is not None:
                 raise UserError(f"{name} follows from prompts_per_generation and updates_per_generation: drop one side")
         if self.gradient_accumulation_steps != 1:
             raise UserError("gradient_accumulation_steps follows from prompts_per_generation: drop one of the two")
         self.per_device_train_batch_size, self.gradient_accumulation_steps = cut_update(
-            self.prompts_per_generation * self.num_generations,
-            updates=self.updates_per_generation,
+            prompts * self.num_generations,
+            updates=updates,
             processes=int(os.environ.get("WORLD_SIZE", "1")),
             fits=self.per_device_train_batch_size,
         )
-        self.steps_per_generation = self.gradient_accumulation_steps * self.updates_per_generation
+        self.steps_per_generation = self.gradient_accumulation_steps * updates
 
     def _refuse_options_without_effect(self, objective: TableObjective) -> None:
         defaults = {f.name: f.default for f in fields(GRPOConfig)}

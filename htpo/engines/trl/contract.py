@@ -69,9 +69,9 @@ class _Trial:
 
     def __init__(self, trainer: GRPOTrainer):
         self.trainer = trainer
-        self.metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
+        self.metrics: dict[str, defaultdict[str, list[float]]] = {"train": defaultdict(list), "eval": defaultdict(list)}
 
-        def tensor(values: list, dtype: torch.dtype = torch.float32) -> Tensor:
+        def tensor(values: Any, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.tensor(values, dtype=dtype, device=trainer.accelerator.device)
 
         ids = tensor([[1, 1, 1, 1], [1, 1, 0, 0]], torch.long)
@@ -99,7 +99,7 @@ class _Trial:
         """The loss and its gradient with respect to the log-probabilities."""
         log_prob = self.log_prob.clone().requires_grad_()
 
-        def forward(*args, **kwargs) -> tuple[Tensor, Tensor, None]:
+        def forward(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, None]:
             self.inputs.update(self.late)
             return log_prob, -log_prob.detach(), None
 

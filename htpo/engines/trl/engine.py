@@ -10,6 +10,7 @@ from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from htpo.engines.batch_shape import BatchShape
 from htpo.engines.job_options import JobOptions
+from htpo.engines.judging import Judge
 from htpo.engines.option_rules import changed, check_values, refuse_unused, refuse_without_feature
 from htpo.engines.trl.availability import refuse_unavailable
 from htpo.engines.trl.callbacks import CheckpointMarker, MetricsWriter, ProgressBar
@@ -18,7 +19,7 @@ from htpo.engines.trl.held_out import HeldOut, MeasureEvery
 from htpo.engines.trl.rollout_writer import RolloutWriter
 from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.engines.trl.unused_options import SEVERAL_PROCESSES, UNUSED_BY_THE_JOB
-from htpo.engines.trl.verifier_reward import PartialCredit, VerifierReward
+from htpo.engines.trl.verifier_reward import correct, partial_credit
 from htpo.errors import UserError
 from htpo.evaluate import load_tokenizer
 from htpo.objectives import TableObjective
@@ -86,30 +87,28 @@ class TrlEngine:
         if self.model.attn_implementation:
             init["attn_implementation"] = self.model.attn_implementation
         self.config.model_init_kwargs = {**init, **(self.config.model_init_kwargs or {})}
-        reward = VerifierReward(
+        judge = Judge(
             task.verifier,
-            task.train.column_names,
             as_sent=lambda prompt: as_sent(prompt, tokenizer, self.template_options),
             answer_column=options.answer_column,
         )
-        self.config.correctness_reward = [reward.__name__]
-        partial = [PartialCredit(reward)] if getattr(task.verifier, "graded", False) else []
+        partial = [partial_credit] if getattr(task.verifier, "graded", False) else []
         try:
             trainer = HTPOTrainer(
                 policy,
-                [reward, *partial],
+                [correct, *partial],
                 self.config,
                 train_dataset=task.train,
                 processing_class=tokenizer,
                 quantization_config=get_quantization_config(self.model),
                 peft_config=get_peft_config(self.model),
                 callbacks=[MetricsWriter(run), CheckpointMarker(run), ProgressBar()],
+                judge=judge,
                 rollout_recorder=RolloutWriter(run, tokenizer, options.rollout_every, options.rollouts_kept, self.seed),
             )
         except (OSError, ValueError, ImportError, TypeError, NotImplementedError) as error:
             raise UserError(f"cannot set up training of {policy}: {' '.join(str(error).split())}") from error
         self._check_adapter(trainer)
-        reward.ends = {*trainer.eos_token_ids}
         for host_display in (ProgressCallback, PrinterCallback):
             trainer.remove_callback(host_display)
         return trainer

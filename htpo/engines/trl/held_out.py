@@ -76,10 +76,16 @@ class HeldOut:
 
     def before(self) -> PassRates | None:
         """Pass rates before training; read back when a run goes on."""
-        return self._measure("before", "evaluation_before.json", read_back=self.options.resume)
+        if self.why_not is not None:
+            return None
+        name = "evaluation_before.json"
+        stored = broadcast_object_list([self.directory.read_json(name) if self.options.resume else None])[0]
+        return self._measure("before", name) if stored is None else PassRates.from_json(stored)
 
     def after(self) -> PassRates | None:
         """Pass rates after training; those of the last update where that was measured."""
+        if self.why_not is not None:
+            return None
         step = self.trainer.state.global_step
         if self.last is not None and self.last[0] == step:
             rates = self.last[1]
@@ -119,13 +125,8 @@ class HeldOut:
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(aside, folder)
 
-    def _measure(self, when: str, name: str, read_back: bool = False) -> PassRates | None:
-        if self.why_not is not None:
-            return None
+    def _measure(self, when: str, name: str) -> PassRates:
         accelerator = self.trainer.accelerator
-        stored = [self.directory.read_json(name) if read_back else None]
-        if broadcast_object_list(stored)[0] is not None:
-            return PassRates.from_json(stored[0])
         problems, rank, processes = self.problems, accelerator.process_index, accelerator.num_processes
         share = range(len(problems) * rank // processes, len(problems) * (rank + 1) // processes)
         parts = [self._measure_share(when, problems.select(share))] if share else []
@@ -159,6 +160,6 @@ class MeasureEvery(TrainerCallback):
     def __init__(self, held_out: HeldOut, every: int):
         self.held_out, self.every = held_out, every
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step % self.every == 0:
             self.held_out.during(state.global_step)

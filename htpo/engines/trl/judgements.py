@@ -2,32 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from htpo.engines.judging import Judgement
 from htpo.runs.rollouts import LONGEST_TEXT
 
 JUDGEMENT = "judgement"
 """Name among the host's tensors: (B, L) uint8, UTF-8 of a JSON list of the texts `FIELDS`, zeros after it."""
 FIELDS = ("gold", "answer", "failure")
-Judgement = tuple[str | None, str | None, str | None]
 
 
-def judgements_of(reward_functions: Sequence[Any], rows: int) -> list[Judgement]:
-    """What the first reward function that keeps its `judgements` says of the responses it was last asked about.
-
-    Args:
-        rows: number of responses; of each nothing is known where no function keeps them.
-    """
-    kept = (function.judgements for function in reward_functions if hasattr(function, "judgements"))
-    return next(kept, [(None, None, None)] * rows)
-
-
-def pack(judgements: Sequence[Judgement], device: torch.device) -> Tensor:
-    """(B, L) uint8, L being the longest."""
-    texts = [json.dumps([_cut(field) for field in fields]).encode() for fields in judgements]
+def pack(judgements: Sequence[Judgement | None], device: torch.device) -> Tensor:
+    """(B, L) uint8, L being the longest; None where nothing is known."""
+    texts = [json.dumps(list(map(_cut, _fields(judgement)))).encode() for judgement in judgements]
     width = max(map(len, texts), default=0)
     packed = torch.frombuffer(bytearray(b"".join(text.ljust(width, b"\0") for text in texts)), dtype=torch.uint8)
     return packed.view(len(texts), width).to(device)
@@ -37,6 +26,12 @@ def unpack(row: Tensor) -> dict[str, str | None]:
     """The texts of one row, (L,) uint8, by `FIELDS`."""
     texts = json.loads(bytes(row.tolist()).rstrip(b"\0"))
     return dict(zip(FIELDS, map(_storable, texts), strict=True))
+
+
+def _fields(judgement: Judgement | None) -> tuple[str | None, str | None, str | None]:
+    if judgement is None:
+        return None, None, None
+    return judgement.gold, judgement.verdict.extracted, judgement.verdict.failure
 
 
 def _cut(text: str | None) -> str | None:

@@ -9,7 +9,7 @@ from accelerate.utils import gather_object
 
 from htpo.engines.recording import draw_rows, rollout
 from htpo.engines.trl.judgements import JUDGEMENT, unpack
-from htpo.engines.trl.sampling import PROMPT_ID
+from htpo.engines.trl.prompts import PROMPT_ID
 from htpo.engines.trl.token_batch import policy_mask
 from htpo.objectives import Outcome, TokenBatch
 from htpo.runs import RunDirectory
@@ -23,7 +23,7 @@ class RolloutWriter:
     the CPU until the update is complete; the main process writes.
     """
 
-    def __init__(self, run: RunDirectory, tokenizer, every: int, kept: int, seed: int):
+    def __init__(self, run: RunDirectory, tokenizer: Any, every: int, kept: int, seed: int):
         self.run, self.tokenizer, self.every, self.kept, self.seed = run, tokenizer, every, kept, seed
         self._chosen: list[dict[int, int]] = []
         self._records: list[tuple[int, dict[str, Any]]] = []

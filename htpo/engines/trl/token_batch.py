@@ -1,5 +1,6 @@
 """From TRL's dictionaries of tensors to the objectives' `TokenBatch`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,7 +35,14 @@ def token_batch(inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor, *, se
 
 
 @torch.no_grad()
-def whole_update(score, accelerator, micro_batches: list[dict[str, Any]], *, seed: int, step: int) -> TokenBatch:
+def whole_update(
+    score: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]],
+    accelerator: Any,
+    micro_batches: list[dict[str, Any]],
+    *,
+    seed: int,
+    step: int,
+) -> TokenBatch:
     """All micro-batches of an update, of all processes, as one batch: what batch-wide quantiles are taken over.
 
     Args:

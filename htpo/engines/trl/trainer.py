@@ -1,25 +1,21 @@
 """`HTPOTrainer`: TRL's `GRPOTrainer` with its loss replaced by any objective of `htpo.objectives`."""
 
-import logging
 import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from trl.rewards import get_soft_overlong_punishment
 
+from htpo.engines.judging import Judge
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.contract import check_loss, check_trl
-from htpo.engines.trl.sampling import SignalSampling
+from htpo.engines.trl.dynamic_sampling import DynamicSampling
+from htpo.engines.trl.handover import Handover
 from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_update
-from htpo.errors import UserError
-from htpo.evaluate import end_tokens
 from htpo.objectives import Outcome, TokenBatch, add_sums, summarize
 from htpo.objectives.axes import Cuts
 from htpo.objectives.rules import LOG_RATIO_LIMIT
-
-logger = logging.getLogger(__name__)
 
 RolloutRecorder = Callable[[int, dict[str, Any], TokenBatch, Outcome, int, list[dict[str, Any]]], None]
 """Called with the optimiser step from 1, the host's inputs of this micro-batch, token batch, outcome, the micro-batch's
@@ -30,7 +26,7 @@ class NonFiniteError(RuntimeError):
     """A log-probability, advantage or entropy of a policy token is NaN or infinite; training cannot go on."""
 
 
-class HTPOTrainer(SignalSampling):
+class HTPOTrainer(DynamicSampling):
     """`GRPOTrainer` with a token-level objective by name (`args.objective`), so `objective="dapo"` is the same trainer.
 
     It changes three things and leaves the rest to TRL: correctness and each prompt's accuracy travel with the batch;
@@ -44,6 +40,7 @@ class HTPOTrainer(SignalSampling):
         model, reward_funcs, args, **kwargs: as for `GRPOTrainer`; `args` is an `HTPOConfig`. The reward function that
             judges correctness is `args.correctness_reward`, or the only one: a value above `args.correctness_threshold`
             means correct; None or NaN means that the response is left out.
+        judge: says instead what is correct. Reward functions then get its verdicts as `verdict`.
         rollout_recorder: called in every training micro-batch on every process; see `RolloutRecorder`.
     """
 
@@ -51,7 +48,14 @@ class HTPOTrainer(SignalSampling):
     _name = "HTPO"
 
     def __init__(
-        self, model, reward_funcs, args: HTPOConfig, *, rollout_recorder: RolloutRecorder | None = None, **kwargs
+        self,
+        model: Any,
+        reward_funcs: Any,
+        args: HTPOConfig,
+        *,
+        judge: Judge | None = None,
+        rollout_recorder: RolloutRecorder | None = None,
+        **kwargs: Any,
     ):
         check_trl()
         if not isinstance(args, HTPOConfig):
@@ -59,53 +63,18 @@ class HTPOTrainer(SignalSampling):
         self.objective = args.make_objective()
         self.rollout_recorder = rollout_recorder
         self._sums: dict[str, list[dict[str, Tensor]]] = {"train": [], "eval": []}
-        self._pending: dict[str, Any] | None = None  # inputs of the loss under way, until its forward pass returns
-        self._scored: tuple[TokenBatch, Outcome] | None = None
-        self._cuts: Cuts | None = None
-        self._said: set[str] = set()
+        self._loss: Handover[dict[str, Any], tuple[TokenBatch, Outcome]] = Handover("the objective of the loss")
         self._generation_metrics: dict[str, float] = {}
-
-        reward_funcs = list(reward_funcs) if isinstance(reward_funcs, list | tuple) else [reward_funcs]
-        given_weights = args.reward_weights
-        if given_weights is not None and len(given_weights) != len(reward_funcs):
-            raise UserError(
-                f"reward_weights has {len(given_weights)} numbers, needs one for each of the {len(reward_funcs)} "
-                "reward functions"
-            )
-        self.shaping = int(bool(args.overlong_buffer))
-        if self.shaping:
-            reward_funcs.append(get_soft_overlong_punishment(args.max_completion_length, args.overlong_buffer))
-            args.reward_weights = [*(given_weights or [1.0] * (len(reward_funcs) - 1)), args.overlong_factor]
-        try:
-            super().__init__(model, reward_funcs, args, **kwargs)
-        finally:
-            args.reward_weights = given_weights
+        super().__init__(model, reward_funcs, args, judge=judge, **kwargs)
         self.epsilon_low = self.epsilon_high = math.inf  # the objective clips
-        self._end_responses_alike()
-        self._prepare_sampling()
         check_loss(self)
 
-    def _end_responses_alike(self) -> None:
-        """Responses end at the same tokens in sampling, TRL's counts, held-out measurement and the saved model.
-
-        The host overwrites the model config's end token by the tokenizer's; the generation config keeps them all.
-        """
-        if self._tokenizer.pad_token_id is None:  # the host pads with the end token, and here there is none either
-            raise UserError("the tokenizer has neither a padding token nor an end token: set its pad_token")
-        model = self.accelerator.unwrap_model(self.model)
-        self.eos_token_ids = end_tokens(model, self._tokenizer)
-        model.generation_config.eos_token_id = self.eos_token_ids
-        if self.use_vllm:
-            self.vllm_generation.generation_kwargs["stop_token_ids"] = self.eos_token_ids
-        else:
-            self.generation_config.eos_token_id = self.generation_kwargs["eos_token_id"] = self.eos_token_ids
-
-    def _generate_and_score_completions(self, inputs):
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         batch = super()._generate_and_score_completions(inputs)
         rows = torch.arange(len(inputs), device=batch["completion_ids"].device)
         return {**batch, "row": rows + self.accelerator.process_index * len(inputs)}
 
-    def _prepare_inputs(self, generation_batch):
+    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         before = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
         if not self.model.training:
@@ -140,60 +109,62 @@ class HTPOTrainer(SignalSampling):
 
     # --- loss ------------------------------------------------------------------------------------------------------
 
-    def _compute_loss(self, model, inputs):
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         mode = "train" if self.model.training else "eval"
-        inputs = dict(inputs)
-        if self.objective.takes_batch_quantiles:
-            self._settle_cuts(mode, model, inputs)
-        self._pending = inputs
-        try:
-            loss = super()._compute_loss(model, inputs)
-        finally:
-            self._pending = None
-        batch, outcome = self._scored
+        cuts = self._cuts(mode, model, inputs) if self.objective.takes_batch_quantiles else None
+        inputs = {**inputs, "cuts": cuts}
+        loss, (batch, outcome) = self._loss.around(inputs, super()._compute_loss, model, inputs)
         self._refuse_nonfinite(inputs, batch, outcome)
         self._collect_metrics(mode, outcome)
         if mode == "train" and self.rollout_recorder is not None:
-            place = self._step % self.args.steps_per_generation
-            index = place % self.args.gradient_accumulation_steps
-            update = self._buffered_inputs[place - index :][: self.args.gradient_accumulation_steps]
+            index, update = self._update_under_way()
             self.rollout_recorder(self.state.global_step + 1, inputs, batch, outcome, index, update)
         return loss + self._value_gap(mode, inputs, batch, outcome)
 
-    def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):
+    def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         scores = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
-        if self._pending is not None:
-            self._apply_objective(self._pending, scores[0], scores[1])
+        if self._loss.call is not None:
+            self._loss.call.left.append(self._apply_objective(self._loss.call.given, scores[0], scores[1]))
         return scores
 
-    def _apply_objective(self, inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor) -> None:
+    def _apply_objective(self, inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor) -> tuple[TokenBatch, Outcome]:
         """Put into `inputs` the advantage and ratio that make TRL's loss the objective's; see the class."""
         batch = token_batch(inputs, log_prob, entropy, seed=self.args.seed, step=self.state.global_step)
-        outcome = self.objective(batch, self._cuts)
-        self._scored = batch, outcome
+        outcome = self.objective(batch, inputs["cuts"])
         current = log_prob.detach()
         log_ratio = (current - batch.old_log_prob).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).masked_fill(~batch.mask, 0)
         inputs["old_per_token_logps"] = current - log_ratio
         ratio = torch.exp(current - inputs["old_per_token_logps"])  # as TRL will compute it
         inputs["advantages"] = outcome.slope / ratio * self._row_scale(inputs)
+        return batch, outcome
 
     def _row_scale(self, inputs: dict[str, Any]) -> Tensor | float:
         return inputs.get("row_scale", 1.0) if self.loss_type == "grpo" else 1.0
 
-    def _settle_cuts(self, mode: str, model, inputs: dict[str, Any]) -> None:
-        """Thresholds over the whole batch where it is cut up, which takes one more forward pass.
+    def _update_under_way(self) -> tuple[int, list[dict[str, Any]]]:
+        """The micro-batch's place in its update, and all micro-batches that this process has of that."""
+        place, width = self._step % self.args.steps_per_generation, self.args.gradient_accumulation_steps
+        index = place % width
+        return index, self._buffered_inputs[place - index : place - index + width]
 
-        The batch is the update's in training, that of the step, over all processes, in evaluation.
+    def _cuts(self, mode: str, model: Any, inputs: dict[str, Any]) -> Cuts | None:
+        """Thresholds over the whole batch where it is cut up, which takes one more forward pass; else None.
+
+        The batch is the update's in training, that of the step, over all processes, in evaluation. An update's are
+        settled at its first micro-batch and travel with all of them, each of which takes its own once.
         """
-        micro_batches = [inputs]
-        if mode == "train":
-            index, width = self._step % self.args.steps_per_generation, self.args.gradient_accumulation_steps
-            if index % width:
-                return  # settled at the update's first micro-batch
-            micro_batches = self._buffered_inputs[index : index + width]
-        self._cuts = None
+        if mode == "eval":
+            return self._cuts_over(model, [inputs])
+        index, update = self._update_under_way()
+        if index == 0:
+            cuts = self._cuts_over(model, update)
+            for micro in update:
+                micro["cuts"] = cuts
+        return update[index].pop("cuts")
+
+    def _cuts_over(self, model: Any, micro_batches: list[dict[str, Any]]) -> Cuts | None:
         if len(micro_batches) == 1 and self.accelerator.num_processes == 1:
-            return
+            return None
 
         def score(input_ids: Tensor, attention_mask: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
             scores = self._get_per_token_logps_and_entropies(
@@ -203,7 +174,7 @@ class HTPOTrainer(SignalSampling):
 
         step = self.state.global_step
         update = whole_update(score, self.accelerator, micro_batches, seed=self.args.seed, step=step)
-        self._cuts = self.objective.partition(update).cuts
+        return self.objective.partition(update).cuts
 
     def _value_gap(self, mode: str, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> Tensor:
         """What TRL's loss value lacks: it is made of w_t A_t where the objective has J_t. Without gradient."""

@@ -1,0 +1,121 @@
+"""DAPO's dynamic sampling (2503.14476, section 3.2) in TRL: rounds until prompts with a signal fill a batch."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file, save_file
+
+from htpo.engines.filling import Filling, unfilled_in_words
+from htpo.engines.rewards import NO_SIGNAL, Scores
+from htpo.engines.trl.assembly import assemble
+from htpo.engines.trl.prompts import PROMPT_ID
+from htpo.engines.trl.rounds import JudgedRounds
+from htpo.errors import UserError
+
+
+class DynamicSampling(JudgedRounds):
+    """A trainer that replaces prompts without signal (`args.dynamic_sampling`); see `HTPOTrainer`."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        self._surplus: dict[str, Any] | None = None  # groups with signal that the last batch had no place for
+        super().__init__(*args, **kwargs)
+        if self.args.dynamic_sampling and not isinstance(self.train_dataset, Dataset):
+            raise UserError(
+                "dynamic sampling draws prompts by index: use a map-style dataset or dynamic_sampling=False"
+            )
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        if not self.model.training:
+            asked = self._generate_round(inputs, self.num_generations_eval)
+            self._metrics["eval"]["accuracy"].append(_accuracy([asked.scores]))
+            return asked.batch
+        first_metric = {name: len(values) for name, values in self._metrics["train"].items()}
+        filling = Filling(
+            positions=len(inputs) * self.accelerator.num_processes // self.num_generations,
+            group_size=self.num_generations,
+            local_rows=len(inputs),
+        )
+        if not self.args.dynamic_sampling:
+            only = self._generate_round(inputs, self.num_generations)
+            filling.offer(only.reasons, len(inputs))
+            self._log_sampling(filling, [only.scores], first_metric)
+            return only.batch
+        batches, judged = [], []
+        taken = self._prompt_numbers(inputs)
+        if self._surplus is not None:
+            batches.append(self._surplus)
+            filling.take_surplus(len(self._surplus[PROMPT_ID]))
+            taken = torch.cat([taken, self._surplus[PROMPT_ID]])
+        others = self._other_prompts(taken)
+        rows = inputs
+        while rows:
+            asked = self._generate_round(rows, self.num_generations)
+            batches.append(asked.batch)
+            judged.append(asked.scores)
+            filling.offer(asked.reasons, len(rows))
+            rows = []
+            if not filling.full and len(judged) < self.args.max_generation_rounds:
+                wanted = filling.next_rows(exact="old_per_token_logps" not in asked.batch)
+                rows = self._rows_of(filling.whole_round(others, wanted))
+        self._log_sampling(filling, judged, first_metric)
+        if not filling.full:
+            self._say_once(unfilled_in_words(filling, len(judged), self.args.max_generation_rounds), key="unfilled")
+        process, padding = self.accelerator.process_index, self._tokenizer.pad_token_id
+        left_over = filling.local_surplus(process) if "old_per_token_logps" in batches[-1] else []
+        self._surplus = assemble(batches, left_over, padding) if left_over else None
+        return assemble(batches, filling.local_sources(process), padding)
+
+    def _log_sampling(self, filling: Filling, judged: list[Scores], first_metric: dict[str, int]) -> None:
+        """One value per metric for all rounds together, and what dynamic sampling did."""
+        metrics = self._metrics["train"]
+        weights = np.array([len(scores.scored) for scores in judged], dtype=float)
+        for name, values in metrics.items():
+            new = values[first_metric.get(name, 0) :]
+            if len(new) != len(weights) or len(new) < 2:
+                continue
+            if name.endswith(("min", "min_length", "min_terminated_length")):
+                joined = min(new)
+            elif name.endswith(("max", "max_length", "max_terminated_length")):
+                joined = max(new)
+            else:
+                known = ~np.isnan(new)
+                joined = np.average(np.array(new)[known], weights=weights[known]) if known.any() else math.nan
+            values[-len(new) :] = [float(joined)]
+        metrics["accuracy"].append(_accuracy(judged))
+        metrics["sampling/rounds"].append(len(judged))
+        metrics["sampling/groups_drawn"].append(filling.drawn)
+        for reason in NO_SIGNAL:
+            metrics[f"sampling/groups_{reason}"].append(filling.dropped[reason])
+        metrics["sampling/filled_share"].append(len(filling.source) / filling.positions)
+        if self.args.dynamic_sampling:
+            metrics["sampling/groups_from_surplus"].append(filling.taken)
+
+    # --- resume ----------------------------------------------------------------------------------------------------
+
+    def _surplus_file(self, checkpoint: Path) -> Path:
+        return checkpoint / f"surplus-{self.accelerator.process_index}.safetensors"
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self._surplus is not None:
+            checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self._surplus.items()}
+            save_file(tensors, self._surplus_file(checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        stored = self._surplus_file(Path(checkpoint))
+        device = str(self.args.device)
+        self._surplus = load_file(stored, device=device) if stored.is_file() else None
+
+
+def _accuracy(judged: list[Scores]) -> float:
+    """Share of correct among the scored responses of several rounds; NaN if there are none."""
+    known = sum(scores.scored.sum().item() for scores in judged)
+    return sum(scores.correct.sum().item() for scores in judged) / known if known else math.nan
