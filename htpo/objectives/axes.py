@@ -105,7 +105,7 @@ def threshold(cuts: Cuts, name: str, scope: str, take: Callable[[], Tensor]) -> 
 @register_axis("difficulty")
 @dataclass(frozen=True)
 class Difficulty:
-    """Hard when 1 - group_accuracy > threshold (SPEC section 2, axis 1)."""
+    """Hard when 1 - group_accuracy > threshold, group_accuracy being the share of right answers to the problem."""
 
     threshold: float
     levels = ("hard", "easy")
@@ -123,7 +123,7 @@ class Difficulty:
 @register_axis("correctness")
 @dataclass(frozen=True)
 class Correctness:
-    """Whether the verifier accepted the response (SPEC section 2, axis 2)."""
+    """Whether the verifier accepted the response."""
 
     levels = ("correct", "wrong")
 
@@ -134,7 +134,7 @@ class Correctness:
 @register_axis("entropy")
 @dataclass(frozen=True)
 class Entropy:
-    """High for the top `fraction` of tokens by entropy, ties included (SPEC section 2, axis 3).
+    """High for the top `fraction` of tokens by entropy, ties included.
 
     `scope` says among which tokens: those of the same "response", or all policy tokens of the "batch".
     """

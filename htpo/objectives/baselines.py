@@ -174,7 +174,7 @@ def bapo(
 
 @register_objective(
     source="80/20 rule, 2506.01939",
-    equation="as `dapo` at the `fraction` of tokens with the highest entropy; J = 0 at the others",
+    equation="J of `dapo` at the `fraction` of tokens with the highest entropy; 0 at the others",
     differs={"dapo": "Four of five tokens are not learnt from. All else is the same."},
 )
 def entropy_mask(

@@ -108,7 +108,7 @@ def _lowest_winner(lot: Tensor, member: Tensor, tokens: Tensor, share: float) ->
 
 @register_objective(
     source="Clip-Cov, 2505.22617, eq. 12 and 13",
-    equation="J = r A; J = 0 at `share` of all tokens, drawn where low < (log pi - mean) (A - mean) < high",
+    equation="J = r A; 0 at `share` of all tokens, drawn where low < (log pi - mean) (A - mean) < high",
     differs={
         "dapo": "The ratio is not clipped. A few of the tokens that drive entropy down are left out instead. "
         "Answers near the length limit are not punished.",
@@ -138,7 +138,7 @@ def clip_cov(
 
 @register_objective(
     source="KL-Cov, 2505.22617, eq. 14 and 15",
-    equation="J = r A; J = r A - coefficient abs(log r) at the `share` of tokens with the highest covariance",
+    equation="J = r A; r A - coefficient abs(log r) at the `share` of tokens of highest (log pi - mean) (A - mean)",
     differs={
         "dapo": "The ratio is not clipped. The tokens that drive entropy down are held near the policy that "
         "sampled them. Answers near the length limit are not punished.",

@@ -30,8 +30,8 @@ FORKING_RULES = {
     equation="J of the rule of the token's group",
     differs={
         "dapo": "Only what some tokens optimise is different. Without axes (`axes: []`) it is `dapo`.",
-        "entropy_mask": "No group is given up. The least sure tokens are what it is about, too, but what becomes "
-        "of them depends on the problem and the answer.",
+        "entropy_mask": "It gives up no group of tokens. What becomes of the least sure ones depends on the problem "
+        "and the answer; `entropy_mask` learns from all of them alike.",
     },
 )
 def htpo(
@@ -76,6 +76,9 @@ def htpo(
     """HTPO sorts every token of every answer by three questions (is the problem hard or easy for the policy, was the
     answer right or wrong, was the policy unsure at this token) and gives each of the eight groups a rule of its own, so
     that it explores where that helps and exploits where it can.
+
+    `docs/objectives.md` says how its table is changed from a file: other axes, another base, one group alone, rules for
+    single cells.
     """
     check_choice("variant", variant, FORKING_RULES)
     check_clipping(clip_low, clip_high, dual_clip)

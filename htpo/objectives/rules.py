@@ -159,7 +159,7 @@ def penalise_forking_release(ratio: Ratio) -> Terms:
 
 @register_rule(words="nothing is learnt from these tokens")
 def zero(ratio: Ratio) -> Terms:
-    """Nothing: these tokens are not learnt from."""
+    """0, and no gradient."""
     return torch.zeros_like(ratio.value), torch.zeros_like(ratio.value)
 
 
