@@ -1,5 +1,6 @@
 """Differences of pass@k between methods."""
 
+from htpo.analysis.subject import StudyTask
 from htpo.figures.pass_at_k import draw_differences
 
 
@@ -10,7 +11,7 @@ def test_differences_share_one_scale_that_shows_all_of_them():
         for (m, o), v in values.items()
         for k, p in ((1, 0.01), (2, None))
     ]
-    drawing = draw_differences(rows, "3 problems", "differences")
+    drawing = draw_differences(StudyTask([], {"comparisons": rows, "problems": 3, "samples": 8}), "differences")
     assert [axes.get_title() for axes in drawing.figure.axes] == [f"{m} - {o} (n = 3 seeds)" for m, o in values]
     for axes in drawing.figure.axes:
         low, high = axes.get_ylim()
