@@ -1,9 +1,10 @@
 """What a good colleague would ask about a run: checks of its records, each with the numbers and what may help."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from htpo.analysis.left_out import LeftOut
 from htpo.report.tables import NO_VERDICT
 from htpo.runs import RunRecord
 from htpo.statistics import change_in_words, direction, number_text
@@ -17,7 +18,6 @@ MOST_UNPARSABLE = 0.2
 MOST_CLIPPED = 0.2  # of the tokens
 FEWEST_UPDATES = 10  # of what is compared over time: below, a tenth of them is less than one
 NO_UPDATES = "no update is recorded"
-NOT_MEASURED = "held-out problems were not measured before and after"
 NO_SIGNAL = {
     "too_easy": ("Most problems are too easy", "were answered always right", "Use harder problems."),
     "too_hard": (
@@ -53,33 +53,78 @@ class Concern:
     advice: str
 
 
-Check = Callable[[RunRecord], Concern | str | None]
-"""What it found, None where all is in order, or why it could not tell."""
+Check = Callable[[RunRecord], Concern | None]
+"""What it found, None where all is in order; it raises `LeftOut` where that cannot be told."""
+CHECKS: dict[str, Check] = {}
+"""In the order of this file, which is the page's."""
+
+
+def _check(name: str) -> Callable[[Check], Check]:
+    """Enter a check in `CHECKS`, named after what is so when it finds nothing."""
+
+    def enter(check: Check) -> Check:
+        CHECKS[name] = check
+        return check
+
+    return enter
 
 
 @dataclass(frozen=True)
-class Findings:
-    """The checks by what came of them."""
+class Checked:
+    """The checks of a run by what came of them."""
 
     raised: dict[str, Concern]
     passed: list[str]
     unknown: dict[str, str]  # checks that could not be made, and why
 
 
-def concerns(run: RunRecord) -> Findings:
+def concerns(run: RunRecord) -> Checked:
     """What to look at in a run, what is in order, and what cannot be told.
 
     "At the start" and "at the end" are means over the first and the last tenth of the updates.
     """
-    found = {name: check(run) for name, check in CHECKS.items()}
-    return Findings(
-        {name: one for name, one in found.items() if isinstance(one, Concern)},
-        [name for name, one in found.items() if one is None],
-        {name: one for name, one in found.items() if isinstance(one, str)},
-    )
+    checked = Checked({}, [], {})
+    for name, check in CHECKS.items():
+        try:
+            concern = check(run)
+        except LeftOut as reason:
+            checked.unknown[name] = str(reason)
+            continue
+        if concern is None:
+            checked.passed.append(name)
+        else:
+            checked.raised[name] = concern
+    return checked
 
 
-def _unfinished(run: RunRecord) -> Concern | str | None:
+@dataclass(frozen=True)
+class Together:
+    """The checks of several runs."""
+
+    raised: list[tuple[Concern, list[tuple[str, str]]]]  # of one run, with the runs that have it, and their numbers
+    passed: list[str]  # in all runs
+    unknown: dict[str, list[str]]  # why some could not be made in any run, and which
+
+    @classmethod
+    def of(cls, runs: Sequence[RunRecord]) -> "Together":
+        """Every check of every run."""
+        checked = {run.label: concerns(run) for run in runs}
+        together = cls([], [], {})
+        for name in CHECKS:
+            raised = {label: one.raised[name] for label, one in checked.items() if name in one.raised}
+            whys = {one.unknown.get(name) for one in checked.values()}
+            if raised:
+                said = [(label, f"{concern.title}. {concern.evidence}") for label, concern in raised.items()]
+                together.raised.append((next(iter(raised.values())), said))
+            elif all(name in one.passed for one in checked.values()):
+                together.passed.append(name)
+            elif len(whys) == 1:
+                together.unknown.setdefault(str(whys.pop()), []).append(name)
+        return together
+
+
+@_check("came to its end")
+def _unfinished(run: RunRecord) -> Concern | None:
     if run.summary is not None:
         return None
     done = run.updates[-1]["step"] if run.updates else 0
@@ -90,9 +135,10 @@ def _unfinished(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _broken_numbers(run: RunRecord) -> Concern | str | None:
+@_check("loss and gradient are numbers")
+def _broken_numbers(run: RunRecord) -> Concern | None:
     if not run.updates:
-        return NO_UPDATES
+        raise LeftOut(NO_UPDATES)
     broken = [u["step"] for u in run.updates if any(name in u and u[name] is None for name in ("loss", "grad_norm"))]
     if not broken:
         return None
@@ -103,16 +149,12 @@ def _broken_numbers(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _not_risen(run: RunRecord) -> Concern | str | None:
-    found = run.held_out_change(1)
-    if found is None:
-        return NOT_MEASURED
-    if found.low is None:
-        return found.why
-    towards = direction(found.to_json())
+@_check("pass@1 rose on held-out problems")
+def _not_risen(run: RunRecord) -> Concern | None:
+    towards, numbers = _change(run, 1)
     if towards > 0:
         return None
-    numbers = f"On held-out problems {change_in_words('pass@1', found.to_json())}."
+    numbers = f"On held-out problems {numbers}."
     if towards < 0:
         return Concern(
             "The policy got WORSE on held-out problems",
@@ -127,28 +169,26 @@ def _not_risen(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _narrowed(run: RunRecord) -> Concern | str | None:
-    k = run.after.samples if run.after else 1
-    found = run.held_out_change(k)
-    if found is None:
-        return NOT_MEASURED
+@_check("still solves what it used to")
+def _narrowed(run: RunRecord) -> Concern | None:
+    k = run.after.samples if run.after else 0
     if k == 1:
-        return "held-out problems were answered once each"
-    if found.low is None:
-        return found.why
-    if direction(found.to_json()) >= 0:
+        raise LeftOut("held-out problems were answered once each")
+    towards, numbers = _change(run, k)
+    if towards >= 0:
         return None
     return Concern(
         f"Fewer problems are solved in {k} attempts than before training",
-        f"{change_in_words(f'pass@{k}', found.to_json())}: the policy gave up ways that used to succeed.",
+        f"{numbers}: the policy gave up ways that used to succeed.",
         "Fewer or smaller updates, a higher --clip_high, or an objective that keeps exploring.",
     )
 
 
-def _entropy_fell(run: RunRecord) -> Concern | str | None:
+@_check("entropy did not collapse")
+def _entropy_fell(run: RunRecord) -> Concern | None:
     times = _times(run, "entropy")
-    if isinstance(times, str) or times >= FALLEN:
-        return times if isinstance(times, str) else None
+    if times >= FALLEN:
+        return None
     return Concern(
         f"Entropy fell to {times:.0%} of its start",
         _from_to(run, "entropy", "{:.3f} nats per token"),
@@ -157,10 +197,11 @@ def _entropy_fell(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _entropy_grew(run: RunRecord) -> Concern | str | None:
+@_check("entropy did not explode")
+def _entropy_grew(run: RunRecord) -> Concern | None:
     times = _times(run, "entropy")
-    if isinstance(times, str) or times <= GROWN:
-        return times if isinstance(times, str) else None
+    if times <= GROWN:
+        return None
     return Concern(
         f"Entropy grew to {times:.1f} times its start",
         _from_to(run, "entropy", "{:.3f} nats per token"),
@@ -168,10 +209,11 @@ def _entropy_grew(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _length_grew(run: RunRecord) -> Concern | str | None:
+@_check("length did not explode")
+def _length_grew(run: RunRecord) -> Concern | None:
     times = _times(run, "completions/mean_length")
-    if isinstance(times, str) or times <= GROWN:
-        return times if isinstance(times, str) else None
+    if times <= GROWN:
+        return None
     return Concern(
         f"Responses grew to {times:.1f} times their length",
         _from_to(run, "completions/mean_length", "{:.0f} tokens"),
@@ -179,10 +221,9 @@ def _length_grew(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _truncated(run: RunRecord) -> Concern | str | None:
-    share = run.at_end("completions/clipped_ratio")
-    if share is None:
-        return _not_logged(run)
+@_check("few responses are cut off")
+def _truncated(run: RunRecord) -> Concern | None:
+    share = _known(run, run.at_end("completions/clipped_ratio"))
     if share <= MOST_TRUNCATED:
         return None
     limit = run.config.get("max_completion_length")
@@ -201,7 +242,8 @@ def _truncated(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _without_signal(run: RunRecord) -> Concern | str | None:
+@_check("problems are neither too easy nor too hard")
+def _without_signal(run: RunRecord) -> Concern | None:
     drawn = run.throughout("sampling/groups_drawn")
     if drawn:
         shares = {name: (run.throughout(f"sampling/groups_{name}") or 0.0) / drawn for name in NO_SIGNAL}
@@ -210,9 +252,7 @@ def _without_signal(run: RunRecord) -> Concern | str | None:
         title, _, advice = NO_SIGNAL[max(shares, key=shares.get)]
         listed = ", ".join(f"{share:.0%} {NO_SIGNAL[name][1]}" for name, share in shares.items() if share)
         return Concern(title, f"Of the prompts {listed}: nothing is learnt from them.", advice)
-    same = run.throughout("frac_reward_zero_std")
-    if same is None:
-        return _not_logged(run)
+    same = _known(run, run.throughout("frac_reward_zero_std"))
     if same <= MOST_WITHOUT_SIGNAL:
         return None
     return Concern(
@@ -223,12 +263,11 @@ def _without_signal(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _unfilled(run: RunRecord) -> Concern | str | None:
-    share = run.throughout("sampling/filled_share")
-    if share is None:
-        return _not_logged(run)
+@_check("batches were filled")
+def _unfilled(run: RunRecord) -> Concern | None:
+    share = _known(run, run.throughout("sampling/filled_share"))
     if not run.logged("sampling/groups_from_surplus") and run.throughout("sampling/rounds") == 1:
-        return "there was no dynamic sampling"
+        raise LeftOut("there was no dynamic sampling")
     if share >= LEAST_FILLED:
         return None
     return Concern(
@@ -238,10 +277,10 @@ def _unfilled(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _verifier_failed(run: RunRecord) -> Concern | str | None:
-    if not run.logged("verifier/timeout_share"):
-        return _not_logged(run)
-    out, crashed = (run.throughout(f"verifier/{kind}_share") or 0.0 for kind in ("timeout", "crash"))
+@_check("the verifier worked")
+def _verifier_failed(run: RunRecord) -> Concern | None:
+    out = _known(run, run.throughout("verifier/timeout_share"))
+    crashed = run.throughout("verifier/crash_share") or 0.0
     if out + crashed <= MOST_FAILED:
         return None
     return Concern(
@@ -252,10 +291,9 @@ def _verifier_failed(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _unscored(run: RunRecord) -> Concern | str | None:
-    share = run.throughout("unscored_share")
-    if share is None:
-        return _not_logged(run)
+@_check("all answers got a verdict")
+def _unscored(run: RunRecord) -> Concern | None:
+    share = _known(run, run.throughout("unscored_share"))
     if share == 0:
         return None
     some = [update["step"] for update in run.updates if update.get("unscored_share")]
@@ -269,10 +307,9 @@ def _unscored(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _unparsable(run: RunRecord) -> Concern | str | None:
-    share = run.at_end("verifier/unparsable_share")
-    if share is None:
-        return _not_logged(run)
+@_check("answers could be read")
+def _unparsable(run: RunRecord) -> Concern | None:
+    share = _known(run, run.at_end("verifier/unparsable_share"))
     if share <= MOST_UNPARSABLE:
         return None
     return Concern(
@@ -282,10 +319,9 @@ def _unparsable(run: RunRecord) -> Concern | str | None:
     )
 
 
-def _clipped(run: RunRecord) -> Concern | str | None:
-    share = run.at_end("clip/region_fraction")
-    if share is None:
-        return _not_logged(run)
+@_check("the clip binds for few tokens")
+def _clipped(run: RunRecord) -> Concern | None:
+    share = _known(run, run.at_end("clip/region_fraction"))
     if share <= MOST_CLIPPED:
         return None
     return Concern(
@@ -295,36 +331,29 @@ def _clipped(run: RunRecord) -> Concern | str | None:
     )
 
 
-CHECKS: dict[str, Check] = {
-    "came to its end": _unfinished,
-    "loss and gradient are numbers": _broken_numbers,
-    "pass@1 rose on held-out problems": _not_risen,
-    "still solves what it used to": _narrowed,
-    "entropy did not collapse": _entropy_fell,
-    "entropy did not explode": _entropy_grew,
-    "length did not explode": _length_grew,
-    "few responses are cut off": _truncated,
-    "problems are neither too easy nor too hard": _without_signal,
-    "batches were filled": _unfilled,
-    "the verifier worked": _verifier_failed,
-    "all answers got a verdict": _unscored,
-    "answers could be read": _unparsable,
-    "the clip binds for few tokens": _clipped,
-}
+def _known(run: RunRecord, value: float | None) -> float:
+    """The value of a metric, where it was logged."""
+    if value is None:
+        raise LeftOut("it was not logged" if run.updates else NO_UPDATES)
+    return value
 
 
-def _times(run: RunRecord, name: str) -> float | str:
-    """How many times its start a metric is at the end, or why that cannot be said."""
+def _change(run: RunRecord, k: int) -> tuple[int, str]:
+    """Whether pass@k rose (1), fell (-1) or neither (0) on held-out problems, and in words."""
+    found = run.held_out_change(k)
+    if found is None:
+        raise LeftOut("held-out problems were not measured before and after")
+    if found.low is None:
+        raise LeftOut(found.why)
+    return direction(found.to_json()), change_in_words(f"pass@{k}", found.to_json())
+
+
+def _times(run: RunRecord, name: str) -> float:
+    """How many times its start a metric is at the end."""
     if len(run.updates) < FEWEST_UPDATES:
-        return f"needs {FEWEST_UPDATES} updates or more"
-    start, end = run.at_start(name), run.at_end(name)
-    if start is None or end is None or start <= 0 or not math.isfinite(end / start):
-        return _not_logged(run)
-    return end / start
-
-
-def _not_logged(run: RunRecord) -> str:
-    return "nothing is known of it" if run.updates else NO_UPDATES
+        raise LeftOut(f"needs {FEWEST_UPDATES} updates or more")
+    start, end = _known(run, run.at_start(name)), _known(run, run.at_end(name))
+    return _known(run, end / start if start > 0 and math.isfinite(end / start) else None)
 
 
 def _from_to(run: RunRecord, name: str, form: str) -> str:

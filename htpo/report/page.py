@@ -7,10 +7,11 @@ from pathlib import Path
 
 from htpo.analysis.subject import Subject
 from htpo.errors import UserError
-from htpo.report.content import Content, of_runs, of_study, study_results
+from htpo.report.content import Content, of_runs, of_study
 from htpo.report.html import policy_hash, read_asset, render_page
 from htpo.report.words import GLOSSARY
 from htpo.runs import installed_version, write_atomically, writing
+from htpo.study import read_results
 
 NAME = "report.html"
 HEADINGS = {"run": "Training run {}", "runs": "Training runs {}", "study": "Study {}"}
@@ -25,7 +26,7 @@ def write_report(subject: Subject, path: Path) -> Path:
     if subject.texts or subject.evaluations:
         kind = "a file of texts" if subject.texts else "an evaluation"
         raise UserError(f"{subject.path} is {kind}: a report is made of runs, `htpo analyze` takes this")
-    content = of_runs(subject.tasks[""]) if "" in subject.tasks else of_study(subject, study_results(subject.path))
+    content = of_runs(subject.tasks[""]) if "" in subject.tasks else of_study(subject, read_results(subject.path))
     page = render(content)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,12 @@
 """The numbers of the page as tables of text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from htpo.runs import RunRecord
 from htpo.statistics import Estimate, estimate_text, number_text, powers_of_two
+from htpo.study.tables import difference_table, measure_table, pass_table
 from htpo.tasks.prompts import readable
 
 PROBLEMS = (
@@ -29,7 +30,7 @@ IN_TRAINING: dict[str, tuple[str, str, str]] = {
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """Text in rows; the first column names the row."""
 
     title: str
@@ -39,7 +40,7 @@ class Table:
     marked: set[int] = field(default_factory=set)  # rows that stand out
 
 
-def held_out_table(run: RunRecord) -> Table | None:
+def held_out_table(run: RunRecord) -> PageTable | None:
     """pass@k before, after and the change; None when it was not measured twice."""
     if run.before is None or run.after is None:
         return None
@@ -50,7 +51,7 @@ def held_out_table(run: RunRecord) -> Table | None:
         rows.append([f"pass@{k}", *rates, cell(found, "+.3f"), number_text(found.p_value, ".4f")])
     rows.append(["answer length, tokens", f"{run.before.mean_length:.1f}", f"{run.after.mean_length:.1f}", "", ""])
     rows.append(["answers cut off", f"{run.before.truncated:.1%}", f"{run.after.truncated:.1%}", "", ""])
-    return Table(
+    return PageTable(
         f"{run.after.problems} held-out problems x {run.after.samples} answers",
         ["", "before", "after", "change", "p"],
         rows,
@@ -58,7 +59,7 @@ def held_out_table(run: RunRecord) -> Table | None:
     )
 
 
-def example_table(run: RunRecord) -> Table | None:
+def example_table(run: RunRecord) -> PageTable | None:
     """A right and a wrong answer to a held-out problem; None when nothing was measured."""
     rates = run.after or run.before
     if rates is None or not rates.examples:
@@ -68,7 +69,7 @@ def example_table(run: RunRecord) -> Table | None:
         for one in rates.examples
     ]
     when = "after" if run.after else "before"
-    return Table(f"Answers {when} training, for example", ["", "problem", "answer"], rows)
+    return PageTable(f"Answers {when} training, for example", ["", "problem", "answer"], rows)
 
 
 def shortened(text: str) -> str:
@@ -79,20 +80,20 @@ def shortened(text: str) -> str:
     return f"{text[:kept]}\n[... {len(text) - 2 * kept:,} characters ...]\n{text[-kept:]}"
 
 
-def training_table(run: RunRecord) -> Table:
+def training_table(run: RunRecord) -> PageTable:
     """What was logged, over the first and the last tenth of the updates; where that is one update each, of those."""
     rows = []
     for name, (label, form, why) in IN_TRAINING.items():
         if run.logged(name):
             rows.append([label, *(number_text(mean, form, why) for mean in (run.at_start(name), run.at_end(name)))])
     if len(run.updates) == 1:
-        return Table("In training", ["", "the only update"], [row[:2] for row in rows])
+        return PageTable("In training", ["", "the only update"], [row[:2] for row in rows])
     if run.tenth == 1:
-        return Table("In training", ["", "first update", "last update"], rows)
-    return Table("In training", ["", "first tenth", "last tenth"], rows, "Means over updates.")
+        return PageTable("In training", ["", "first update", "last update"], rows)
+    return PageTable("In training", ["", "first tenth", "last tenth"], rows, "Means over updates.")
 
 
-def runs_table(runs: Sequence[RunRecord]) -> Table:
+def runs_table(runs: Sequence[RunRecord]) -> PageTable:
     """Runs side by side."""
     rows = [["updates", *(str(run.updates[-1]["step"] if run.updates else 0) for run in runs)]]
     measured = [run.after for run in runs if run.after]
@@ -102,10 +103,10 @@ def runs_table(runs: Sequence[RunRecord]) -> Table:
         if any(run.logged(name) for run in runs):
             ends = (number_text(r.at_end(name), form, why) if r.logged(name) else "not logged" for r in runs)
             rows.append([f"{label}, last tenth", *ends])
-    return Table("Side by side", ["", *(run.label for run in runs)], rows, "95 % intervals over problems.")
+    return PageTable("Side by side", ["", *(run.label for run in runs)], rows, "95 % intervals over problems.")
 
 
-def differences_table(runs: Sequence[RunRecord]) -> Table:
+def differences_table(runs: Sequence[RunRecord]) -> PageTable:
     """Every other run minus the first, paired over the held-out problems they share."""
     first, *others = runs
     title, columns = f"Differences to {first.label}", ["", "measure", "difference", "p"]
@@ -121,10 +122,10 @@ def differences_table(runs: Sequence[RunRecord]) -> Table:
     note += "training is not in them: htpo study compares methods over seeds."
     if apart:
         note += f" Not compared, for they were not measured on the same problems: {', '.join(apart)}."
-    return Table(title, columns, rows, note)
+    return PageTable(title, columns, rows, note)
 
 
-def objective_table(run: RunRecord) -> Table:
+def objective_table(run: RunRecord) -> PageTable:
     """The groups of the objective: what each holds, its rule, and its part in training."""
     shares = {
         "token_share": ("share of tokens", ".1%"),
@@ -142,17 +143,26 @@ def objective_table(run: RunRecord) -> Table:
         rows.append(row)
     columns = ["tokens", "rule", "in words", *(label for name, (label, _) in shares.items() if known[name])]
     note = "Shares and entropy (nats per token) are means over all updates. Gradient: sum of |w A|."
-    return Table("", columns, rows, note if any(known.values()) else "")
+    return PageTable("", columns, rows, note if any(known.values()) else "")
 
 
-def config_table(runs: Sequence[RunRecord]) -> Table:
+def plan_table(runs: Sequence[RunRecord]) -> PageTable | None:
+    """What every run said before it started; None when none said anything."""
+    names = dict.fromkeys(name for run in runs for name in run.plan)
+    if not names:
+        return None
+    columns = ["", *(run.label for run in runs)] if len(runs) > 1 else ["", ""]
+    return PageTable("", columns, [[name, *(run.plan.get(name, "") for run in runs)] for name in names])
+
+
+def config_table(runs: Sequence[RunRecord]) -> PageTable:
     """Options of every run; those that differ come first and are marked."""
     names = sorted({name for run in runs for name in run.config} | {"seed"})
     values = {name: [_option_text(run.config.get(name, "default")) for run in runs] for name in names}
     different = [name for name in names if len(set(values[name])) > 1]
     order = different + [name for name in names if name not in different]
     columns = ["option", *(run.label for run in runs)] if len(runs) > 1 else ["option", "value"]
-    return Table(
+    return PageTable(
         "Options",
         columns,
         [[name, *values[name]] for name in order],
@@ -161,25 +171,51 @@ def config_table(runs: Sequence[RunRecord]) -> Table:
     )
 
 
-def versions_table(runs: Sequence[RunRecord]) -> Table:
+def study_tables(found: Mapping[str, Any] | None) -> list[PageTable]:
+    """What a study found of a task, as in its own report; none where no run of it is done."""
+    of = {
+        "pass@k after training": pass_table,
+        "Differences between methods": difference_table,
+        "In training": measure_table,
+    }
+    return [PageTable(title, *table(found)) for title, table in of.items()] if found else []
+
+
+def study_options_table(results: dict[str, Any]) -> PageTable:
+    """Options of every method, which stand over those of the study's recipe."""
+    rows = [
+        [f"{task} / {method}", listed(options)]
+        for method, by_task in results["methods"].items()
+        for task, options in by_task.items()
+    ]
+    seeds = ", ".join(map(str, results["seeds"]))
+    return PageTable("Options", ["task / method", f"over those of recipe {results['recipe']}; seeds {seeds}"], rows)
+
+
+def versions_table(runs: Sequence[RunRecord]) -> PageTable:
     """What the runs ran on."""
     names = dict.fromkeys(name for run in runs for name in run.versions)
     columns = ["", *(run.label for run in runs)] if len(runs) > 1 else ["", "version"]
     rows = [[name, *(run.versions.get(name) or "not installed" for run in runs)] for name in names]
-    return Table("Versions", columns, rows)
+    return PageTable("Versions", columns, rows)
 
 
-def vocabulary_tables(findings: dict[str, Any], shown: int = 20) -> list[Table]:
+def vocabulary_tables(findings: dict[str, Any], shown: int = 20) -> list[PageTable]:
     """The tokens of highest and lowest mean entropy."""
     ends = {"highest": "Least sure", "lowest": "Most sure"}
     return [
-        Table(
+        PageTable(
             f"{ends[end]}: tokens of {end} mean entropy",
             ["token", "mean entropy, nats", "times"],
             [[row["token"], f"{row['mean_entropy']:.3f}", f"{row['count']:,}"] for row in rows[:shown]],
         )
         for end, rows in (findings.get("vocabulary") or {}).items()
     ]
+
+
+def listed(options: Mapping[str, Any]) -> str:
+    """Options that are set, in a line."""
+    return ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
 
 
 def cell(found: Estimate, form: str = ".3f") -> str:

@@ -11,7 +11,7 @@ draws more prompts to fill a generation: the report says how many.
 
 from htpo.study.definition import Run, Study, check_parallel, read_study
 from htpo.study.directory import StudyDirectory
-from htpo.study.report import write_report
+from htpo.study.report import read_results, write_report
 from htpo.study.scheduler import Failure, as_flags, train_all
 from htpo.study.tables import plain_words
 
@@ -23,6 +23,7 @@ __all__ = [
     "as_flags",
     "check_parallel",
     "plain_words",
+    "read_results",
     "read_study",
     "train_all",
     "write_report",

@@ -1,10 +1,12 @@
-"""Writing what a study found; made from the stored runs alone, so it can be made again at any time."""
+"""Writing what a study found, from the stored runs alone, so that it can be done again at any time; and reading it."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from htpo.analysis.subject import Series, StudyTask
+from htpo.errors import UserError
 from htpo.figures.catalogue import OF_STUDY, saved
 from htpo.runs import write_atomically, write_json, writing
 from htpo.study.definition import Study
@@ -27,6 +29,24 @@ def write_report(study: Study, directory: StudyDirectory, title: str) -> dict[st
         shown = "".join(f"\n![{path.stem}](figures/{path.name})\n" for path in figures)
         text = markdown(results, title) + "\n## Figures\n" + shown
         write_atomically(directory.path / "results.md", text)
+    return results
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What `htpo study` found.
+
+    Raises:
+        UserError: it has not written any results, or they cannot be read.
+    """
+    file = path / "results.json"
+    try:
+        results = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{file} is missing: `htpo study ... --report-only` writes it") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {file}: {' '.join(str(error).split())}") from error
+    if any("value" not in rate for task in results["tasks"].values() for rate in task["before"].values()):
+        raise UserError(f"{file} is by an earlier version: `htpo study ... --report-only` writes it anew")
     return results
 
 

@@ -13,11 +13,12 @@ from htpo.analysis.subject import find_subject
 from htpo.analysis.tokens import read_runs
 from htpo.errors import UserError
 from htpo.report import default_path, write_report
-from htpo.report.content import of_runs, of_study, study_results
+from htpo.report.content import of_runs, of_study
 from htpo.report.page import render
 from htpo.report.rollouts import TOKENS_SHOWN, rollouts_for_browser
 from htpo.runs import RunRecord
 from htpo.statistics import PassRates
+from htpo.study import read_results
 from tests.analysis.finished_run import write_study
 from tests.report.runs import HOSTILE, PLAN, make_hostile, write_finished, write_study_results
 
@@ -247,4 +248,4 @@ def test_results_of_an_earlier_version_are_refused_with_the_remedy(tmp_path):
     results["tasks"]["sums"]["before"]["1"] = {"mean": 0.5, "low": 0.4, "high": 0.6, "seeds": 2}
     (tmp_path / "results.json").write_text(json.dumps(results))
     with pytest.raises(UserError, match="earlier version: .* --report-only"):
-        study_results(tmp_path)
+        read_results(tmp_path)
