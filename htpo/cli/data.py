@@ -123,7 +123,7 @@ def check(arguments: list[str]) -> int:
         source = find_source(label, strict)
         if isinstance(source, GeneratedSource):
             raise UserError(f"{label}: puzzles are made right and held out by themselves; check data that is read")
-        rows, remarks = read_examples(source, make_grading(source.verifier, strict, label), strict)
+        rows, remarks = read_examples(source, make_grading(source, strict), strict)
         console.print(f"[bold]{escape(label)}[/]: {len(rows)} rows can be used", highlight=False, soft_wrap=True)
         for remark in remarks:
             console.print(f"  {escape(remark)}", highlight=False, soft_wrap=True)

@@ -78,7 +78,7 @@ def _load(
     """The task of one source, with at most so many held-out problems."""
     if isinstance(source, GeneratedSource):
         return source.make(options.train_prompts, problems, seed, conversational=conversational)
-    grading = make_grading(source.verifier, options, source.label)
+    grading = make_grading(source, options)
     parts, remarks = [], []
     for each in [source] if held_out is None else [source, held_out]:
         rows, notes = read_examples(each, grading, options)
@@ -126,7 +126,7 @@ def _load_problems(source: Source, options: DataOptions, conversational: bool, s
     if isinstance(source, GeneratedSource):
         made = source.make(1, options.held_out_prompts, seed, conversational=conversational)
         return Problems(source.name, made.held_out, made.verifier, f"{source.label}: {len(made.held_out)} puzzles")
-    grading = make_grading(source.verifier, options, source.label)
+    grading = make_grading(source, options)
     rows, remarks = read_examples(source, grading, options)
     template = "{prompt}"
     if not bare:

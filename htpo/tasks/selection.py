@@ -10,7 +10,7 @@ from htpo.tasks.gradings.grading import Grading
 from htpo.tasks.options import DataOptions, enumerated
 from htpo.tasks.sources import SOURCES
 from htpo.tasks.sources.hub import Hub
-from htpo.tasks.sources.source import GeneratedSource, Source
+from htpo.tasks.sources.source import GeneratedSource, ReadSource, Source
 
 OF_ANY_SOURCE = {"dataset", "held_out_prompts"}
 REASONS = {
@@ -47,17 +47,17 @@ def find_source(label: str, options: DataOptions, *, held_out: bool = False) -> 
     return source.refined(given, held_out=held_out)
 
 
-def make_grading(verifier: str | None, options: DataOptions, source: str) -> Grading:
-    """The grading by the name of its verifier, with the options that are its own.
+def make_grading(source: ReadSource, options: DataOptions) -> Grading:
+    """The grading of a source's verifier, with the options that are its own.
 
     Raises:
         UserError: there is none of this name, or an option of it cannot be used.
     """
-    kind = find_grading(verifier)
+    name, kind = source.verifier, find_grading(source.verifier)
     if kind is None:
-        wrong = "needs a verifier" if verifier is None else f"cannot be judged by an unknown verifier {verifier!r}"
-        raise UserError(f"{source} {wrong}: set --verifier {enumerated(GRADINGS)}")
-    values = vars(options) | {"verifier": verifier}
+        wrong = "needs a verifier" if name is None else f"cannot be judged by an unknown verifier {name!r}"
+        raise UserError(f"{source.label} {wrong}: set --verifier {enumerated(GRADINGS)}")
+    values = vars(options) | {"verifier": name}
     return kind(**{name: values[name] for name in kind.options})
 
 

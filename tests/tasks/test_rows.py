@@ -12,13 +12,9 @@ from htpo.tasks.options import DataOptions
 from htpo.tasks.rows import RawRows, answer_text, choose_column, examples
 from htpo.tasks.selection import find_source
 from htpo.tasks.sources.hub import Hub
+from tests.tasks.data import write_rows
 
 ROWS = [{"problem": f"What is {n} + 1?", "answer": str(n + 1), "source": "made up"} for n in range(5)]
-
-
-def write_lines(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
 
 
 def write_parquet(path, columns):
@@ -57,7 +53,7 @@ def test_the_three_file_types_and_a_folder_of_the_hub_give_the_same_rows(tmp_pat
     folder = tmp_path / "hub"
     folder.mkdir()
     write_parquet(folder / "train.parquet", {name: [row[name] for row in ROWS] for name in ROWS[0]})
-    lines = write_lines(tmp_path / "a.jsonl", ROWS)
+    lines = write_rows(tmp_path / "a.jsonl", ROWS)
     (tmp_path / "a.json").write_text(json.dumps(ROWS, indent=1))
     usable = load(lines)
     assert [(example.row, example.prompt, example.fields["answer"]) for example in usable] == [
@@ -68,7 +64,7 @@ def test_the_three_file_types_and_a_folder_of_the_hub_give_the_same_rows(tmp_pat
 
 def test_every_column_is_kept_for_verifiers_that_read_more_than_an_answer(tmp_path):
     for path in (
-        write_lines(tmp_path / "a.jsonl", ROWS),
+        write_rows(tmp_path / "a.jsonl", ROWS),
         write_parquet(tmp_path / "a.parquet", {name: [row[name] for row in ROWS] for name in ROWS[0]}),
     ):
         raw = read(path)
@@ -78,7 +74,7 @@ def test_every_column_is_kept_for_verifiers_that_read_more_than_an_answer(tmp_pa
 
 def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    write_lines(tmp_path / "a.jsonl", ROWS)
+    write_rows(tmp_path / "a.jsonl", ROWS)
     assert len(load("~/a.jsonl")) == 5
 
 
@@ -96,15 +92,15 @@ def test_a_line_separator_inside_a_text_does_not_end_a_line(tmp_path):
 
 def test_dots_in_a_column_reach_into_objects_but_a_column_of_that_name_comes_first(tmp_path):
     rows = [{"problem": "p", "reward_model": {"ground_truth": "34", "style": "rule"}}]
-    assert gold(write_lines(tmp_path / "a.jsonl", rows), "problem", "reward_model.ground_truth") == "34"
+    assert gold(write_rows(tmp_path / "a.jsonl", rows), "problem", "reward_model.ground_truth") == "34"
     nested = {"problem": ["p"], "reward_model": [{"ground_truth": "34"}]}
     assert gold(write_parquet(tmp_path / "a.parquet", nested), "problem", "reward_model.ground_truth") == "34"
     rows = [{"problem": "p", "a.b": "1", "a": {"b": "2"}}]
-    assert gold(write_lines(tmp_path / "b.jsonl", rows), "problem", "a.b") == "1"
+    assert gold(write_rows(tmp_path / "b.jsonl", rows), "problem", "a.b") == "1"
 
 
 def test_a_dotted_column_that_leads_nowhere_is_named(tmp_path):
-    path = write_lines(tmp_path / "a.jsonl", [{"problem": "p", "answer": {"value": "1"}}])
+    path = write_rows(tmp_path / "a.jsonl", [{"problem": "p", "answer": {"value": "1"}}])
     assert "line 1: the gold answer (column 'answer.text') is missing" in refusal(path, "problem", "answer.text")
 
 
@@ -121,15 +117,15 @@ def test_a_dotted_column_that_leads_nowhere_is_named(tmp_path):
     ],
 )
 def test_numbers_become_text_without_an_exponent(tmp_path, answer, text):
-    assert gold(write_lines(tmp_path / "a.jsonl", [{"problem": "p", "answer": answer}])) == text
+    assert gold(write_rows(tmp_path / "a.jsonl", [{"problem": "p", "answer": answer}])) == text
 
 
 def test_a_list_of_texts_is_one_answer_with_commas(tmp_path):
-    assert gold(write_lines(tmp_path / "a.jsonl", [{"problem": "p", "answer": ["1", "2"]}])) == "1, 2"
+    assert gold(write_rows(tmp_path / "a.jsonl", [{"problem": "p", "answer": ["1", "2"]}])) == "1, 2"
 
 
 def test_a_prompt_of_a_megabyte_is_refused(tmp_path):
-    path = write_lines(tmp_path / "a.jsonl", [{"problem": "p" * 1_000_001, "answer": "1"}])
+    path = write_rows(tmp_path / "a.jsonl", [{"problem": "p" * 1_000_001, "answer": "1"}])
     assert "line 1: the prompt (column 'problem') has 1,000,001 characters, more than 1,000,000" in refusal(path)
 
 
@@ -144,7 +140,7 @@ def test_chat_messages_keep_role_and_content_only(tmp_path):
         {"role": "user", "content": "1 + 1?", "name": None},
     ]
     for path in (
-        write_lines(tmp_path / "a.jsonl", [{"problem": messages, "answer": "2"}]),
+        write_rows(tmp_path / "a.jsonl", [{"problem": messages, "answer": "2"}]),
         write_parquet(tmp_path / "a.parquet", {"problem": [messages], "answer": ["2"]}),
     ):
         assert load(path)[0].prompt == [
@@ -184,7 +180,7 @@ def test_chat_messages_keep_role_and_content_only(tmp_path):
     ],
 )
 def test_a_row_that_cannot_be_used_is_named_with_its_line(tmp_path, row, problem):
-    path = write_lines(tmp_path / "a.jsonl", [*ROWS, row])
+    path = write_rows(tmp_path / "a.jsonl", [*ROWS, row])
     assert refusal(path).startswith(f"{path}: line 6: {problem}")
 
 
@@ -206,7 +202,7 @@ def test_a_line_that_is_not_an_object_is_named_by_number(tmp_path, line, problem
 
 
 def test_many_bad_rows_are_counted_and_the_first_ones_listed(tmp_path):
-    path = write_lines(tmp_path / "a.jsonl", [*ROWS, *[{"problem": "", "answer": ""}] * 9])
+    path = write_rows(tmp_path / "a.jsonl", [*ROWS, *[{"problem": "", "answer": ""}] * 9])
     assert refusal(path) == (
         f"{path}: 9 lines cannot be used ("
         + "".join(f"line {number}: the prompt (column 'problem') is empty; " for number in range(6, 11))
@@ -216,7 +212,7 @@ def test_many_bad_rows_are_counted_and_the_first_ones_listed(tmp_path):
 
 def test_text_beside_chat_messages_is_refused_with_both_rows(tmp_path):
     rows = [ROWS[0], {"problem": [{"role": "user", "content": "p"}], "answer": "1"}]
-    message = refusal(write_lines(tmp_path / "a.jsonl", rows))
+    message = refusal(write_rows(tmp_path / "a.jsonl", rows))
     assert "line 2: the prompt is chat messages, where line 1 has text" in message
 
 
@@ -224,7 +220,7 @@ def test_text_beside_chat_messages_is_refused_with_both_rows(tmp_path):
 def test_a_missing_column_is_named_with_those_there_are_and_the_option(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     if suffix == ".jsonl":
-        write_lines(path, [{"question": "p", "label": "1"}])
+        write_rows(path, [{"question": "p", "label": "1"}])
     else:
         write_parquet(path, {"question": ["p"], "label": ["1"]})
     found = f"{path}: no column 'problem' (found: 'question', 'label'); set --prompt_column"
