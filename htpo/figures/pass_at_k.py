@@ -21,7 +21,7 @@ from htpo.figures.drawing import (
     panels,
     scale_by_k,
 )
-from htpo.statistics import SIGNIFICANT, powers_of_two
+from htpo.statistics import SIGNIFICANCE, powers_of_two
 
 PASS_AT_K = "pass@k, share of problems solved"
 Evaluations = Mapping[str, Mapping[str, TaskSamples]]
@@ -44,7 +44,7 @@ def draw_pass_at_k(series: Sequence[Series], title: str) -> Drawing:
     rows: list[dict[str, Any]] = []
     for (one, when, runs), style in zip(shown, [(GREY, ":"), *SERIES_STYLES * len(after)]):
         if runs:
-            curve = PassCurve.of([rates.by_problem for rates in runs], ks)
+            curve = PassCurve.of([rates.pass_curves for rates in runs], ks)
             label = f"{one.counted}, {when} training" if len(after) == 1 else one.counted if when == "after" else when
             _plot(axes, curve, label, style, 0.15 if len(after) < 4 else 0.05)
             counted = {"problems": curve.problems, "samples": samples, "runs": curve.runs}
@@ -94,7 +94,7 @@ def draw_differences(task: StudyTask, title: str) -> Drawing:
     for axes, ((method, other), rows) in zip(grid, pairs.items(), strict=True):
         axes.axhline(0, color=BLACK, linewidth=0.8)
         for row in rows:
-            shown = row["holm"] is not None and row["holm"] < SIGNIFICANT
+            shown = row["holm"] is not None and row["holm"] < SIGNIFICANCE
             reach = None if row["low"] is None else [[row["value"] - row["low"]], [row["high"] - row["value"]]]
             filled = BLUE if shown else "white"
             axes.errorbar(row["k"], row["value"], reach, fmt="o", color=BLUE, capsize=3, mfc=filled, markersize=6)
@@ -105,7 +105,7 @@ def draw_differences(task: StudyTask, title: str) -> Drawing:
         _over_k(axes, [row["k"] for row in rows], "difference of pass@k" if first else "")
     caption(
         figure,
-        f"Mean and 95 % interval over seeds; filled: p < {SIGNIFICANT} after Holm. "
+        f"Mean and 95 % interval over seeds; filled: p < {SIGNIFICANCE} after Holm. "
         f"{found['problems']} held-out problems per seed x {found['samples']} samples.",
     )
     return Drawing(figure, comparisons)

@@ -5,7 +5,7 @@ quantities of tokens or responses: `prompts`. `docs/statistics.md` says how ofte
 """
 
 from htpo.statistics.estimate import Difference, Estimate, estimate_text, number_text, range_text
-from htpo.statistics.multiple_tests import SIGNIFICANT, holm
+from htpo.statistics.multiple_tests import SIGNIFICANCE, holm
 from htpo.statistics.pass_at_k import (
     g_pass_at_k,
     majority_at_k,
@@ -21,7 +21,7 @@ from htpo.statistics.seeds import SeedDifference, compare_seeds, mean_over_seeds
 from htpo.statistics.verdict import change_in_words, direction
 
 __all__ = [
-    "SIGNIFICANT",
+    "SIGNIFICANCE",
     "Difference",
     "Estimate",
     "PassRates",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-SIGNIFICANT = 0.05  # p-values below count as a difference shown
+SIGNIFICANCE = 0.05  # a p-value below shows a difference
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -33,21 +33,21 @@ class PassRates:
         return len(self.correct)
 
     @cached_property
-    def by_problem(self) -> NDArray[np.float64]:
+    def pass_curves(self) -> NDArray[np.float64]:
         """(problems, samples) pass@k of every problem for k = 1, 2, ..."""
         return pass_curves(self.samples, self.correct)
 
     def pass_at(self, k: int) -> float:
         """Mean over problems of the unbiased pass@k."""
-        return float(self.by_problem[:, k - 1].mean())
+        return float(self.pass_curves[:, k - 1].mean())
 
     def estimate(self, k: int) -> Estimate:
         """Mean pass@k, with its interval for what other problems would give."""
-        return rate_interval(self.by_problem[:, k - 1])
+        return rate_interval(self.pass_curves[:, k - 1])
 
     def change_from(self, before: "PassRates", k: int) -> Difference:
         """Change of pass@k since `before` on the same problems, paired."""
-        return paired_difference(self.by_problem[:, k - 1], before.by_problem[:, k - 1])
+        return paired_difference(self.pass_curves[:, k - 1], before.pass_curves[:, k - 1])
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

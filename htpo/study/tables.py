@@ -3,7 +3,7 @@
 from typing import Any
 
 from htpo.evaluate.results import as_markdown
-from htpo.statistics import SIGNIFICANT, estimate_text, range_text
+from htpo.statistics import SIGNIFICANCE, estimate_text, range_text
 
 TableText = tuple[list[str], list[list[str]]]  # headings and rows
 
@@ -63,7 +63,7 @@ def _verdict(row: dict[str, Any]) -> str:
     name = f"pass@{row['k']}, {row['method']} - {row['against']}: {_cell(row, '+.3f')}"
     if row["holm"] is None:
         return f"{name}: cannot be tested ({_seeds(row['seeds'])}, no spread)"
-    if row["holm"] >= SIGNIFICANT:
+    if row["holm"] >= SIGNIFICANCE:
         return f"{name}: no difference shown (p {_p(row['holm'])} after Holm)"
     return f"{name}: {row['method']} is {'better' if row['value'] > 0 else 'WORSE'} (p {_p(row['holm'])} after Holm)"
 

@@ -12,7 +12,7 @@ from htpo.statistics import PassRates, mean_over_seeds
 
 def band(runs):
     """(mean, lower end, upper end) at k = 1 and 8."""
-    curve = PassCurve.of([run.by_problem for run in runs], [1, 8])
+    curve = PassCurve.of([run.pass_curves for run in runs], [1, 8])
     return zip(curve.means, curve.low, curve.high)
 
 
