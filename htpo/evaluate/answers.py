@@ -10,7 +10,7 @@ from htpo.verifiers.verdict import Verifier, judge_finished
 
 Row = dict[str, Any]
 """A sample as plain data: the columns of `samples.SCHEMA` but `vote`."""
-Numbered = Mapping[int, Mapping[str, Any]]
+Numbered = Mapping[int, dict[str, Any]]
 """The rows of a dataset by problem number."""
 UNJUDGED = {"correct": None, "score": None, "extracted": None, "failure": None}
 

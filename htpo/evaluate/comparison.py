@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from htpo.errors import UserError
 from htpo.evaluate.results import TaskSamples
-from htpo.statistics import paired_difference, powers_of_two
+from htpo.statistics import holm, paired_difference, powers_of_two
 
 
 def compare(first: dict[str, TaskSamples], second: dict[str, TaskSamples]) -> list[dict[str, Any]]:
@@ -17,7 +17,8 @@ def compare(first: dict[str, TaskSamples], second: dict[str, TaskSamples]) -> li
     at that number.
 
     Returns:
-        Rows with `task`, `measure`, `first` and `second` (means), and the fields of a `Difference`.
+        Rows with `task`, `measure`, `first` and `second` (means), the fields of a `Difference`, and `holm`, the p-value
+        after Holm's correction over all rows.
 
     Raises:
         UserError: they have no task in common, or not the same problems of one.
@@ -25,7 +26,7 @@ def compare(first: dict[str, TaskSamples], second: dict[str, TaskSamples]) -> li
     shared = [name for name in first if name in second]
     if not shared:
         raise UserError(f"the two evaluations have no task in common: {', '.join(first)} against {', '.join(second)}")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in shared:
         before, after = first[name], second[name]
         if before.numbers != after.numbers:
@@ -34,7 +35,7 @@ def compare(first: dict[str, TaskSamples], second: dict[str, TaskSamples]) -> li
             )
         samples = min(before.samples, after.samples)
         ks = powers_of_two(samples)[1:]
-        pairs: dict[str, tuple[NDArray | None, NDArray | None]] = {
+        pairs: dict[str, tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]] = {
             "avg": (before.correct.mean(1), after.correct.mean(1)),
             **{f"pass@{k}": (before.pass_curves[:, k - 1], after.pass_curves[:, k - 1]) for k in ks},
             f"maj@{samples}": (before.majority(samples), after.majority(samples)),
@@ -44,4 +45,4 @@ def compare(first: dict[str, TaskSamples], second: dict[str, TaskSamples]) -> li
                 means = {"first": float(np.mean(old)), "second": float(np.mean(new))}
                 found = paired_difference(new, old)
                 rows.append({"task": name, "measure": measure, **means, **found.to_json()})
-    return rows
+    return [{**row, "holm": each} for row, each in zip(rows, holm([row["p_value"] for row in rows]))]

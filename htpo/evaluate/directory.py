@@ -13,8 +13,10 @@ from typing import Any
 
 from htpo.errors import UserError
 from htpo.evaluate.collection import digest
-from htpo.evaluate.results import TAUS, TaskSamples, as_markdown, measures, stability_table, table_of
+from htpo.evaluate.results import TAUS, TaskSamples, measures
 from htpo.evaluate.samples import SampleStore
+from htpo.evaluate.tables import stability_table, summary_table
+from htpo.markdown import markdown_table
 from htpo.runs import RunDirectory, write_atomically, writing
 from htpo.tasks.task import Problems
 
@@ -74,7 +76,8 @@ class EvaluationDirectory:
 
     def wanted(self) -> int:
         """How many samples there will be."""
-        return self.run.config["samples"] * sum(task["problems"] for task in self.tasks.values())
+        problems: int = sum(task["problems"] for task in self.tasks.values())
+        return problems * int(self.run.config["samples"])
 
     def samples(self) -> dict[str, TaskSamples]:
         """The judged samples by task.
@@ -105,7 +108,7 @@ class EvaluationDirectory:
         self.run.write_json("results.json", {"tasks": results, **notes})
         described = "".join(f"- {task['description']}\n" for task in self.tasks.values())
         stability = stability_table(results)
-        tables = as_markdown(*table_of(results)) + ("\n" + as_markdown(*stability) if stability else "")
+        tables = markdown_table(*summary_table(results)) + ("\n" + markdown_table(*stability) if stability else "")
         text = f"# {self.run.config['model']}\n\n{tables}{LEGEND}\n{described}"
         write_atomically(self.path / "results.md", text)
         return results

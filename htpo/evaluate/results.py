@@ -1,4 +1,4 @@
-"""From stored samples to the measures of a task, as plain data and as tables."""
+"""From stored samples to the measures of a task, as plain data."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,9 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from htpo.evaluate.votes import as_vote
-from htpo.runs.disk import without_nan
 from htpo.statistics import (
-    estimate_text,
     g_pass_at_k,
     majority_at_k,
     mean_g_pass_at_k,
@@ -42,9 +40,7 @@ class TaskSamples:
     score: NDArray[np.float64]  # the reward; NaN where the verifier gives no partial credit
     extracted: list[list[str | None]]
     failure: list[list[str | None]]
-    vote: list[
-        list[str | None]
-    ]  # the answer to the problem that stands for all that mean the same, where it is another
+    vote: list[list[str | None]]  # the answer that stands for all that mean the same, where it is another
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "TaskSamples":
@@ -52,7 +48,7 @@ class TaskSamples:
         numbers = tuple(dict.fromkeys(table["problem"].to_pylist()))
         shape = (len(numbers), table.num_rows // len(numbers))
 
-        def grid(name: str, kind: type) -> NDArray:
+        def grid(name: str, kind: type) -> NDArray[Any]:
             return np.array(table[name].to_pylist(), dtype=kind).reshape(shape)
 
         def lists(name: str) -> list[list[str | None]]:
@@ -78,12 +74,12 @@ class TaskSamples:
     @property
     def samples(self) -> int:
         """Of every problem."""
-        return self.correct.shape[1]
+        return int(self.correct.shape[1])
 
     @cached_property
     def counts(self) -> list[int]:
         """(problems,) correct samples."""
-        return self.correct.sum(1).tolist()
+        return [int(count) for count in self.correct.sum(1)]
 
     @cached_property
     def pass_curves(self) -> NDArray[np.float64]:
@@ -104,7 +100,9 @@ class TaskSamples:
 
     def share_failed(self, kind: str) -> NDArray[np.float64]:
         """(problems,) share of samples with this failure."""
-        return np.array([[failure == kind for failure in row] for row in self.failure]).mean(1)
+        failed = np.array([[failure == kind for failure in row] for row in self.failure])
+        shares: NDArray[np.float64] = failed.mean(1)
+        return shares
 
 
 def measures(found: TaskSamples, taus: Sequence[float] = TAUS) -> dict[str, Any]:
@@ -145,53 +143,8 @@ def measures(found: TaskSamples, taus: Sequence[float] = TAUS) -> dict[str, Any]
     }
 
 
-def table_of(results: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the summary, one row per task."""
-    samples = next(iter(results.values()))["samples"]
-    header = ["task", "problems", f"avg@{samples}", f"pass@{samples}", f"maj@{samples}"]
-    header += ["cut off", "no answer", "length"]
-    rows = []
-    for name, found in results.items():
-        last = {end: without_nan(found["pass_at_k"][end][-1]) for end in ("value", "low", "high")}
-        vote = (found["maj_at_k"] or {}).get(str(samples))
-        rates = [_cell(each, ".3f") for each in (found["avg"], last, vote)]
-        shares = [_cell(found[name], ".1%") for name in ("truncated", "unparsable")]
-        rows.append([name, str(found["problems"]), *rates, *shares, _cell(found["mean_length"], ".0f")])
-    return header, rows
-
-
-def stability_table(results: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]] | None:
-    """Header and rows of G-Pass@k for the largest power of two of which the samples are three times as many.
-
-    So many samples its authors ask for (2412.13147). None where that would be k = 1, which is avg.
-    """
-    first = next(iter(results.values()))
-    k = max(2**i for i in range(first["samples"].bit_length()) if 2**i * 3 <= max(first["samples"], 3))
-    if k == 1:
-        return None
-    taus = list(first["g_pass_at_k"][str(k)])
-    header = ["task", "problems", *(f"G-Pass@{k} {tau}" for tau in taus), f"mG-Pass@{k}"]
-    rows = []
-    for name, found in results.items():
-        shown = [*(found["g_pass_at_k"][str(k)][tau] for tau in taus), found["mg_pass_at_k"][str(k)]]
-        rows.append([name, str(found["problems"]), *(_cell(each, ".3f") for each in shown)])
-    return header, rows
-
-
-def as_markdown(header: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-
-
-def _cell(found: dict[str, Any] | None, form: str) -> str:
-    return "-" if found is None else estimate_text(found, form, explained=False)
-
-
 def _known_means(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """(problems,) means over the known values, of problems that have any; None when none has."""
-    known = ~np.isnan(values)
-    some = known.any(1)
-    if not some.any():
-        return None
-    return np.where(known, values, 0.0)[some].sum(1) / known[some].sum(1)
+    some = values[~np.isnan(values).all(1)]
+    means: NDArray[np.float64] = np.nanmean(some, axis=1)
+    return means if len(means) else None

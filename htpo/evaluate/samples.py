@@ -4,6 +4,7 @@ A list of responses becomes one file, written under another name and moved into 
 (two processes wrote, or one ended between two steps) the judged one counts, and only one is ever read.
 """
 
+import itertools
 import os
 import time
 import uuid
@@ -64,8 +65,7 @@ class SampleStore:
         table = table.append_column("judged", pc.is_valid(table["correct"]))
         table = table.sort_by([("problem", "ascending"), ("sample", "ascending"), ("judged", "descending")])
         pairs = zip(table["problem"].to_pylist(), table["sample"].to_pylist())
-        seen: set[Key] = set()
-        first = [pair not in seen and not seen.add(pair) for pair in pairs]
+        first = [pair != before for before, pair in itertools.pairwise([None, *pairs])]
         return table.filter(pa.array(first, pa.bool_())).select(MEASURED)
 
     def done(self) -> set[Key]:

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from htpo.evaluate.results import as_markdown
+from htpo.markdown import TableText, markdown_table
 from htpo.statistics import SIGNIFICANCE, estimate_text, range_text
-
-TableText = tuple[list[str], list[list[str]]]  # headings and rows
 
 MEASURES = {
     "entropy_at_the_end": ("entropy, nats per token", ".3f"),
@@ -37,10 +35,10 @@ def markdown(results: dict[str, Any], title: str) -> str:
         parts.append(f"**Not finished** ({len(results['missing'])} runs), so the numbers below lack them:\n\n{listed}")
     for task, found in results["tasks"].items():
         parts.append(f"## {task}\n\nHeld-out problems: {found['problems']} per seed x {found['samples']} samples.\n")
-        parts.append("### pass@k after training\n\n" + as_markdown(*pass_table(found)))
+        parts.append("### pass@k after training\n\n" + markdown_table(*pass_table(found)))
         if found["comparisons"]:
-            parts.append("### Differences between methods\n\n" + as_markdown(*difference_table(found)))
-        parts.append("### Training\n\n" + as_markdown(*measure_table(found)))
+            parts.append("### Differences between methods\n\n" + markdown_table(*difference_table(found)))
+        parts.append("### Training\n\n" + markdown_table(*measure_table(found)))
     parts.append("## How to read this\n\n" + NOTES)
     return "\n".join(parts)
 

@@ -6,8 +6,10 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.evaluate import compare
-from htpo.evaluate.results import TaskSamples, as_markdown, measures, stability_table, table_of
+from htpo.evaluate.results import TaskSamples, measures
 from htpo.evaluate.samples import SampleStore
+from htpo.evaluate.tables import stability_table, summary_table
+from htpo.markdown import markdown_table
 
 
 def sample(problem, number, answer, *, correct=False, failure=None, tokens=10, score=None):
@@ -64,14 +66,14 @@ def test_a_verifier_without_answers_has_no_vote_and_partial_credit_a_mean(tmp_pa
     found = measures(stored(tmp_path, rows))
     assert found["maj_at_k"] is None
     assert found["mean_score"]["value"] == pytest.approx(3 / 8)
-    assert "-" in table_of({"sums": found})[1][0]
+    assert "-" in summary_table({"sums": found})[1][0]
 
 
 def test_the_table_is_one_row_per_task_in_plain_words(tmp_path):
-    header, rows = table_of({"a|b": measures(stored(tmp_path, TWO))})
+    header, rows = summary_table({"a|b": measures(stored(tmp_path, TWO))})
     assert header[:5] == ["task", "problems", "avg@4", "pass@4", "maj@4"]
     assert rows[0][1:5] == ["2", "0.375 (0.126 to 0.780)", "1.000 (0.247 to 1.000)", "0.500 (0.017 to 0.983)"]
-    assert as_markdown(header, rows).splitlines()[2].startswith("| a\\|b | 2 | 0.375")
+    assert markdown_table(header, rows).splitlines()[2].startswith("| a\\|b | 2 | 0.375")
 
 
 def test_g_pass_is_reported_for_every_tau_and_shown_where_samples_are_three_times_k(tmp_path):

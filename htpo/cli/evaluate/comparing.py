@@ -3,15 +3,14 @@
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from htpo.analysis.subject import short_labels
-from htpo.cli.evaluate.printing import print_table
+from htpo.cli.evaluate.printing import print_line, print_note, print_table
 from htpo.errors import UserError
 from htpo.evaluate import EvaluationDirectory, compare
-from htpo.evaluate.results import as_markdown
+from htpo.evaluate.tables import comparison_table
+from htpo.markdown import markdown_table
 from htpo.runs import write_atomically, write_json, writing
-from htpo.statistics import estimate_text, holm, number_text
 
 
 def compare_directories(console: Console, compared: Any, output_dir: str | None, flags: dict[str, Any]) -> int:
@@ -22,30 +21,16 @@ def compare_directories(console: Console, compared: Any, output_dir: str | None,
         raise UserError(f"--{next(iter(flags))} has no effect on --compare: leave it out")
     first, second = (EvaluationDirectory(str(path)) for path in compared)
     rows = compare(first.samples(), second.samples())
-    adjusted = holm([row["p_value"] for row in rows])
-    rows = [{**row, "holm": each} for row, each in zip(rows, adjusted)]
     for name in {row["task"]: None for row in rows}:
         if first.tasks[name]["digest"] != second.tasks[name]["digest"]:
-            console.print(f"[yellow]Note:[/] prompts or gold answers of {escape(name)} differ between the two")
-    header = ["task", "measure", *short_labels([first.path, second.path]), "difference", "p", "p (Holm)"]
-    cells = [
-        [
-            row["task"],
-            row["measure"],
-            f"{row['first']:.3f}",
-            f"{row['second']:.3f}",
-            estimate_text(row, "+.3f"),
-            number_text(row["p_value"], ".4f"),
-            number_text(row["holm"], ".4f"),
-        ]
-        for row in rows
-    ]
+            print_note(console, f"prompts or gold answers of {name} differ between the two")
+    header, cells = comparison_table(rows, short_labels([first.path, second.path]))
     print_table(console, header, [[cell.replace(" (", "\n(") for cell in row] for row in cells])
     if output_dir is not None:
         directory = EvaluationDirectory(str(output_dir)).path
         with writing(directory):
             directory.mkdir(parents=True, exist_ok=True)
             write_json(directory / "comparison.json", {"first": compared[0], "second": compared[1], "rows": rows})
-            write_atomically(directory / "comparison.md", as_markdown(header, cells))
-        console.print(f"comparison.md, comparison.json: {escape(str(directory))}", soft_wrap=True, highlight=False)
+            write_atomically(directory / "comparison.md", markdown_table(header, cells))
+        print_line(console, f"comparison.md, comparison.json: {directory}")
     return 0

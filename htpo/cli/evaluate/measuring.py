@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from htpo.cli.evaluate.options import MAY_CHANGE, EvalOptions, parse_evaluation
+from htpo.cli.evaluate.options import MAY_CHANGE, Evaluation, parse_evaluation
 from htpo.cli.evaluate.printing import print_line, print_note, print_results
 from htpo.errors import UserError
 from htpo.evaluate import EvaluationDirectory, collect
@@ -40,7 +40,7 @@ def measure(console: Console, output_dir: str | None, flags: dict[str, Any]) -> 
     beyond = {name: generator.beyond_context(each) for name, each in prompts.items()}
     if not resume:
         directory.begin(config, tasks)
-    _print_plan(console, options, tasks, directory, resume)
+    _print_plan(console, wanted, tasks, directory, resume)
     for name, said in beyond.items():
         if said:
             print_note(console, f"{name}: {said}")
@@ -64,8 +64,9 @@ def measure(console: Console, output_dir: str | None, flags: dict[str, Any]) -> 
 
 
 def _print_plan(
-    console: Console, options: EvalOptions, tasks: list[Problems], directory: EvaluationDirectory, resume: bool
+    console: Console, wanted: Evaluation, tasks: list[Problems], directory: EvaluationDirectory, resume: bool
 ) -> None:
+    options = wanted.options
     for task in tasks:
         print_line(console, task.description, style="cyan")
     problems = sum(len(task.rows) for task in tasks)
@@ -73,7 +74,7 @@ def _print_plan(
     lines = [
         f"{problems} problems x {options.samples} samples = {problems * options.samples:,} responses{done}, at "
         f"temperature {options.temperature:g}, top-p {options.top_p:g}, at most {options.max_tokens} tokens each",
-        f"{options.model} by {options.backend}, into {directory.path}",
+        f"{options.model} by {wanted.backend_name}, into {directory.path}",
     ]
     for line in lines:
         print_line(console, line)

@@ -9,7 +9,7 @@ from htpo.cli.options import parse, refuse
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions
 from htpo.evaluate.directory import check_names
-from htpo.evaluate.generators.backend import Backend, check_least
+from htpo.evaluate.generators.backend import Backend, BackendOptions, check_least
 from htpo.evaluate.generators.registry import BACKENDS
 from htpo.evaluate.results import TAUS
 from htpo.tasks.load import load_problems
@@ -80,23 +80,43 @@ JUDGING = {each.name for each in fields(JudgingOptions)} - {"prompt_template"} |
 
 BACKEND_OPTIONS = tuple(dict.fromkeys(kind for backend in BACKENDS.values() for kind in backend.options))
 """The dataclasses of all backends' options."""
-MAY_CHANGE = frozenset().union(*(kind.MAY_CHANGE for kind in BACKEND_OPTIONS))
+MAY_CHANGE = frozenset[str]().union(*(kind.MAY_CHANGE for kind in BACKEND_OPTIONS))
 """May change when an evaluation goes on; everything else decides what is measured."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The options of `htpo eval`, checked."""
+    """The options of `htpo eval`, checked.
+
+    Raises:
+        UserError: an option belongs to a backend that is not used.
+    """
 
     options: EvalOptions
-    of_backends: dict[type, Any]  # by their dataclass
+    of_backends: dict[type[BackendOptions], BackendOptions]
     data: DataOptions
+
+    def __post_init__(self) -> None:
+        for kind, values in self.of_backends.items():
+            owners = [name for name, backend in BACKENDS.items() if kind in backend.options]
+            for each in fields(kind) if self.backend_name not in owners else ():
+                if getattr(values, each.name) != each.default:
+                    raise UserError(
+                        f"--{each.name} has no effect on backend {self.backend_name}: it belongs to {', '.join(owners)}"
+                    )
+
+    @property
+    def backend_name(self) -> str:
+        """The backend that is named, or that an option implies, or the first."""
+        given = self._of_all_backends
+        implied = [name for name, backend in BACKENDS.items() if backend.implied_by and given[backend.implied_by]]
+        return self.options.backend or next(iter([*implied, *BACKENDS]))
 
     @property
     def config(self) -> dict[str, Any]:
         """All options, defaults included."""
         judging = {each.name: getattr(self.data, each.name) for each in fields(JudgingOptions)}
-        return asdict(self.options) | self._of_all_backends | judging
+        return asdict(self.options) | {"backend": self.backend_name} | self._of_all_backends | judging
 
     @property
     def may_change(self) -> dict[str, Any]:
@@ -107,24 +127,9 @@ class Evaluation:
     def _of_all_backends(self) -> dict[str, Any]:
         return {name: value for given in self.of_backends.values() for name, value in asdict(given).items()}
 
-    def choose_backend(self) -> None:
-        """Settle which backend generates.
-
-        Raises:
-            UserError: an option belongs to another one.
-        """
-        given = self._of_all_backends
-        implied = [name for name, backend in BACKENDS.items() if backend.implied_by and given[backend.implied_by]]
-        self.options.backend = name = self.options.backend or next(iter([*implied, *BACKENDS]))
-        for kind, values in self.of_backends.items():
-            owners = [owner for owner, backend in BACKENDS.items() if kind in backend.options]
-            for each in fields(kind) if name not in owners else ():
-                if getattr(values, each.name) != each.default:
-                    raise UserError(f"--{each.name} has no effect on backend {name}: it belongs to {', '.join(owners)}")
-
     def backend(self) -> Backend:
         """What generates, not started yet."""
-        kind, options = BACKENDS[self.options.backend], self.options
+        kind, options = BACKENDS[self.backend_name], self.options
         return kind(options.model, options.sampling, options.chat, *(self.of_backends[each] for each in kind.options))
 
     def tasks(self, *, conversational: bool, bare: bool = False) -> list[Problems]:
@@ -170,6 +175,4 @@ def parse_evaluation(values: dict[str, Any]) -> Evaluation:
     options, *of_backends, judging = parse(options_parser(), values, "htpo eval --options")
     problems = options.problems or PUZZLES
     data = DataOptions(dataset=options.tasks, held_out_prompts=problems, **asdict(judging))
-    evaluation = Evaluation(options, dict(zip(BACKEND_OPTIONS, of_backends, strict=True)), data)
-    evaluation.choose_backend()
-    return evaluation
+    return Evaluation(options, dict(zip(BACKEND_OPTIONS, of_backends, strict=True)), data)

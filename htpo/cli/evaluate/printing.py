@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from htpo.evaluate import EvaluationDirectory
-from htpo.evaluate.results import stability_table, table_of
+from htpo.evaluate.tables import stability_table, summary_table
 from htpo.figures.catalogue import OF_EVALUATIONS, saved
 
 WORTH_A_WORD = (
@@ -38,7 +38,7 @@ def print_results(console: Console, directory: EvaluationDirectory, notes: dict[
     samples = directory.samples()
     thinking = {name: count for name in samples if (count := directory.store(name).only_reasoning())}
     results = directory.write_results(samples, {**notes, "only_reasoning": thinking} if thinking else notes)
-    _print_measures(console, *table_of(results), intervals=3)
+    _print_measures(console, *summary_table(results), intervals=3)
     stability = stability_table(results)
     if stability is not None:
         _print_measures(console, *stability, intervals=len(stability[0]))

@@ -3,31 +3,47 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from htpo.errors import UserError
-from htpo.evaluate.generators.vocabulary import Generator
+from htpo.evaluate.generators.vocabulary import Generator, SamplingOptions
 from htpo.tasks.prompts import Prompt
+
+
+@dataclass
+class BackendOptions:
+    """Options of one or several backends; every field is one of `htpo eval`.
+
+    Attributes:
+        MAY_CHANGE: those that say only how fast and by what, so that they may change when an evaluation goes on.
+    """
+
+    MAY_CHANGE: ClassVar[frozenset[str]] = frozenset()
 
 
 class Backend(ABC):
     """What generates, before it is started: its options, and what can be refused before a model is loaded.
 
-    It is made with the model's name, `SamplingOptions`, whether problems are to be put as chat messages (None: as fits
-    the model) and one of each of `options`.
+    Args:
+        model: its name.
+        chat: whether problems are to be put as chat messages; None: as fits the model.
+        options: one of each of the class's `options`.
 
     Attributes:
-        options: dataclasses; every field is an option of `htpo eval`, and those named in `MAY_CHANGE` say only how fast
-            and by what, so that they may change when an evaluation goes on.
+        options: dataclasses of what can be set.
         implied_by: the option that chooses this backend where none is named.
         announcement: what is to be said before it starts.
         conversational: whether problems are put as chat messages.
     """
 
-    options: ClassVar[tuple[type, ...]]
+    options: ClassVar[tuple[type[BackendOptions], ...]]
     implied_by: ClassVar[str | None] = None
     announcement: ClassVar[str] = ""
     conversational: bool
+
+    @abstractmethod
+    def __init__(self, model: str, sampling: SamplingOptions, chat: bool | None, *options: Any): ...
 
     @abstractmethod
     def check(self, prompts: Sequence[Prompt]) -> None:

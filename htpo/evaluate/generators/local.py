@@ -8,17 +8,17 @@ from typing import Any, ClassVar
 from transformers import AutoTokenizer
 
 from htpo.errors import UserError
-from htpo.evaluate.generators.backend import Backend, check_least, json_object
+from htpo.evaluate.generators.backend import Backend, BackendOptions, check_least, json_object
 from htpo.evaluate.generators.end_tokens import published_end_tokens
 from htpo.evaluate.generators.vocabulary import SamplingOptions
 from htpo.tasks.prompts import Prompt, check_template
 
 
 @dataclass
-class LocalOptions:
+class LocalOptions(BackendOptions):
     """How a model is loaded, and how it is asked."""
 
-    MAY_CHANGE: ClassVar = frozenset({"batch_size"})
+    MAY_CHANGE = frozenset({"batch_size"})
 
     batch_size: int | None = field(
         default=None, metadata={"help": "Responses generated at once. Default: 64; vllm: 1024, then they are stored."}
@@ -52,7 +52,7 @@ class LocalBackend(Backend):
         UserError: there is none, or it has no chat template although chat messages are wanted.
     """
 
-    options = (LocalOptions,)
+    options: ClassVar[tuple[type[BackendOptions], ...]] = (LocalOptions,)
 
     def __init__(self, model: str, sampling: SamplingOptions, chat: bool | None, local: LocalOptions):
         self.model, self.sampling, self.local = model, sampling, local

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import email.utils
 import json
 import math
 import os
@@ -13,31 +12,30 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import httpx
 
 from htpo.errors import UserError
-from htpo.evaluate.generators.backend import Backend, check_least, json_object
+from htpo.evaluate.generators.backend import Backend, BackendOptions, check_least, json_object
+from htpo.evaluate.generators.server_replies import Nonsense, in_words, read_reply, retry_after
 from htpo.evaluate.generators.vocabulary import Generator, Key, Request, Response, SamplingOptions, derived_seed
 from htpo.tasks.prompts import Prompt, as_chat
 
-FINISHED = {"stop": True, "eos": True, "length": False, "content_filter": False}
-"""By the server's `finish_reason`: whether the model ended its response. Others mean that the server failed."""
 TEMPORARY = {408, 409, 425, 429}  # and everything from 500 on: worth another try
 LONGEST_WAIT = 60.0  # seconds between two tries, if the server does not ask for more
-LONGEST_ASKED_WAIT = 600.0  # of what a server may ask for
 PROBE_SECONDS = 10.0
 TOGETHER_SECONDS = 2.0  # responses that come within this time are handed on together
 TOGETHER = 256
-LONGEST_COUNT = 2**31 - 1
+Inbox = queue.SimpleQueue[Response | None]
+"""Responses as they come; None at the end."""
 
 
 @dataclass
-class ServerOptions:
+class ServerOptions(BackendOptions):
     """Where the server is, and how it is asked."""
 
-    MAY_CHANGE: ClassVar = frozenset({"base_url", "concurrency", "retries", "request_timeout", "api_key_env"})
+    MAY_CHANGE = frozenset({"base_url", "concurrency", "retries", "request_timeout", "api_key_env"})
 
     base_url: str | None = field(
         default=None, metadata={"help": "Server with OpenAI's interface, as in http://localhost:8000/v1."}
@@ -163,7 +161,7 @@ class ServerGenerator(Generator):
             reply = httpx.get(f"{self.base_url}/models", headers=self._headers(), timeout=PROBE_SECONDS)
         except httpx.HTTPError as error:
             raise UserError(
-                f"no server answers at {self.base_url} ({_in_words(error)}): start it, or correct --base_url"
+                f"no server answers at {self.base_url} ({in_words(error)}): start it, or correct --base_url"
             ) from None
         if reply.status_code in (401, 403):
             raise UserError(f"{self.base_url} {self._refusal(reply)}: check the variable named by --api_key_env")
@@ -177,7 +175,7 @@ class ServerGenerator(Generator):
             UserError: the server refuses, or is down.
         """
         wanted = [request for request in requests if request.key not in done]
-        inbox: queue.SimpleQueue[Response | None] = queue.SimpleQueue()
+        inbox: Inbox = queue.SimpleQueue()
         loop = asyncio.new_event_loop()
         work = loop.create_task(self._answer_all(task, wanted, inbox))
         thread = threading.Thread(target=_run_to_its_end, args=(loop, work, inbox), daemon=True)
@@ -201,8 +199,9 @@ class ServerGenerator(Generator):
             loop.close()
         if interrupted:
             raise KeyboardInterrupt
-        if not work.cancelled() and work.exception() is not None:
-            raise work.exception()
+        error = None if work.cancelled() else work.exception()
+        if error is not None:
+            raise error
         if self._stop is not None:
             raise self._stop
 
@@ -215,7 +214,7 @@ class ServerGenerator(Generator):
 
     # --- in the background thread ----------------------------------------------------------------------------------
 
-    async def _answer_all(self, task: str, wanted: list[Request], inbox: queue.SimpleQueue) -> None:
+    async def _answer_all(self, task: str, wanted: list[Request], inbox: Inbox) -> None:
         waiting = iter(wanted)
         self._stopped = asyncio.Event()  # belongs to this event loop
         limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
@@ -245,14 +244,15 @@ class ServerGenerator(Generator):
                 sending = client.post(f"{self.base_url}/{path}", json=body)
                 reply = await asyncio.wait_for(sending, self.request_timeout)
                 if reply.status_code == 200:
-                    response = self._read(reply, request)
+                    response = read_reply(reply, request, self._sent(request), chat=self.chat)
                     self._failed_in_a_row = 0
                     return response
                 if reply.status_code not in TEMPORARY and reply.status_code < 500:
-                    return self._give_up(f"{self._refusal(reply)} (problem {request.problem} of {task})")
-                reason, asked_wait = f"status {reply.status_code}", _retry_after(reply)
-            except (httpx.HTTPError, TimeoutError, _Nonsense) as error:
-                reason = _in_words(error)
+                    self._give_up(f"{self._refusal(reply)} (problem {request.problem} of {task})")
+                    return None
+                reason, asked_wait = f"status {reply.status_code}", retry_after(reply)
+            except (httpx.HTTPError, TimeoutError, Nonsense) as error:
+                reason = in_words(error)
             self.tried_again[reason] += 1
             if attempt < self.retries:
                 wait = min(self.first_wait * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)
@@ -261,7 +261,7 @@ class ServerGenerator(Generator):
         self.failed += 1
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= self.concurrency:
-            return self._give_up(
+            self._give_up(
                 f"did not answer {self._failed_in_a_row} requests in a row, each tried {self.retries + 1} times (the "
                 f"last: {reason})"
             )
@@ -284,25 +284,6 @@ class ServerGenerator(Generator):
         put = self._put(request)
         return put if isinstance(put, str) else json.dumps(put, ensure_ascii=False)
 
-    def _read(self, reply: httpx.Response, request: Request) -> Response:
-        """The response in a reply, of which nothing is taken for granted."""
-        try:
-            content = reply.json()
-            choice = content["choices"][0]
-            text = choice["message"]["content"] if self.chat else choice["text"]
-            finished = FINISHED[choice["finish_reason"]]
-        except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
-            raise _Nonsense("a reply that is no answer") from error
-        if text is None and self.chat:
-            text = ""  # a server that keeps the chain of thought apart, when it took all tokens
-        if not isinstance(text, str):
-            raise _Nonsense("a reply without text")
-        usage = content.get("usage")
-        tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-        known = type(tokens) is int and 0 <= tokens <= LONGEST_COUNT
-        reasoning = _reasoning(choice["message"]) if self.chat else None
-        return Response(request, self._sent(request), text, tokens if known else None, finished, reasoning)
-
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
 
@@ -312,18 +293,6 @@ class ServerGenerator(Generator):
             said = said.replace(self._api_key, "***")
         shown = "".join(character for character in said[:300] if character.isprintable())
         return f"refuses with status {reply.status_code}: {shown or 'without a word'}"
-
-
-def _reasoning(message: dict[str, Any]) -> str | None:
-    """What a reply keeps apart from its content, under either of the two names in use; None when there is none."""
-    for name in ("reasoning_content", "reasoning"):
-        if isinstance(message.get(name), str) and message[name].strip():
-            return message[name]
-    return None
-
-
-class _Nonsense(Exception):
-    """A reply with status 200 that is not an answer."""
 
 
 def checked_url(base_url: str) -> str:
@@ -343,7 +312,7 @@ def checked_url(base_url: str) -> str:
     return str(url).rstrip("/")
 
 
-def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: asyncio.Task, inbox: queue.SimpleQueue) -> None:
+def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], inbox: Inbox) -> None:
     try:
         loop.run_until_complete(asyncio.wait([work]))
         loop.run_until_complete(loop.shutdown_asyncgens())
@@ -351,7 +320,7 @@ def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: asyncio.Task, inbox: 
         inbox.put(None)
 
 
-def _take_together(inbox: queue.SimpleQueue, came: list[Response]) -> bool:
+def _take_together(inbox: Inbox, came: list[Response]) -> bool:
     """Add to `came` what comes within two seconds of the first response; whether nothing comes after it."""
     until = None
     while len(came) < TOGETHER:
@@ -364,24 +333,3 @@ def _take_together(inbox: queue.SimpleQueue, came: list[Response]) -> bool:
         came.append(item)
         until = until or time.monotonic() + TOGETHER_SECONDS
     return False
-
-
-def _retry_after(reply: httpx.Response) -> float:
-    """Seconds that the server asks to wait; 0 when it asks for nothing that can be read."""
-    asked = reply.headers.get("Retry-After", "")
-    try:
-        seconds = float(asked)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(asked).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return 0.0
-    return min(seconds, LONGEST_ASKED_WAIT) if seconds > 0 else 0.0
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, _Nonsense):
-        return str(error)
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return "time-out"
-    return "no connection" if isinstance(error, httpx.ConnectError) else "a dropped connection"

@@ -1,14 +1,15 @@
 """Generation in this process, with vLLM's offline engine where it is installed."""
 
 import difflib
+import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, fields
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 from htpo.errors import UserError
-from htpo.evaluate.generators.backend import check_least, json_object
+from htpo.evaluate.generators.backend import BackendOptions, check_least, json_object
 from htpo.evaluate.generators.end_tokens import published_end_tokens
 from htpo.evaluate.generators.local import LocalBackend, LocalOptions, first_line
 from htpo.evaluate.generators.model import beyond_length
@@ -19,10 +20,10 @@ IN_NEED = "(what its processes wrote stands above; --gpu_memory_utilization and 
 
 
 @dataclass
-class VLLMOptions:
+class VLLMOptions(BackendOptions):
     """Of vLLM's engine."""
 
-    MAY_CHANGE: ClassVar = frozenset({"tensor_parallel_size", "gpu_memory_utilization"})
+    MAY_CHANGE = frozenset({"tensor_parallel_size", "gpu_memory_utilization"})
 
     tensor_parallel_size: int | None = field(default=None, metadata={"help": "vllm: GPUs that share the model."})
     max_model_len: int | None = field(
@@ -176,10 +177,9 @@ def load_vllm() -> ModuleType:
     """The package, told to log only what goes wrong. Raises `UserError` where it is not installed."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")  # it is read at the import, here and in its processes
     try:
-        import vllm
+        return importlib.import_module("vllm")
     except ImportError as error:
         raise UserError('--backend vllm needs vLLM: pip install "htpo[vllm]", or leave the option out') from error
-    return vllm
 
 
 def check_prompts_fit(
