@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from htpo.tasks.gradings import GRADINGS
 from htpo.tasks.sources import SOURCES
+from htpo.verifiers.code.sandbox.cells import LEVELS
+from htpo.verifiers.math.formats import ANSWER_FORMATS
 
 
 def enumerated(words: Iterable[str], conjunction: str = "or") -> str:
@@ -52,7 +54,10 @@ class DataOptions:
     )
     answer_format: str | None = field(
         default=None,
-        metadata={"help": "Where the math verifier looks: boxed (the last \\boxed{}, default) or answer_line."},
+        metadata={
+            "help": "Where the math verifier looks: "
+            f"{enumerated(f'{name} ({form.sought})' for name, form in ANSWER_FORMATS.items())}. Default: boxed."
+        },
     )
     answer_pattern: str | None = field(
         default=None,
@@ -60,7 +65,9 @@ class DataOptions:
     )
     sandbox: str | None = field(
         default=None,
-        metadata={"help": "Isolation of the code verifier by name. Default: the strongest that works here."},
+        metadata={
+            "help": f"Isolation of the code verifier: {enumerated(LEVELS)}. Default: the strongest that works here."
+        },
     )
     float_tolerance: float | None = field(
         default=None,

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 from htpo.tasks.prompts import Prompt
 from htpo.tasks.rows import Example
+from htpo.verifiers.math.formats import ANSWER_FORMATS, FINAL_ANSWER_MARK
+from htpo.verifiers.reasoning_gym.verifier import OPENING
 
 TEMPLATE_MARKS = (
     "<|im_start|>", "<|start_header_id|>", "<|begin_of_text|>", "[INST]", "<start_of_turn>", "<|user|>", "<|User|>",
@@ -11,7 +13,8 @@ TEMPLATE_MARKS = (
 )  # fmt: skip
 """What chat templates write, by which a prompt that went through one is known."""
 
-ASKS_FOR = {"boxed": "\\boxed", "answer_line": "Answer:", "a line ####": "####", "<answer> tags": "<answer>"}
+ASKS_FOR = {name: form.mark for name, form in ANSWER_FORMATS.items()}
+ASKS_FOR |= {"a line ####": FINAL_ANSWER_MARK, "<answer> tags": OPENING}
 """By form of answer: what a prompt that asks for it contains."""
 ASKS_FOR_CODE = "```"
 LEAST_SHARE = 0.01  # of the prompts; fewer mention such a thing by chance

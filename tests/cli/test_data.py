@@ -15,6 +15,8 @@ def test_the_list_names_every_benchmark_and_what_judges_it():
     for name in ("number_path", "latin_square", "dapo-math-17k", "aime25", "olympiadbench", "livecodebench"):
         assert name in shown
     assert "reasoning_gym:NAME" in shown
+    for name in ("math", "code", "package.module:function"):
+        assert f"--verifier {name}: " in shown
 
 
 def test_a_row_is_shown_as_the_model_sees_it_with_a_right_and_a_wrong_answer_judged(tmp_path):

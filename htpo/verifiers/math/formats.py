@@ -20,6 +20,7 @@ class AnswerFormat:
     """One form of final answer."""
 
     prompt_template: str  # with `{prompt}` where the problem goes
+    mark: str  # what a prompt that asks for it contains
     sought: str  # what is read, in words, for descriptions
     final_answer: Callable[[str], str | None]  # from the response; None when it has none
     response: str  # one that gives the answer, with `{answer}` where it goes
@@ -65,6 +66,7 @@ def answer_of_gold(gold: str) -> str:
 ANSWER_FORMATS = {
     "boxed": AnswerFormat(
         prompt_template="{prompt}\n\nPlease reason step by step, and put your final answer within \\boxed{}.",
+        mark="\\boxed",
         sought="the last \\boxed{}",
         final_answer=last_boxed,
         response="\\boxed{{answer}}",
@@ -72,6 +74,7 @@ ANSWER_FORMATS = {
     "answer_line": AnswerFormat(
         prompt_template="{prompt}\n\nPlease reason step by step, and write your final answer alone on the last line, "
         'after "Answer:".',
+        mark="Answer:",
         sought='the last line that starts with "Answer:"',
         final_answer=last_answer_line,
         response="Answer: {answer}",
