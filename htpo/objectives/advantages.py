@@ -7,7 +7,7 @@ from torch import Tensor
 def group_relative_advantage(
     reward: Tensor, group_size: int, scale: str = "std", epsilon: float = 1e-6, scored: Tensor | None = None
 ) -> Tensor:
-    """(R - mean of the prompt's group) / (sample std of the group + epsilon): GRPO (2402.03300), SPEC section 1.
+    """(R - mean of the prompt's group) / (sample std of the group + epsilon): GRPO (2402.03300).
 
     Args:
         reward: (N,) float, the samples of a prompt contiguous; N a multiple of `group_size`.

@@ -12,7 +12,6 @@ from htpo.objectives.registry import register_objective
 from htpo.objectives.rules import (
     encourage_forking,
     encourage_forking_release,
-    find_rule,
     penalise_forking,
     penalise_forking_release,
 )
@@ -89,7 +88,7 @@ def htpo(
     check_choice("entropy_scope", entropy_scope, ("response", "batch"))
     encourage, penalise = FORKING_RULES[variant]
     load_plugin(plugin)
-    plain = Cell(find_rule(base, {}))
+    plain = Cell.of(base)
     low_detached = replace(plain, detach=Detach("lowest", detach_lowest, entropy_scope))
     high_detached = replace(plain, detach=Detach("highest", detach_highest, entropy_scope))
     paper_axes = (Difficulty(difficulty_threshold), Correctness(), Entropy(high_entropy_fraction, entropy_scope))

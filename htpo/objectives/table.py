@@ -21,7 +21,7 @@ from htpo.objectives.statistics import group_sums
 
 @dataclass(frozen=True)
 class Detach:
-    """Set the objective of a cell's most extreme tokens by entropy to 0 (SPEC section 2, G1 and G6).
+    """Set the objective of a cell's most extreme tokens by entropy to 0, as the paper does in G1 and G6.
 
     With k = max(floor(fraction * tokens of the cell in the scope), 1): "lowest" detaches tokens strictly below the
     k-th smallest entropy, "highest" those at or above the k-th largest. A fraction of 0 detaches nothing.

@@ -79,6 +79,15 @@ def test_a_run_is_told_in_plain_words_with_its_numbers(run, page):
     assert run.read_json("versions.json")["torch"] in text
 
 
+def test_a_run_of_an_earlier_version_whose_table_is_text_is_shown_without_it(tmp_path):
+    old = write_finished(tmp_path / "old", updates=6)
+    old.write_json("objective.json", {"name": "htpo", "options": {"only": None}, "table": ["G1 hard / correct: ppo"]})
+    text = words(write_report(find_subject([old.path]), old.path / "report.html").read_text())
+    assert "Objective in force" not in text
+    assert "On held-out problems pass@1 rose" in text
+    assert set(read_runs([RunRecord.read(old)]).groups.values()) == {f"G{number}" for number in range(1, 9)}
+
+
 def test_every_figure_is_there_with_its_data(page):
     parsed = Parsed(page)
     images = [attrs for tag, attrs in parsed.tags if tag == "img" and attrs.get("src")]
