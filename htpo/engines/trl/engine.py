@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from transformers import PrinterCallback, ProgressCallback
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
-from htpo.engines.batch_shape import BatchShape
+from htpo.engines.engine import Engine, Training
 from htpo.engines.job_options import JobOptions
 from htpo.engines.judging import Judge
 from htpo.engines.option_rules import changed, check_values, refuse_unused, refuse_without_feature
@@ -22,7 +22,6 @@ from htpo.engines.trl.unused_options import SEVERAL_PROCESSES, UNUSED_BY_THE_JOB
 from htpo.engines.trl.verifier_reward import correct, partial_credit
 from htpo.errors import UserError
 from htpo.evaluate import load_tokenizer
-from htpo.objectives import TableObjective
 from htpo.runs import RunDirectory
 from htpo.statistics import PassRates
 from htpo.tasks import Task
@@ -32,7 +31,7 @@ CHECKPOINT_COPIES = 4  # a parameter in a checkpoint: itself, its gradient's two
 
 
 @dataclass
-class TrlEngine:
+class TrlEngine(Engine):
     """An `Engine` on TRL's GRPO trainer."""
 
     OPTIONS: ClassVar[tuple[type, ...]] = (HTPOConfig, ModelConfig)
@@ -44,16 +43,16 @@ class TrlEngine:
         check_values(self.model)
         refuse_without_feature(self.model)
         refuse_unused(self.config, UNUSED_BY_THE_JOB)
-        self.objective: TableObjective = self.config.make_objective()
-        self.main: bool = self.config.process_index == 0
-        self.processes: int = self.config.world_size
-        self.policy: str | None = self.model.model_name_or_path
-        self.output_dir: str = self.config.output_dir
-        self.seed: int = self.config.seed
-        self.template_options: dict[str, Any] | None = self.config.chat_template_kwargs
-        self.batch_shape: BatchShape = self.config.batch_shape
-        self.max_rounds: int = self.config.max_generation_rounds if self.config.dynamic_sampling else 0
-        self.overlong_buffer: int = self.config.overlong_buffer or 0
+        self.objective = self.config.make_objective()
+        self.main = self.config.process_index == 0
+        self.processes = self.config.world_size
+        self.policy = self.model.model_name_or_path
+        self.output_dir = self.config.output_dir
+        self.seed = self.config.seed
+        self.template_options = self.config.chat_template_kwargs
+        self.batch_shape = self.config.batch_shape
+        self.max_rounds = self.config.max_generation_rounds if self.config.dynamic_sampling else 0
+        self.overlong_buffer = self.config.overlong_buffer or 0
 
     def refuse_unavailable(self) -> None:
         refuse_unavailable(self.config, self.model)
@@ -122,7 +121,7 @@ class TrlEngine:
                     raise UserError(f"{option} {layer}: the model has no such layer")
 
 
-class TrlTraining:
+class TrlTraining(Training):
     """A `Training` by an `HTPOTrainer`."""
 
     def __init__(self, trainer: HTPOTrainer, held_out: HeldOut):

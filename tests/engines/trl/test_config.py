@@ -2,7 +2,6 @@
 
 import pytest
 
-from htpo.engines.batch_shape import cut_update
 from htpo.errors import UserError
 from htpo.statistics import PassRates, change_in_words
 from tests.engines.tiny import config, trainer
@@ -49,13 +48,6 @@ def test_batch_sizes_follow_from_prompts_and_updates(tmp_path):
     assert args.gradient_accumulation_steps == 2
     assert args.generation_batch_size == 48
     assert args.updates_per_batch == 3
-
-
-def test_twice_the_processes_keep_the_batch():
-    assert cut_update(64, updates=2, processes=1, fits=16) == (16, 2)
-    assert cut_update(64, updates=2, processes=2, fits=16) == (16, 1)
-    with pytest.raises(UserError, match="3 processes"):
-        cut_update(64, updates=2, processes=3, fits=16)
 
 
 def test_an_unknown_correctness_reward_is_refused(tiny_model, tmp_path):

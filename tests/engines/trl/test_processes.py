@@ -12,7 +12,7 @@ import torch
 from htpo.engines import launch
 from tests.engines.tiny import evaluated, step_once
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEFAULTS = {"per_device_train_batch_size": 64, "prompts_per_generation": 16}
 
 
@@ -50,7 +50,7 @@ def of_two_processes(tiny_model, tmp_path_factory) -> dict:
     """What two processes make of every one of `UPDATES`, and of an evaluation after it."""
     folder = tmp_path_factory.mktemp("processes")
     options = {name: DEFAULTS | {"per_device_eval_batch_size": 8} | given for name, given in UPDATES.items()}
-    done = torchrun(2, "tests/engines/step_in_processes.py", tiny_model, str(folder), json.dumps(options))
+    done = torchrun(2, "tests/engines/trl/step_in_processes.py", tiny_model, str(folder), json.dumps(options))
     assert done.returncode == 0, done.stderr[-3000:]
     return torch.load(folder / "steps.pt", weights_only=True)
 

@@ -12,8 +12,8 @@ from htpo.engines.recording import draw_rows
 from htpo.engines.trl.judgements import pack, unpack
 from htpo.runs import RunDirectory
 from htpo.verifiers import Verdict
-from tests.engines.kept_rollouts import train_and_keep
-from tests.engines.test_processes import torchrun
+from tests.engines.trl.kept_rollouts import train_and_keep
+from tests.engines.trl.test_processes import torchrun
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_fewer_are_whole_prompts_drawn_by_seed_and_update(tiny_model, tmp_path, 
 
 
 def test_two_processes_keep_what_one_keeps(tiny_model, tmp_path, kept):
-    done = torchrun(2, "-m", "tests.engines.kept_rollouts", tiny_model, str(tmp_path), "32")
+    done = torchrun(2, "-m", "tests.engines.trl.kept_rollouts", tiny_model, str(tmp_path), "32")
     assert done.returncode == 0, done.stderr[-3000:]
     two = RunDirectory(tmp_path).read_rollouts()
     what = ["step", "prompt_id", "response", "gold", "answer", "failure", "correct", "group_accuracy"]

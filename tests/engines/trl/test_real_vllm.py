@@ -58,7 +58,7 @@ def even(response, row):
     return len(response) % 2 == 0
 
 
-JUDGE = ["--verifier", "tests.engines.test_real_vllm:even", "--prompt_template", "{prompt}"]
+JUDGE = ["--verifier", "tests.engines.trl.test_real_vllm:even", "--prompt_template", "{prompt}"]
 
 
 def rows_of(run) -> list[dict]:
@@ -145,7 +145,7 @@ def test_training_pushes_its_weights_into_the_engine(model, letters, tmp_path):
     options += ["--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_gpu_memory_utilization", "0.3"]
     done = htpo(
         "train", "--model_name_or_path", model, "--dataset", letters, *JUDGE, *options, "--output_dir", run,
-        launcher=["tests.engines.vllm_on_cpu"],
+        launcher=["tests.engines.trl.vllm_on_cpu"],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""Runs a module with vLLM's CPU build made fit for training: `python -m tests.engines.vllm_on_cpu htpo train ...`.
+"""Runs a module with vLLM's CPU build made fit for training: `python -m tests.engines.trl.vllm_on_cpu htpo train ...`.
 
 That build packs the weights of linear layers after loading and drops them, so that new weights cannot be pushed into a
 running engine. Here they stay as they are and go through torch. GPU builds do not pack, so nothing of this is theirs.

@@ -113,5 +113,5 @@ def test_a_trl_without_a_parameter_we_use_is_refused_with_its_name(monkeypatch):
 
 
 def test_the_version_said_to_work_is_the_one_tested():
-    pinned = (Path(__file__).parents[2] / "constraints.txt").read_text()
+    pinned = (Path(__file__).parents[3] / "constraints.txt").read_text()
     assert re.search(r"^trl==(.*)$", pinned, re.MULTILINE)[1] == contract.WORKING_TRL
