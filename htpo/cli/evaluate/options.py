@@ -46,7 +46,13 @@ class EvalOptions:
     )
     backend: str | None = field(
         default=None,
-        metadata={"help": f"{', '.join(BACKENDS)}. Default: {next(iter(BACKENDS))}, or what an option belongs to."},
+        metadata={
+            "help": ", ".join(
+                f"{name} (default with --{kind.implied_by})" if kind.implied_by else name
+                for name, kind in BACKENDS.items()
+            )
+            + f". Default: {next(iter(BACKENDS))}."
+        },
     )
 
     def __post_init__(self) -> None:
@@ -76,7 +82,6 @@ JudgingOptions = make_dataclass(
 """The options of the data that do not speak of training."""
 JUDGING = {each.name for each in fields(JudgingOptions)} - {"prompt_template"} | {"g_pass_tau"}
 """What may change when stored responses are judged again."""
-
 
 BACKEND_OPTIONS = tuple(dict.fromkeys(kind for backend in BACKENDS.values() for kind in backend.options))
 """The dataclasses of all backends' options."""
