@@ -22,7 +22,7 @@ from htpo.study import (
     plain_words,
     read_study,
     train_all,
-    write_report,
+    write_results,
 )
 
 INTERRUPTED = 130  # exit code, as shells have it after Ctrl-C
@@ -96,7 +96,7 @@ def _print_plan(console: Console, study: Study, directory: StudyDirectory, at_on
 
 
 def _report(console: Console, study: Study, directory: StudyDirectory, title: str) -> None:
-    results = write_report(study, directory, title)
+    results = write_results(study, directory, title)
     for line in plain_words(results):
         console.print(escape(line), soft_wrap=True, highlight=False)
     if results["missing"]:

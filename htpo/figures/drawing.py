@@ -55,13 +55,18 @@ def panels(count: int, columns: int, title: str, height: float = 3.3, **shared: 
     columns = min(count, columns)
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(max(6.5, 4.0 * columns), height * rows + 0.9), layout="constrained")
-    figure.suptitle(title, fontsize="medium", x=0.01, ha="left", parse_math=False)
+    headline(figure, title)
     grid = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
     for spare in grid[count:]:
         spare.remove()
     for axes in grid[:count]:
         tidy(axes)
     return figure, grid[:count]
+
+
+def headline(figure: Figure, title: str) -> None:
+    """Say above a figure what it shows, and of what."""
+    figure.suptitle(title, fontsize="medium", x=0.01, ha="left", parse_math=False)
 
 
 def caption(figure: Figure, text: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from htpo.analysis.logic_share import LEVELS
 from htpo.analysis.token_analysis import TokenAnalysis
-from htpo.figures.drawing import BLUE, ORANGE, Drawing, caption, panels
+from htpo.figures.drawing import BLUE, ORANGE, Drawing, caption, legend_beside, panels
 
 COLOURS = {"high": ORANGE, "low": BLUE}
 HATCHES = {"high": "", "low": "//"}
@@ -31,7 +31,7 @@ def draw_logic_shares(tokens: TokenAnalysis, title: str) -> Drawing:
         axes.set_xticks(range(len(labels)), labels, fontsize="small", rotation=35 if part == "categories" else 0)
         axes.set_title(heading, fontsize="medium")
         axes.set(ylabel="share that begins a logic word, %", ylim=(0, None))
-    grid[0].legend(fontsize="small", frameon=False)
+    legend_beside(figure, grid[0])
     caption(
         figure,
         "High: the top 20 % of each response's tokens by entropy, ties included. A word counts at the token with its "

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from htpo.analysis.examples import Example
 from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.token_text import visible
-from htpo.figures.drawing import Drawing, caption, in_font
+from htpo.figures.drawing import Drawing, caption, headline, in_font
 from htpo.figures.shading import BY_ENTROPY, entropy_scale, shade
 
 FONT = "DejaVu Sans Mono"
@@ -30,7 +30,7 @@ def draw_responses(tokens: TokenAnalysis, title: str) -> Drawing:
     laid = [_lines(example) for example in examples]
     heights = [len(lines) + HEADING for lines in laid]
     figure = Figure(figsize=(COLUMNS * CHARACTER + 0.3, sum(heights) * LINE + 2.2), layout="constrained")
-    figure.suptitle(title, fontsize="medium", parse_math=False)
+    headline(figure, title)
     grid = figure.subplots(len(examples), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for axes, example, lines in zip(grid, examples, laid, strict=True):
         _draw(axes, example, lines, scale)

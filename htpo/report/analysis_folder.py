@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from htpo.analysis.findings import Findings, markdown
+from htpo.analysis.findings import Findings
 from htpo.analysis.left_out import LeftOut
 from htpo.analysis.logic_words import LogicWords
 from htpo.analysis.subject import Series, Subject
@@ -15,6 +15,7 @@ from htpo.errors import UserError
 from htpo.evaluate.directory import folder_name
 from htpo.figures.catalogue import OF_EVALUATIONS, OF_SERIES, OF_TOKENS, Entry, Shown, saved
 from htpo.figures.pass_at_k import Evaluations
+from htpo.report.findings import markdown
 from htpo.report.responses_page import responses_page
 from htpo.runs import write_atomically, write_json, writing
 

@@ -11,7 +11,7 @@ draws more prompts to fill a generation: the report says how many.
 
 from htpo.study.definition import Run, Study, check_parallel, read_study
 from htpo.study.directory import StudyDirectory
-from htpo.study.report import read_results, write_report
+from htpo.study.report import read_results, write_results
 from htpo.study.scheduler import Failure, as_flags, train_all
 from htpo.study.tables import plain_words
 
@@ -26,5 +26,5 @@ __all__ = [
     "read_results",
     "read_study",
     "train_all",
-    "write_report",
+    "write_results",
 ]

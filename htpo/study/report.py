@@ -15,7 +15,7 @@ from htpo.study.results import RunsBySeed, collect, finished_runs
 from htpo.study.tables import markdown
 
 
-def write_report(study: Study, directory: StudyDirectory, title: str) -> dict[str, Any]:
+def write_results(study: Study, directory: StudyDirectory, title: str) -> dict[str, Any]:
     """Write `results.json`, `results.md` and `figures/` of the runs that are done; returns the results.
 
     Raises:

@@ -6,9 +6,12 @@ import math
 import pytest
 from matplotlib.image import imread
 
+from htpo.analysis.subject import find_subject
 from htpo.errors import UserError
 from htpo.figures.run_folder import draw_training_figure
+from htpo.figures.training import MOST_POINTS, draw_training
 from htpo.runs import RunDirectory
+from tests.analysis.finished_run import write_run
 
 
 def make_run(path, updates, groups=("G1", "G2")):
@@ -43,3 +46,12 @@ def test_the_figure_and_its_data_are_written(tmp_path, groups):
 def test_a_run_without_metrics_is_refused(tmp_path):
     with pytest.raises(UserError, match="no training metrics"):
         draw_training_figure(make_run(tmp_path, 0))
+
+
+def test_a_long_curve_is_drawn_with_fewer_points_and_its_data_has_all(tmp_path):
+    run = write_run(tmp_path / "long", updates=1000, every=1000)
+    drawing = draw_training(find_subject([run.path]).tasks[""], "long")
+    (line,) = drawing.figure.axes[0].lines
+    assert 200 < len(line.get_xdata()) <= MOST_POINTS
+    assert line.get_xdata()[-1] == 1000
+    assert len([row for row in drawing.rows if row["quantity"] == "accuracy"]) == 1000

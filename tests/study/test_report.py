@@ -11,7 +11,7 @@ from scipy import stats
 
 from htpo.errors import UserError
 from htpo.runs import RunRecord
-from htpo.study import Run, Study, StudyDirectory, plain_words, write_report
+from htpo.study import Run, Study, StudyDirectory, plain_words, write_results
 from tests.study.finished import finish
 
 STUDY = Study(
@@ -25,7 +25,7 @@ ACCURACY = {"dapo": 0.4, "htpo": 0.6, "other one": 0.4}
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     directory = finish(STUDY, tmp_path_factory.mktemp("study") / "study", ACCURACY)
-    return directory, write_report(STUDY, directory, "mine")
+    return directory, write_results(STUDY, directory, "mine")
 
 
 def counts(directory, method):
@@ -102,7 +102,7 @@ def test_figures_are_drawn_with_their_data_beside_them(finished):
 def test_the_methods_that_finished_are_reported_and_the_others_named(tmp_path):
     skip = [Run("puzzles", "dapo", 1), *(Run("puzzles", "other one", seed) for seed in STUDY.seeds)]
     directory = finish(STUDY, tmp_path / "study", ACCURACY, skip=skip)
-    results = write_report(STUDY, directory, "mine")
+    results = write_results(STUDY, directory, "mine")
     found = results["tasks"]["puzzles"]
     assert list(found["methods"]) == ["dapo", "htpo"]
     assert {row["seeds"] for row in found["comparisons"]} == {3}
@@ -112,7 +112,7 @@ def test_the_methods_that_finished_are_reported_and_the_others_named(tmp_path):
 @pytest.mark.parametrize("level", [0, 1])
 def test_methods_that_solve_nothing_or_everything_are_reported(tmp_path, level):
     directory = finish(STUDY, tmp_path / "study", dict.fromkeys(ACCURACY, level), updates=2)
-    found = write_report(STUDY, directory, "mine")["tasks"]["puzzles"]
+    found = write_results(STUDY, directory, "mine")["tasks"]["puzzles"]
     absent = {"low": None, "high": None, "why": "all seeds are alike"}
     assert found["methods"]["htpo"]["pass_at_k"]["4"] == {"value": level, **absent, "seeds": 4}
     assert {(row["value"], row["p_value"], row["effect_size"]) for row in found["comparisons"]} == {(0, 1, None)}
@@ -121,7 +121,7 @@ def test_methods_that_solve_nothing_or_everything_are_reported(tmp_path, level):
 def test_one_seed_one_method_and_one_sample_are_reported_without_intervals(tmp_path):
     one = replace(STUDY, methods={"htpo": {}}, seeds=(3,))
     directory = finish(one, tmp_path / "study", ACCURACY, samples=1, problems=1, updates=1)
-    results = write_report(one, directory, "mine")
+    results = write_results(one, directory, "mine")
     assert results["tasks"]["puzzles"]["comparisons"] == []
     assert "(no interval)" in (directory.path / "results.md").read_text()
     assert not (directory.path / "figures" / "differences-puzzles.png").exists()
@@ -129,14 +129,14 @@ def test_one_seed_one_method_and_one_sample_are_reported_without_intervals(tmp_p
 
 def test_a_comparison_over_one_seed_is_drawn_and_called_untested(tmp_path):
     one = replace(STUDY, seeds=(3,))
-    results = write_report(one, finish(one, tmp_path / "study", ACCURACY), "mine")
+    results = write_results(one, finish(one, tmp_path / "study", ACCURACY), "mine")
     assert any("cannot be tested (1 seed" in line for line in plain_words(results))
 
 
 def test_a_study_without_a_finished_run_has_nothing_to_report(tmp_path):
     directory = finish(STUDY, tmp_path / "study", ACCURACY, skip=list(STUDY.runs()))
     with pytest.raises(UserError, match="nothing to report"):
-        write_report(STUDY, directory, "mine")
+        write_results(STUDY, directory, "mine")
 
 
 def test_another_study_in_the_same_folder_is_refused(finished):

@@ -9,15 +9,8 @@ from matplotlib.image import imread
 
 from htpo.analysis.logic_words import read_logic_words
 from htpo.analysis.subject import find_subject
-from htpo.analysis.token_analysis import TokenAnalysis
-from htpo.analysis.tokens import build
-from htpo.figures.responses import draw_responses
-from htpo.figures.shading import shade
-from htpo.figures.training import MOST_POINTS, draw_training
 from htpo.report.analysis_folder import analyze_runs
-from htpo.report.responses_page import responses_page
 from tests.analysis.finished_run import write_run, write_study
-from tests.analysis.test_tokens import rollouts
 
 OVER_TRAINING = {"training-dynamics", "entropy-by-group", "pass-at-k"}
 OF_TOKENS = {"word-clouds", "logic-words", "forking-entropy", "gradient-sources", "responses"}
@@ -124,30 +117,6 @@ class Page(HTMLParser):
         self.text += data
 
 
-HOSTILE = ['<script>alert("1")</script>', "' onfocus='x", "&amp;", "$x^$", "{{ 7 * 7 }}", "\u202ex", "漢", "\n"]
-
-
-def hostile_tokens():
-    columns = rollouts([[0.5] * len(HOSTILE)]).drop_columns(["tokens", "response", "prompt"])
-    columns = columns.append_column("tokens", [[HOSTILE]]).append_column("response", [["".join(HOSTILE)]])
-    table = build(columns.append_column("prompt", [['<img src=x onerror="y">']]), {})
-    return TokenAnalysis(table, read_logic_words(), min_count=1)
-
-
-def test_text_of_the_model_is_never_markup():
-    page = Page(responses_page(hostile_tokens(), "<b>title</b>"))
-    assert page.tags.count("script") == 1  # the page's own
-    assert not {"img"} & set(page.tags)
-    assert not any(name.startswith("on") for attributes in page.attributes for name in attributes)
-    for text in (HOSTILE[0], HOSTILE[1], HOSTILE[4], '<img src=x onerror="y">', "<b>title</b>"):
-        assert text in page.text
-
-
-def test_the_picture_takes_any_text(recwarn):
-    draw_responses(hostile_tokens(), "$").figure.canvas.draw()
-    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
-
-
 def test_the_page_stands_alone_and_says_all_of_every_token(analyzed):
     folder, _ = analyzed
     text = (folder / "responses.html").read_text()
@@ -160,23 +129,3 @@ def test_the_page_stands_alone_and_says_all_of_every_token(analyzed):
     assert sum(a["tabindex"] == "0" for a in tokens) == 4  # a stop each for the Tab key, arrows go on from there
     with (folder / "responses.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(tokens)
-
-
-@pytest.mark.parametrize("entropy", [0.0, 0.25, 0.5, 0.75, 1.0])
-def test_text_on_a_shaded_token_has_the_contrast_that_wcag_asks_for(entropy):
-    def luminance(colour):
-        channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), linear))
-
-    darker, lighter = sorted(map(luminance, shade(entropy, lambda value: value)))
-    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
-
-
-def test_a_long_curve_is_drawn_with_fewer_points_and_its_data_has_all(tmp_path):
-    run = write_run(tmp_path / "long", updates=1000, every=1000)
-    drawing = draw_training(find_subject([run.path]).tasks[""], "long")
-    (line,) = drawing.figure.axes[0].lines
-    assert 200 < len(line.get_xdata()) <= MOST_POINTS
-    assert line.get_xdata()[-1] == 1000
-    assert len([row for row in drawing.rows if row["quantity"] == "accuracy"]) == 1000
