@@ -4,7 +4,7 @@ import runpy
 from pathlib import Path
 from unittest.mock import patch
 
-from examples import fewest_steps, own_training_loop
+from examples import fewest_steps, own_engine, own_training_loop
 from htpo.objectives.axes import AXES
 from htpo.objectives.rules import RULES
 from tests.cli.forked import train_in_a_fork
@@ -47,3 +47,10 @@ def test_the_verifier_is_found_by_the_command(tmp_path):
     trained = train_in_a_fork(data + model, tmp_path)
     assert (trained.kind, trained.message) == ("ok", "")
     assert "examples.fewest_steps:judge judges the whole response" in " ".join(trained.printed.split())
+
+
+def test_a_job_runs_on_an_engine_of_ones_own():
+    summary = own_engine.main(updates=2)
+    assert summary["updates"] == 2
+    assert len(summary["pass@1"]) == 2
+    assert summary["figure"].endswith("training.png")
