@@ -1,6 +1,7 @@
 """Where prompts come from and how answers are graded; imported on first use, so that this package costs nothing."""
 
 from importlib import import_module
+from typing import Any
 
 _HOMES = {
     "BENCHMARKS": "sources.benchmarks",
@@ -8,18 +9,15 @@ _HOMES = {
     "PUZZLE_FAMILIES": "puzzles",
     "Problems": "task",
     "Task": "task",
-    "countdown_task": "puzzles.countdown",
-    "latin_square_task": "puzzles.latin_square",
     "limit_prompt_lengths": "prompt_lengths",
     "load_problems": "load",
     "load_task": "load",
-    "number_path_task": "puzzles.number_path",
 }
 
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

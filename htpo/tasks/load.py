@@ -15,7 +15,7 @@ from htpo.tasks.prompts import Prompt, as_chat
 from htpo.tasks.rows import Example, RawRows, choose_column, examples, in_words
 from htpo.tasks.selection import check_options, find_source, make_grading
 from htpo.tasks.sources.hub import Hub
-from htpo.tasks.sources.source import GeneratedSource, ReadSource, Source
+from htpo.tasks.sources.source import GeneratedSource, ReadSource
 from htpo.tasks.task import Problems, Task
 
 VERL_LAYOUT = ("prompt", "reward_model.ground_truth")
@@ -46,9 +46,10 @@ def load_task(options: DataOptions, *, conversational: bool = False, seed: int =
     sources = [find_source(label, options) for label in options.dataset]
     held_out = None
     if options.eval_dataset is not None:
-        held_out = find_source(options.eval_dataset, options, held_out=True)
-        if isinstance(held_out, GeneratedSource):
-            raise UserError(f"--eval_dataset {held_out.label}: puzzles are held out by themselves, leave it out")
+        found = find_source(options.eval_dataset, options, held_out=True)
+        if isinstance(found, GeneratedSource):
+            raise UserError(f"--eval_dataset {found.label}: puzzles are held out by themselves, leave it out")
+        held_out = found
     check_options(sources, options, held_out)
     if len(sources) == 1:
         task = _load(sources[0], held_out, options, options.held_out_prompts, conversational, seed)
@@ -73,7 +74,12 @@ def _part(options: DataOptions, index: int, weights: Sequence[float]) -> int:
 
 
 def _load(
-    source: Source, held_out: Source | None, options: DataOptions, problems: int, conversational: bool, seed: int
+    source: GeneratedSource | ReadSource,
+    held_out: ReadSource | None,
+    options: DataOptions,
+    problems: int,
+    conversational: bool,
+    seed: int,
 ) -> Task:
     """The task of one source, with at most so many held-out problems."""
     if isinstance(source, GeneratedSource):
@@ -86,7 +92,7 @@ def _load(
         parts.append(rows)
         remarks += notes
     train, kept, division = _divide(parts, problems, seed)
-    if not train:
+    if held_out is not None and not train:
         raise UserError(f"{source.label}: nothing is left to train on, every prompt is also in {held_out.label}")
     template = grading.template if options.prompt_template is None else options.prompt_template
     return Task(
@@ -122,9 +128,13 @@ def load_problems(
     return [replace(each, rows=with_system_prompt(each.rows, options.system_prompt)) for each in loaded]
 
 
-def _load_problems(source: Source, options: DataOptions, conversational: bool, seed: int, bare: bool) -> Problems:
+def _load_problems(
+    source: GeneratedSource | ReadSource, options: DataOptions, conversational: bool, seed: int, bare: bool
+) -> Problems:
     if isinstance(source, GeneratedSource):
         made = source.make(1, options.held_out_prompts, seed, conversational=conversational)
+        if made.held_out is None:
+            raise UserError("held_out_prompts=0 leaves no problems to measure: it must be at least 1")
         return Problems(source.name, made.held_out, made.verifier, f"{source.label}: {len(made.held_out)} puzzles")
     grading = make_grading(source, options)
     rows, remarks = read_examples(source, grading, options)
@@ -195,7 +205,8 @@ def _divide(
     parts: Sequence[list[Example]], held_out_prompts: int, seed: int
 ) -> tuple[list[Example], list[Example], str]:
     """The rows to train on, the held-out ones (each prompt once), and the division in words."""
-    rows, candidates = parts[0], {}
+    rows = parts[0]
+    candidates: dict[str, Example] = {}
     for example in parts[-1]:
         candidates.setdefault(prompt_key(example), example)
     keys = list(candidates)

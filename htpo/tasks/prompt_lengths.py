@@ -68,7 +68,8 @@ def limit_prompt_lengths(
     Raises:
         UserError: there are longer prompts, with their number, the longest and its row; with `leave_out`, no others.
     """
-    parts, left_out = {}, []
+    parts: dict[str, Dataset | None] = {}
+    left_out = []
     for name, words, rows in (
         ("train", "training prompts", task.train),
         ("held_out", "held-out prompts", task.held_out),
@@ -91,6 +92,5 @@ def limit_prompt_lengths(
         left_out.append(f"{len(rows) - len(within)} of {len(rows)} {words}")
     if not left_out:
         return task
-    return replace(
-        task, **parts, description=f"{task.description}; left out as longer than {limit} tokens: {', '.join(left_out)}"
-    )
+    description = f"{task.description}; left out as longer than {limit} tokens: {', '.join(left_out)}"
+    return replace(task, train=parts["train"], held_out=parts["held_out"], description=description)

@@ -26,7 +26,9 @@ def as_sent(prompt: Prompt, tokenizer: Any, template_options: Mapping[str, Any] 
     """A prompt as the model sees it: chat messages through the tokenizer's template."""
     if isinstance(prompt, str):
         return prompt
-    return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False, **(template_options or {}))
+    options = {"add_generation_prompt": True, "tokenize": False, **(template_options or {})}
+    text: str = tokenizer.apply_chat_template(prompt, **options)
+    return text
 
 
 def check_template(prompt: Prompt, tokenizer: Any, template_options: Mapping[str, Any] | None = None) -> None:
@@ -59,9 +61,14 @@ def tokenize_prompts(
     Raises:
         UserError: chat messages meet a tokenizer without template.
     """
-    if not prompts or isinstance(prompts[0], str):
-        return tokenizer(text=list(prompts))["input_ids"] if prompts else []
+    if not prompts:
+        return []
+    ids: list[list[int]]
+    if isinstance(prompts[0], str):
+        ids = tokenizer(text=list(prompts))["input_ids"]
+        return ids
     if not getattr(tokenizer, "chat_template", None):
         raise UserError("the prompts are chat messages, but the tokenizer has no chat template: use text prompts")
     as_ids = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
-    return tokenizer.apply_chat_template(list(prompts), **as_ids, **(template_options or {}))["input_ids"]
+    ids = tokenizer.apply_chat_template(list(prompts), **as_ids, **(template_options or {}))["input_ids"]
+    return ids

@@ -29,7 +29,7 @@ def given_options(options: DataOptions) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value != getattr(default, name)}
 
 
-def find_source(label: str, options: DataOptions, *, held_out: bool = False) -> Source:
+def find_source(label: str, options: DataOptions, *, held_out: bool = False) -> GeneratedSource | ReadSource:
     """What `label` names, with the options that say more about it.
 
     Args:
@@ -73,7 +73,7 @@ def check_options(sources: Sequence[Source], options: DataOptions, held_out: Sou
         raise UserError(f"prompt_template {options.prompt_template!r} must say where the problem goes, with {{prompt}}")
     taken = OF_ANY_SOURCE.union(*(source.options for source in sources))
     for source in sources:
-        grading = None if isinstance(source, GeneratedSource) else find_grading(source.verifier)
+        grading = find_grading(source.verifier) if isinstance(source, ReadSource) else None
         taken |= set(grading.options if grading else ())
     if len(sources) > 1:
         taken.add("dataset_weights")
@@ -87,6 +87,6 @@ def check_options(sources: Sequence[Source], options: DataOptions, held_out: Sou
 
 def _owners(option: str) -> str:
     """To which kinds of sources an option belongs, or else to which verifiers."""
-    kinds = [kind for kind in reversed(SOURCES) if option in kind.options]
-    kinds = kinds or [kind for kind in GRADINGS.values() if option in kind.options]
-    return f"it belongs to {enumerated((kind.title for kind in kinds), 'and')}"
+    sources = [kind.title for kind in reversed(SOURCES) if option in kind.options]
+    verifiers = [kind.title for kind in GRADINGS.values() if option in kind.options]
+    return f"it belongs to {enumerated(sources or verifiers, 'and')}"

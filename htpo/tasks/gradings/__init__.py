@@ -20,4 +20,4 @@ GRADINGS: dict[str, type[Grading]] = {
 
 def find_grading(verifier: str | None) -> type[Grading] | None:
     """The grading by the name of its verifier, of which every one with a colon is a function's; None without one."""
-    return GRADINGS.get(FunctionGrading.name if verifier and ":" in verifier else verifier)
+    return None if verifier is None else GRADINGS.get(FunctionGrading.name if ":" in verifier else verifier)

@@ -19,6 +19,7 @@ class FunctionGrading(Grading):
     words = "the whole response, by a function of your own"
     title = "a verifier of your own"
     options = ("verifier", "max_verifier_failures")
+    verifier: FunctionVerifier
 
     def __init__(self, verifier: str, max_verifier_failures: float):
         self.verifier = FunctionVerifier(verifier, max_verifier_failures)

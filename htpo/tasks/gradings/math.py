@@ -19,6 +19,7 @@ class MathGrading(Grading):
     title = "the math verifier"
     options = ("answer_format", "answer_pattern")
     needs_answer = True
+    verifier: MathVerifier
 
     def __init__(self, answer_format: str | None, answer_pattern: str | None):
         name = answer_format or "boxed"

@@ -12,4 +12,5 @@ PUZZLE_FAMILIES = ("number_path", "countdown", "latin_square")
 
 def maker_of(family: str) -> Callable[..., Any]:
     """The function that makes a family's task."""
-    return getattr(import_module(f"{__name__}.{family}"), f"{family}_task")
+    maker: Callable[..., Any] = getattr(import_module(f"{__name__}.{family}"), f"{family}_task")
+    return maker

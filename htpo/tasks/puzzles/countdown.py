@@ -39,9 +39,9 @@ def random_steps(numbers: Sequence[int], rng: random.Random) -> list[Step] | Non
     left_over, steps = list(numbers), []
     while len(left_over) > 1:
         small, large = sorted(left_over.pop(rng.randrange(len(left_over))) for _ in range(2))
-        ways = [(large, operator, small, apply_operator(large, operator, small)) for operator in "+-*/"]
-        # Times one and divided by one would change nothing.
-        ways = [way for way in ways if way[3] is not None and (small > 1 or way[1] in "+-")]
+        operators = "+-*/" if small > 1 else "+-"  # times one and divided by one would change nothing
+        results = ((operator, apply_operator(large, operator, small)) for operator in operators)
+        ways = [(large, operator, small, result) for operator, result in results if result is not None]
         if not ways:
             return None
         steps.append(rng.choice(ways))

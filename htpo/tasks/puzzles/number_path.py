@@ -38,8 +38,8 @@ def random_walk(moves: Sequence[Move], start: int, steps: int, rng: random.Rando
     visited = {start}
     for _ in range(steps):
         value = walk[-1][1] if walk else start
-        ways = [(move, apply_move(value, move)) for move in moves]
-        ways = [(move, result) for move, result in ways if result is not None and result not in visited]
+        results = ((move, apply_move(value, move)) for move in moves)
+        ways = [(move, result) for move, result in results if result is not None and result not in visited]
         if not ways:
             return None
         walk.append(rng.choice(ways))

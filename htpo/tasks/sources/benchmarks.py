@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from htpo.errors import UserError
 from htpo.tasks.sources.files import READERS, File, is_readable
 from htpo.tasks.sources.hub import Hub
-from htpo.tasks.sources.source import ReadSource, Source
+from htpo.tasks.sources.source import Named, ReadSource, Source
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,6 @@ class Benchmarks(Source):
         return File(label, name, path, *columns)
 
     @classmethod
-    def listed(cls) -> tuple[list[tuple[str, ...]], str]:
+    def listed(cls) -> tuple[list[Named], str]:
         named = [(name, known.verifier, known.hub_id, known.title) for name, known in BENCHMARKS.items()]
         return named, "NAME=FILE reads a local file in a benchmark's place."

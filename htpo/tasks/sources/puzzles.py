@@ -1,9 +1,10 @@
 """The built-in puzzles as sources."""
 
+from collections.abc import Callable
 from typing import Self
 
 from htpo.tasks.puzzles import PUZZLE_FAMILIES, maker_of
-from htpo.tasks.sources.source import GeneratedSource
+from htpo.tasks.sources.source import GeneratedSource, Named
 from htpo.tasks.task import Task
 
 
@@ -18,9 +19,9 @@ class Puzzles(GeneratedSource):
         return cls(label, label) if label in PUZZLE_FAMILIES else None
 
     @classmethod
-    def listed(cls) -> tuple[list[tuple[str, ...]], str]:
+    def listed(cls) -> tuple[list[Named], str]:
         return [(name, "its own", "made here", "puzzles with a base policy") for name in PUZZLE_FAMILIES], ""
 
     def make(self, train_prompts: int, held_out_prompts: int, seed: int, *, conversational: bool) -> Task:
-        make_task = maker_of(self.name)
+        make_task: Callable[..., Task] = maker_of(self.name)
         return make_task(train_prompts=train_prompts, held_out_prompts=held_out_prompts, seed=seed)

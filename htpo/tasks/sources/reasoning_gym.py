@@ -11,7 +11,7 @@ from datasets import Dataset
 from htpo.errors import UserError
 from htpo.tasks.prompts import as_chat
 from htpo.tasks.puzzles.family import Puzzle, puzzle_task
-from htpo.tasks.sources.source import GeneratedSource
+from htpo.tasks.sources.source import GeneratedSource, Named
 from htpo.tasks.task import Task
 from htpo.verifiers.reasoning_gym.verifier import CHUNK, CLOSING, OPENING, ReasoningGymVerifier
 
@@ -36,7 +36,7 @@ class ReasoningGym(GeneratedSource):
         return cls(label, label) if label.startswith(PREFIX) else None
 
     @classmethod
-    def listed(cls) -> tuple[list[tuple[str, ...]], str]:
+    def listed(cls) -> tuple[list[Named], str]:
         try:
             from reasoning_gym.factory import DATASETS
         except ImportError:

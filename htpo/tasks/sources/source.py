@@ -9,6 +9,8 @@ from htpo.errors import UserError
 from htpo.tasks.rows import RawRows, first_line
 from htpo.tasks.task import Task
 
+Named = tuple[str, str, str, str]  # of a source: name, verifier, Hugging Face id, what it is
+
 
 @dataclass(frozen=True)
 class Source:
@@ -30,7 +32,7 @@ class Source:
     name: str
 
     @classmethod
-    def find(cls, label: str) -> "Source | None":
+    def find(cls, label: str) -> "GeneratedSource | ReadSource | None":
         """The source that a label names; None where it names none of this kind.
 
         Raises:
@@ -39,9 +41,8 @@ class Source:
         raise NotImplementedError
 
     @classmethod
-    def listed(cls) -> tuple[list[tuple[str, ...]], str]:
-        """For `htpo data list`: the sources of this kind that have a name (name, verifier, Hugging Face id, what they
-        are), and a line about the kind."""
+    def listed(cls) -> tuple[list[Named], str]:
+        """For `htpo data list`: the sources of this kind that have a name, and a line about the kind."""
         return [], ""
 
     def refined(self, given: Mapping[str, Any], *, held_out: bool) -> Self:

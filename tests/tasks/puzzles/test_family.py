@@ -10,6 +10,7 @@ import pytest
 from htpo.errors import UserError
 from htpo.tasks import PUZZLE_FAMILIES, DataOptions, load_task
 from htpo.tasks.puzzles.family import is_held_out
+from htpo.tasks.puzzles.latin_square import latin_square_task
 
 DIFFICULTY = {  # the option and what it counts
     "number_path": ("steps", lambda row: row["solution"].count("=")),
@@ -87,8 +88,6 @@ def test_impossible_numbers_of_prompts_are_refused(make_task):
 
 
 def test_more_prompts_than_there_are_puzzles_are_refused():
-    from htpo.tasks import latin_square_task
-
     with pytest.raises(UserError, match="hardly more Latin squares .* lower train_prompts=2"):
         latin_square_task(2, 0, 0, clues=(0, 0))
 
