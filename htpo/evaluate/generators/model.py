@@ -38,9 +38,7 @@ class ModelGenerator(Generator):
         self.template_options = template_options
         self._settings = sampling_settings(model, tokenizer, sampling)
 
-    def generate(
-        self, task: str, requests: Sequence[Request], done: Set[Key] = frozenset()
-    ) -> Iterator[list[Response]]:
+    def generate(self, task: str, requests: Sequence[Request], done: Set[Key]) -> Iterator[list[Response]]:
         """A list per batch; a batch of which nothing is wanted any more is not generated."""
         prompts = {request.problem: request.prompt for request in requests}
         ids = dict(zip(prompts, tokenize_prompts(list(prompts.values()), self.tokenizer, self.template_options)))

@@ -166,9 +166,7 @@ class ServerGenerator(Generator):
         if reply.status_code in (401, 403):
             raise UserError(f"{self.base_url} {self._refusal(reply)}: check the variable named by --api_key_env")
 
-    def generate(
-        self, task: str, requests: Sequence[Request], done: Set[Key] = frozenset()
-    ) -> Iterator[list[Response]]:
+    def generate(self, task: str, requests: Sequence[Request], done: Set[Key]) -> Iterator[list[Response]]:
         """What came within two seconds, together; nothing of it is lost by Ctrl-C.
 
         Raises:

@@ -26,9 +26,7 @@ class TransformersBackend(LocalBackend):
 class LoadedGenerator(ModelGenerator):
     """A `ModelGenerator` that says which options to change when memory is not enough."""
 
-    def generate(
-        self, task: str, requests: Sequence[Request], done: Set[Key] = frozenset()
-    ) -> Iterator[list[Response]]:
+    def generate(self, task: str, requests: Sequence[Request], done: Set[Key]) -> Iterator[list[Response]]:
         try:
             yield from super().generate(task, requests, done)
         except torch.OutOfMemoryError as error:

@@ -138,9 +138,7 @@ class VLLMGenerator(Generator):
         said = beyond_length(tokenized, self.sampling.max_tokens, length)
         return said and f"{said} may use here (--max_model_len); responses are cut there"
 
-    def generate(
-        self, task: str, requests: Sequence[Request], done: Set[Key] = frozenset()
-    ) -> Iterator[list[Response]]:
+    def generate(self, task: str, requests: Sequence[Request], done: Set[Key]) -> Iterator[list[Response]]:
         """A list per `batch_size` responses."""
         wanted = [request for request in requests if request.key not in done]
         for start in range(0, len(wanted), self.batch_size):

@@ -62,9 +62,7 @@ class Generator(ABC):
     """Draws responses."""
 
     @abstractmethod
-    def generate(
-        self, task: str, requests: Sequence[Request], done: Set[Key] = frozenset()
-    ) -> Iterator[list[Response]]:
+    def generate(self, task: str, requests: Sequence[Request], done: Set[Key]) -> Iterator[list[Response]]:
         """Responses in any order, in lists as they come; each list is stored before the next is asked for.
 
         Args:

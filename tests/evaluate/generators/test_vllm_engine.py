@@ -8,8 +8,8 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect
-from htpo.evaluate.generators.local import load_tokenizer
-from htpo.evaluate.generators.vllm_engine import VLLMGenerator, check_engine_options
+from htpo.evaluate.generators.local import LocalOptions, load_tokenizer
+from htpo.evaluate.generators.vllm_engine import VLLMBackend, VLLMGenerator, VLLMOptions, check_engine_options
 from htpo.evaluate.samples import SampleStore
 from tests.evaluate.test_collection import SAMPLES, problems
 
@@ -55,6 +55,19 @@ def test_the_engine_is_asked_as_its_interface_wants(tmp_path, tiny_model):
     assert {(*p.stop_token_ids,) for p in given} == {(1,)}
     assert len({p.seed for p in given}) == 18
     assert store.measured()["correct"].to_pylist() == [True] * 6 + [False] * 12
+
+
+def test_options_of_the_command_reach_the_engine(tiny_model):
+    engine = VLLMOptions(max_model_len=32, vllm_options='{"enforce_eager": true}')
+    backend = VLLMBackend(tiny_model, SamplingOptions(max_tokens=8), None, LocalOptions(batch_size=10), engine)
+    backend.check(["1" * 31])
+    with pytest.raises(UserError, match="a prompt has 32 tokens and the engine takes 32"):
+        backend.check(["1" * 32])
+    made = backend.start()
+    assert (made._engine.options, made.batch_size) == ({"max_model_len": 32, "enforce_eager": True}, 10)
+    assert backend.conversational is False
+    with pytest.raises(UserError, match="has no chat template"):
+        VLLMBackend(tiny_model, SamplingOptions(), True, LocalOptions(), engine)
 
 
 def test_responses_beyond_the_engine_s_length_are_said_and_prompts_refused(tiny_model):
