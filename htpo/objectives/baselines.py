@@ -1,6 +1,9 @@
 """The objectives HTPO is compared with: one rule for all tokens, and the 80/20 rule's two groups."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from torch import Tensor
 
 from htpo.objectives import rules
 from htpo.objectives.adaptive_clip import AdaptiveClip
@@ -27,16 +30,8 @@ def dapo(*, clip_low: ClipLow = 0.2, clip_high: ClipHigh = 0.28, dual_clip: Dual
     """DAPO learns from every token alike. It leaves more room upwards than downwards, draws new problems in place of
     those that are always or never solved, and punishes answers near the length limit.
     """
-    return TableObjective(
-        name="dapo",
-        table={(): Cell(rules.ppo)},
-        aggregate=token_mean,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        dual_clip=dual_clip,
-        dynamic_sampling=True,
-        overlong_shaping=True,
-    )
+    clip = (clip_low, clip_high, dual_clip)
+    return _clipped("dapo", token_mean, *clip, dynamic_sampling=True, overlong_shaping=True)
 
 
 @register_objective(
@@ -50,14 +45,7 @@ def dapo(*, clip_low: ClipLow = 0.2, clip_high: ClipHigh = 0.28, dual_clip: Dual
 )
 def grpo(*, clip_low: ClipLow = 0.2, clip_high: ClipHigh = 0.2, dual_clip: DualClip = None) -> TableObjective:
     """GRPO learns from every token of an answer alike; every answer counts the same, however long."""
-    return TableObjective(
-        name="grpo",
-        table={(): Cell(rules.ppo)},
-        aggregate=sequence_mean,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        dual_clip=dual_clip,
-    )
+    return _clipped("grpo", sequence_mean, clip_low, clip_high, dual_clip)
 
 
 @register_objective(
@@ -72,14 +60,7 @@ def grpo(*, clip_low: ClipLow = 0.2, clip_high: ClipHigh = 0.2, dual_clip: DualC
 )
 def dr_grpo(*, clip_low: ClipLow = 0.2, clip_high: ClipHigh = 0.2) -> TableObjective:
     """Dr. GRPO is GRPO without its two normalisations, by answer length and by the spread of the rewards."""
-    return TableObjective(
-        name="dr_grpo",
-        table={(): Cell(rules.ppo)},
-        aggregate=fixed_length_mean,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        scale_rewards="none",
-    )
+    return _clipped("dr_grpo", fixed_length_mean, clip_low, clip_high, scale_rewards="none")
 
 
 @register_objective(
@@ -92,14 +73,7 @@ def dr_grpo(*, clip_low: ClipLow = 0.2, clip_high: ClipHigh = 0.2) -> TableObjec
 )
 def gspo(*, clip_low: ClipLow = 3e-4, clip_high: ClipHigh = 4e-4) -> TableObjective:
     """GSPO judges how far the policy has moved by whole answers instead of tokens."""
-    return TableObjective(
-        name="gspo",
-        table={(): Cell(rules.ppo)},
-        aggregate=sequence_mean,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        ratio_level="response",
-    )
+    return _clipped("gspo", sequence_mean, clip_low, clip_high, ratio_level="response")
 
 
 @register_objective(
@@ -162,14 +136,7 @@ def bapo(
     The upper bound moves first, as in the paper. Its authors' code moves the lower one first.
     """
     adaptive = AdaptiveClip(target, low, low_end, low_step, high, high_end, high_step)
-    return TableObjective(
-        name="bapo",
-        table={(): Cell(rules.ppo)},
-        aggregate=token_mean,
-        clip_low=1 - low,
-        clip_high=high - 1,
-        adaptive_clip=adaptive,
-    )
+    return _clipped("bapo", token_mean, 1 - low, high - 1, adaptive_clip=adaptive)
 
 
 @register_objective(
@@ -219,14 +186,7 @@ def ppo(*, clip_low: ClipLow = 0.2, clip_high: ClipHigh = 0.2, dual_clip: DualCl
 
     There is no critic: advantages are relative to the problem's other answers, as for all objectives here.
     """
-    return TableObjective(
-        name="ppo",
-        table={(): Cell(rules.ppo)},
-        aggregate=token_mean,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        dual_clip=dual_clip,
-    )
+    return _clipped("ppo", token_mean, clip_low, clip_high, dual_clip)
 
 
 @register_objective(
@@ -240,3 +200,17 @@ def ppo(*, clip_low: ClipLow = 0.2, clip_high: ClipHigh = 0.2, dual_clip: DualCl
 def reinforce() -> TableObjective:
     """REINFORCE makes every token of a right answer more likely and of a wrong one less likely."""
     return TableObjective(name="reinforce", table={(): Cell(rules.reinforce)}, aggregate=token_mean)
+
+
+def _clipped(
+    name: str,
+    aggregate: Callable[..., Tensor],
+    clip_low: float,
+    clip_high: float,
+    dual_clip: float | None = None,
+    **settings: Any,
+) -> TableObjective:
+    """PPO's clip for all tokens."""
+    return TableObjective(
+        name, {(): Cell(rules.ppo)}, aggregate, (), clip_low, clip_high, dual_clip=dual_clip, **settings
+    )
