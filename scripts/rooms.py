@@ -177,7 +177,8 @@ def draw(arrows: nx.DiGraph) -> Figure:
             _box(axes, middle, spot.floor * FLOOR, spot.room)
     loose = [file for name, file in module_files().items() if name.count(".") == 1 and file.parent == PACKAGE]
     known = "; ".join(f"{file.name} ({said_of(file)[0].lower()}{said_of(file)[1:]})" for file in sorted(loose))
-    axes.text(0, -HEIGHT, f"Beside the rooms: {known}", ha="center", va="center", fontsize=9, color="#555555")
+    said = "\n".join(textwrap.wrap(f"Beside the rooms: {known}", round(30 * reach)))
+    axes.text(0, -HEIGHT, said, ha="center", va="center", fontsize=9, color="#555555")
     return figure
 
 
