@@ -8,7 +8,7 @@ from rich.table import Table
 
 from htpo.engines.batch_shape import BatchShape
 from htpo.objectives import TableObjective
-from htpo.runs import ObjectiveTable
+from htpo.runs import ObjectiveTable, options_in_words
 from htpo.statistics import PassRates
 from htpo.tasks.prompts import readable
 
@@ -29,14 +29,13 @@ def plan_in_words(
         max_rounds: generation rounds of dynamic sampling at most; 0: there is none.
         overlong_buffer: tokens over which the soft overlong punishment falls; 0: there is none.
     """
-    options = ", ".join(f"{name} {value}" for name, value in objective.options.items() if value is not None)
     scaled = "divided by the group's standard deviation" if objective.scale_rewards == "group" else "not scaled"
     sampling = f"at most {max_rounds} rounds" if max_rounds else "off"
     overlong = f"over the last {overlong_buffer} tokens" if overlong_buffer else "off"
     return {
         "policy": policy,
         "task": task,
-        "objective": f"{objective.name} ({options})",
+        "objective": f"{objective.name} ({options_in_words(objective.options)})",
         "loss": f"{objective.aggregate.__name__.replace('_', ' ')}; advantages group-relative, {scaled}",
         "batch": batch.in_words(),
         "dynamic sampling": f"{sampling}; soft overlong punishment {overlong}",

@@ -16,7 +16,7 @@ from htpo.report.concerns import Together
 from htpo.report.figures import PageFigure, page_figures
 from htpo.report.rollouts import rollouts_for_browser
 from htpo.report.tables import PageTable
-from htpo.runs import RunRecord
+from htpo.runs import RunRecord, options_in_words
 from htpo.statistics import change_in_words, number_text
 from htpo.study import plain_words as study_in_words
 
@@ -197,7 +197,7 @@ def _objectives(runs: Sequence[RunRecord]) -> list[PageObjective]:
             name=str(same[0].objective.name),
             sentence=same[0].objective.summary,
             table=tables.objective_table(same[0]),
-            options=tables.listed(same[0].objective.options),
+            options=options_in_words(same[0].objective.options),
             runs=[run.label for run in same] if len(runs) > 1 else [],
         )
         for same in alike.values()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from htpo.runs import RunRecord
+from htpo.runs import RunRecord, options_in_words
 from htpo.statistics import Estimate, estimate_text, number_text, powers_of_two
 from htpo.study.tables import difference_table, measure_table, pass_table
 from htpo.tasks.prompts import readable
@@ -184,7 +184,7 @@ def study_tables(found: Mapping[str, Any] | None) -> list[PageTable]:
 def study_options_table(results: dict[str, Any]) -> PageTable:
     """Options of every method, which stand over those of the study's recipe."""
     rows = [
-        [f"{task} / {method}", listed(options)]
+        [f"{task} / {method}", options_in_words(options)]
         for method, by_task in results["methods"].items()
         for task, options in by_task.items()
     ]
@@ -211,11 +211,6 @@ def vocabulary_tables(findings: dict[str, Any], shown: int = 20) -> list[PageTab
         )
         for end, rows in (findings.get("vocabulary") or {}).items()
     ]
-
-
-def listed(options: Mapping[str, Any]) -> str:
-    """Options that are set, in a line."""
-    return ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
 
 
 def cell(found: Estimate, form: str = ".3f") -> str:

@@ -2,7 +2,7 @@
 
 from htpo.runs.directory import RunDirectory, installed_version
 from htpo.runs.disk import check_disk_space, write_atomically, write_json, writing
-from htpo.runs.objective_table import Group, ObjectiveTable
+from htpo.runs.objective_table import Group, ObjectiveTable, options_in_words
 from htpo.runs.record import RunRecord
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "RunRecord",
     "check_disk_space",
     "installed_version",
+    "options_in_words",
     "write_atomically",
     "write_json",
     "writing",

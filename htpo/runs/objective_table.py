@@ -84,3 +84,12 @@ class ObjectiveTable:
     def _count(self) -> Counter[str]:
         """How many axes have a level of a name."""
         return Counter(level for _, level in {pair for group in self.groups for pair in group.levels.items()})
+
+
+def options_in_words(options: Mapping[str, Any]) -> str:
+    """Options that are set, in a line; those of several values as flags write them."""
+    return ", ".join(f"{name} {_in_words(value)}" for name, value in options.items() if value is not None)
+
+
+def _in_words(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

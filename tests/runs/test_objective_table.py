@@ -6,7 +6,7 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.objectives import DESCRIPTIONS, OBJECTIVES, make_objective
-from htpo.runs import ObjectiveTable, RunDirectory
+from htpo.runs import ObjectiveTable, RunDirectory, options_in_words
 
 
 def written(path, content) -> ObjectiveTable:
@@ -66,3 +66,8 @@ def test_a_run_of_an_earlier_version_has_no_groups_and_one_that_wrote_nothing_is
 def test_a_table_that_htpo_did_not_write_is_refused_by_file(tmp_path, content):
     with pytest.raises(UserError, match="objective.json is not as htpo writes it"):
         written(tmp_path, content)
+
+
+def test_options_are_listed_as_flags_write_them_without_those_that_are_off():
+    options = {"variant": "paper", "dual_clip": None, "axes": ("difficulty", "entropy"), "clip_high": 0.3}
+    assert options_in_words(options) == "variant paper, axes difficulty entropy, clip_high 0.3"

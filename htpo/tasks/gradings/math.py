@@ -40,7 +40,7 @@ class MathGrading(Grading):
 
     def settle(self, raw: RawRows, examples: list[Example], answer_column: str) -> tuple[list[Example], list[str]]:
         """Without the rows whose gold answer cannot be read; solutions that state their answer become it, and what else
-        is a sentence becomes a problem of the raw."""
+        is a sentence is noted as a defect."""
         remarks = []
         golds = [example.fields["answer"] for example in examples]
         stated = [answer_of_gold(gold) for gold in golds]
