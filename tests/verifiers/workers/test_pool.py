@@ -66,7 +66,7 @@ def program(tmp_path, monkeypatch):
 
 def test_a_request_is_bounded_by_what_it_computes_not_by_what_others_do(program):
     burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4 * usable_cores())]
-    pool = WorkerPool(program, 1, timeout=1.0, memory_limit_mb=512)
+    pool = WorkerPool(program, 1, timeout=1.0, memory_limit_mb=512, patience=120.0)
     try:
         begun = time.monotonic()
         assert pool.run([["compute", 0.7]])[0].value == "done"
