@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from trl.rewards import get_soft_overlong_punishment
 
+from htpo.engines.handover import Handover
 from htpo.engines.judging import Judge, Judgement
 from htpo.engines.rewards import Scores, by_threshold, score, without_signal
 from htpo.engines.trl.config import HTPOConfig
-from htpo.engines.trl.handover import Handover
 from htpo.engines.trl.judgements import JUDGEMENT, pack
 from htpo.engines.trl.prompts import PROMPT_ID, ROW_NUMBER, NumberedPrompts
 from htpo.engines.trl.token_batch import policy_mask

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from htpo.engines.handover import Handover
 from htpo.engines.judging import Judge
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.contract import check_loss, check_trl
 from htpo.engines.trl.dynamic_sampling import DynamicSampling
-from htpo.engines.trl.handover import Handover
 from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_update
 from htpo.objectives import Outcome, TokenBatch, add_sums, summarize
 from htpo.objectives.axes import Cuts

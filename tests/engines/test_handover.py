@@ -2,7 +2,7 @@
 
 import pytest
 
-from htpo.engines.trl.handover import Handover
+from htpo.engines.handover import Handover
 
 
 def leaving(handover: Handover, *values):

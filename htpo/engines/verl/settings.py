@@ -1,0 +1,123 @@
+"""What `+htpo.*` of a verl configuration asks for, checked beside verl's own options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from htpo.engines.verl.loss import ENTROPIES
+from htpo.errors import UserError
+from htpo.objectives import TableObjective, fixed_length_mean, make_objective, sequence_mean, token_mean
+from htpo.objectives.axes import Entropy
+
+WORKING_VERL = "0.9.1"
+
+HOST_AGGREGATION = {
+    token_mean: "token-mean",
+    sequence_mean: "seq-mean-token-mean",
+    fixed_length_mean: "seq-mean-token-sum-norm",
+}
+"""verl's `actor.loss_agg_mode` with the same aggregation as the objective's."""
+
+OWN_OPTIONS = ("objective", "entropy_of", "correctness_threshold")
+CLIP_OPTIONS = {"clip_ratio": 0.2, "clip_ratio_low": 0.2, "clip_ratio_high": 0.2, "clip_ratio_c": 3.0}
+"""verl's options of PPO's clip, with its defaults: they would have no effect."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The objective of a run on verl, and what it reads."""
+
+    objective: TableObjective
+    entropy_of: str  # one of `ENTROPIES`
+    correctness_threshold: float  # an answer is correct when the reward function's `acc` is above it
+
+
+def read_settings(config: Mapping[str, Any]) -> Settings:
+    """Settings from verl's whole configuration, as plain data.
+
+    The block `htpo` holds `objective` (by name, default htpo), `entropy_of` (default current), `correctness_threshold`
+    (default 0), and the options of the objective beside them.
+
+    Raises:
+        UserError: an option is unknown or unusable, or an option of verl's would be ignored or make it another method.
+    """
+    block = dict(config.get("htpo") or {})
+    name = block.get("objective", "htpo")
+    own = {key: value for key, value in block.items() if key not in OWN_OPTIONS}
+    try:
+        objective = make_objective(name, **own)
+    except ValueError as error:
+        raise UserError(f"+htpo: {error}") from error
+    entropy_of = block.get("entropy_of", "current")
+    if entropy_of not in ENTROPIES:
+        raise UserError(f"+htpo.entropy_of is {entropy_of!r}, needs one of {', '.join(ENTROPIES)}")
+    threshold = block.get("correctness_threshold", 0.0)
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise UserError(f"+htpo.correctness_threshold is {threshold!r}, needs a number")
+    _check_batch_quantiles(objective, entropy_of)
+    _check_actor(config["actor_rollout_ref"]["actor"], objective, entropy_of)
+    _check_algorithm(config, objective)
+    return Settings(objective, entropy_of, float(threshold))
+
+
+def refuse_other_versions(version: str) -> None:
+    """Raise UserError unless this is the version of verl that the plugin was tried with."""
+    if version != WORKING_VERL:
+        raise UserError(f"htpo works with verl {WORKING_VERL}, and this is {version}: pip install verl=={WORKING_VERL}")
+
+
+def _check_batch_quantiles(objective: TableObjective, entropy_of: str) -> None:
+    if not objective.takes_batch_quantiles:
+        return
+    others = [axis for axis in objective.axes if getattr(axis, "scope", None) == "batch" and type(axis) is not Entropy]
+    if objective.adaptive_clip or others:
+        raise UserError(
+            f"objective {objective.name!r} looks at the whole batch under the policy in training, which verl's workers "
+            "do not hold: it runs with TRL only"
+        )
+    if entropy_of == "current":
+        raise UserError(
+            "thresholds over the whole batch need +htpo.entropy_of=old: verl's workers hold parts of the batch"
+        )
+
+
+def _check_actor(actor: Mapping[str, Any], objective: TableObjective, entropy_of: str) -> None:
+    where = "actor_rollout_ref.actor"
+    mode = HOST_AGGREGATION[objective.aggregate]
+    if actor["loss_agg_mode"] != mode:
+        raise UserError(
+            f"{where}.loss_agg_mode={actor['loss_agg_mode']} makes another method of objective {objective.name!r}: "
+            f"{where}.loss_agg_mode={mode}"
+        )
+    if objective.aggregate is fixed_length_mean and not actor.get("loss_scale_factor"):
+        raise UserError(
+            f"without {where}.loss_scale_factor verl divides by the longest answer of each micro-batch: give it "
+            "the length limit, data.max_response_length"
+        )
+    if entropy_of == "current" and not (actor.get("calculate_entropy") or actor.get("entropy_coeff")):
+        raise UserError(
+            f"the objective needs the policy's entropy: {where}.calculate_entropy=True, or +htpo.entropy_of=old"
+        )
+    loss_mode = (actor.get("policy_loss") or {}).get("loss_mode", "vanilla")
+    if loss_mode != "vanilla":
+        raise UserError(
+            f"{where}.policy_loss.loss_mode={loss_mode} would have no effect: +htpo.objective says the loss"
+        )
+    for name, default in CLIP_OPTIONS.items():
+        if actor.get(name, default) not in (default, None):
+            raise UserError(f"{where}.{name}={actor[name]} would have no effect: clipping is an option of +htpo")
+
+
+def _check_algorithm(config: Mapping[str, Any], objective: TableObjective) -> None:
+    algorithm = config["algorithm"]
+    if objective.scale_rewards == "none" and algorithm.get("norm_adv_by_std_in_grpo", True):
+        raise UserError(
+            f"objective {objective.name!r} does not divide advantages by the standard deviation: "
+            "algorithm.norm_adv_by_std_in_grpo=False"
+        )
+    if (algorithm.get("rollout_correction") or {}).get("bypass_mode"):
+        raise UserError("algorithm.rollout_correction.bypass_mode has a loss of its own: set it to False")
+    if (config.get("distillation") or {}).get("enabled"):
+        raise UserError(
+            "distillation has a loss of its own, which the objective would replace: distillation.enabled=False"
+        )

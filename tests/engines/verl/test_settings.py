@@ -1,0 +1,114 @@
+"""`+htpo.*` is checked, and so is what of verl's options would be ignored or make it another method."""
+
+from copy import deepcopy
+
+import pytest
+
+from htpo.engines.verl.settings import WORKING_VERL, read_settings, refuse_other_versions
+from htpo.errors import UserError
+from htpo.objectives import OBJECTIVES, make_objective
+
+STOCK = {
+    "actor_rollout_ref": {
+        "actor": {
+            "loss_agg_mode": "token-mean",
+            "loss_scale_factor": None,
+            "calculate_entropy": True,
+            "entropy_coeff": 0,
+            "policy_loss": {"loss_mode": "vanilla"},
+            "clip_ratio": 0.2,
+            "clip_ratio_low": 0.2,
+            "clip_ratio_high": 0.2,
+            "clip_ratio_c": 3.0,
+        }
+    },
+    "algorithm": {"norm_adv_by_std_in_grpo": True, "rollout_correction": {"bypass_mode": False}},
+    "distillation": {"enabled": False},
+}
+FOR_OTHERS = {
+    "token-mean": {},
+    "seq-mean-token-mean": {"loss_agg_mode": "seq-mean-token-mean"},
+    "seq-mean-token-sum-norm": {"loss_agg_mode": "seq-mean-token-sum-norm", "loss_scale_factor": 512},
+}
+
+
+def configured(htpo: dict | None = None, **changes) -> dict:
+    """verl's stock configuration with some of its options, by their last name, set."""
+    config = deepcopy(STOCK)
+    if htpo is not None:
+        config["htpo"] = htpo
+    places = [config["actor_rollout_ref"]["actor"], config["algorithm"], config["distillation"]]
+    places += [places[0]["policy_loss"], places[1]["rollout_correction"]]
+    for name, value in changes.items():
+        (place,) = [place for place in places if name in place]
+        place[name] = value
+    return config
+
+
+def refusal(*args, **changes) -> str:
+    with pytest.raises(UserError) as caught:
+        read_settings(configured(*args, **changes))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_a_block_the_objective_is_the_paper_s():
+    settings = read_settings(configured())
+    assert settings.objective.describe() == make_objective("htpo").describe()
+    assert (settings.entropy_of, settings.correctness_threshold) == ("current", 0.0)
+
+
+def test_options_of_the_objective_stand_beside_its_name():
+    settings = read_settings(configured({"objective": "dapo", "clip_high": 0.3, "entropy_of": "old"}))
+    assert settings.objective.describe() == make_objective("dapo", clip_high=0.3).describe()
+    assert settings.entropy_of == "old"
+
+
+def test_every_objective_runs_or_says_that_it_does_not():
+    ran, refused = set(), set()
+    for name in OBJECTIVES:
+        for changes in FOR_OTHERS.values():
+            htpo = {"objective": name, "entropy_of": "old"}
+            try:
+                read_settings(configured(htpo, norm_adv_by_std_in_grpo=name != "dr_grpo", **changes))
+                ran.add(name)
+            except UserError as error:
+                if "runs with TRL only" in str(error):
+                    refused.add(name)
+    assert refused == {"bapo", "clip_cov", "kl_cov"}
+    assert ran == set(OBJECTIVES) - refused
+
+
+@pytest.mark.parametrize(
+    ("htpo", "changes", "said"),
+    [
+        ({"objective": "hpto"}, {}, "unknown objective 'hpto'"),
+        ({"high_entropy": 0.2}, {}, "has no option 'high_entropy'"),
+        ({"clip_high": "much"}, {}, "clip_high is 'much'"),
+        ({"entropy_of": "new"}, {}, "needs one of old, current"),
+        ({"correctness_threshold": "half"}, {}, "correctness_threshold is 'half'"),
+        ({"objective": "entropy_mask"}, {}, "entropy_of=old"),
+        ({"entropy_scope": "batch"}, {}, "entropy_of=old"),
+        ({}, {"calculate_entropy": False}, "calculate_entropy=True, or +htpo.entropy_of=old"),
+        ({"objective": "grpo"}, {}, "actor.loss_agg_mode=seq-mean-token-mean"),
+        ({}, {"loss_agg_mode": "seq-mean-token-sum"}, "actor.loss_agg_mode=token-mean"),
+        ({"objective": "dr_grpo"}, {"loss_agg_mode": "seq-mean-token-sum-norm"}, "loss_scale_factor"),
+        ({"objective": "dr_grpo"}, FOR_OTHERS["seq-mean-token-sum-norm"], "norm_adv_by_std_in_grpo=False"),
+        ({}, {"clip_ratio_high": 0.28}, "clip_ratio_high=0.28 would have no effect"),
+        ({}, {"loss_mode": "gspo"}, "loss_mode=gspo would have no effect"),
+        ({}, {"bypass_mode": True}, "bypass_mode"),
+        ({}, {"enabled": True}, "distillation.enabled=False"),
+    ],
+)
+def test_what_would_go_wrong_silently_is_refused(htpo, changes, said):
+    assert said in refusal(htpo, **changes)
+
+
+def test_the_sampling_policy_s_entropy_needs_none_of_the_current_one():
+    read_settings(configured({"entropy_of": "old"}, calculate_entropy=False))
+
+
+def test_another_version_is_refused():
+    refuse_other_versions(WORKING_VERL)
+    with pytest.raises(UserError, match="pip install verl==0.9.1"):
+        refuse_other_versions("0.10.0")
