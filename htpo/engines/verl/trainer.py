@@ -8,8 +8,10 @@ from htpo.engines.verl.group_facts import GroupFacts, group_facts, verdict_of
 from htpo.engines.verl.loss import LOSS_MODE, ObjectiveLoss, read_sums
 from htpo.engines.verl.settings import read_settings, refuse_other_versions
 
+_Host: Any = object  # in a trainer mode, one of verl's V1 trainers comes after the mixin
 
-class ObjectiveTrainer:
+
+class ObjectiveTrainer(_Host):
     """A mixin before one of verl's V1 trainers, which stays as it is otherwise."""
 
     host_mode: ClassVar[str]  # that trainer's own name: verl branches on it
