@@ -44,15 +44,13 @@ class ObjectiveTrainer(_Host):
 
         batch = super()._compute_advantage(batch, metrics)  # which may take tokens out of the mask
         objective = self.settings.objective
-        fields = ["extra_fields", *(PER_TOKEN if cut_names(objective) else ())]
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        needed = ["extra_fields", *(PER_TOKEN if cut_names(objective) else ())]
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=needed)
         extra = [getattr(value, "data", value) for value in data.pop("extra_fields")]
         per_token = data.to_padded_tensor() if cut_names(objective) else None
         added = batch_fields(objective, self._facts(batch, extra), per_token)
-        tq.kv_batch_put(
-            keys=batch.keys, partition_id=batch.partition_id, fields=TensorDict(added, batch_size=len(batch))
-        )
-        return batch
+        fields = TensorDict(added, batch_size=len(batch))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
     def _facts(self, batch: Any, extra: list[Mapping[str, Any]]) -> GroupFacts:
         padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]

@@ -5,6 +5,7 @@ verl imports this in all its processes, told by the environment; see `worker.ENV
 
 from contextlib import nullcontext
 
+import torch.distributed
 from verl.plugin.platform.platform_base import PlatformBase
 from verl.plugin.platform.platform_manager import PlatformRegistry
 
@@ -37,3 +38,14 @@ METHODS = {
 ATTRIBUTES = {name: property(lambda self, value=value: value) for name, value in PROPERTIES.items()}
 
 PlatformRegistry.register("cpu")(type("PlatformCPU", (PlatformBase,), METHODS | ATTRIBUTES))
+
+
+_init_process_group = torch.distributed.init_process_group
+
+
+def init_process_group(backend=None, **options):
+    """verl names a backend for the CPU and one for its device, which torch refuses when they are the same device."""
+    return _init_process_group("gloo" if backend == "cpu:gloo,cpu:gloo" else backend, **options)
+
+
+torch.distributed.init_process_group = init_process_group

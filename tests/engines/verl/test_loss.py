@@ -1,21 +1,23 @@
 """verl's own worker gives the gradient of the objective, however it cuts and pads the batch."""
 
-import pickle
 from dataclasses import replace
 from functools import cache, partial
 
 import pytest
 import torch
 
-from htpo.engines.verl.batch_fields import PER_TOKEN, batch_fields
-from htpo.engines.verl.group_facts import GroupFacts
-from htpo.engines.verl.loss import ObjectiveLoss, policy_loss, read_sums
+from htpo.engines.verl.loss import policy_loss, read_sums
 from htpo.objectives import make_objective
+from tests.engines.trl.test_processes import torchrun
 from tests.engines.verl.worker import (
     LAYOUTS,
+    LIMIT,
+    MODES,
     actor_config,
     as_token_batch,
+    fields_of,
     gradient_of,
+    loss_of,
     make_rollouts,
     per_token,
     start_processes,
@@ -26,16 +28,6 @@ from tests.engines.verl.worker import (
 from tests.objectives.oracle import Options, htpo_tokens
 
 pytestmark = pytest.mark.verl
-
-MODES = {
-    "htpo": "token-mean",
-    "dapo": "token-mean",
-    "entropy_mask": "token-mean",
-    "grpo": "seq-mean-token-mean",
-    "gspo": "seq-mean-token-mean",
-    "dr_grpo": "seq-mean-token-sum-norm",
-}
-LIMIT = 30  # tokens of a response, for dr_grpo
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,23 +43,6 @@ def worker_of(tiny_model):
 @pytest.fixture(scope="module")
 def rollouts(tiny_model):
     return make_rollouts(tiny_model)
-
-
-def loss_of(objective, entropy_of: str = "current", **actor) -> ObjectiveLoss:
-    scale = LIMIT if objective.name == "dr_grpo" else None
-    actor = {"loss_agg_mode": MODES[objective.name], "loss_scale_factor": scale, **actor}
-    loss = ObjectiveLoss(actor_config(**actor), objective, entropy_of)
-    return pickle.loads(pickle.dumps(loss))  # as it gets to a worker
-
-
-def fields_of(objective, rollouts) -> dict:
-    """What the driver adds."""
-    correct = torch.tensor([r.correct for r in rollouts.known])
-    facts = GroupFacts(correct, torch.tensor([r.group_accuracy for r in rollouts.known]))
-    padded = {
-        name: x.to_padded_tensor(0.0) for name, x in verl_batch(rollouts, "unpadded").items() if name in PER_TOKEN
-    }
-    return batch_fields(objective, facts, padded)
 
 
 def expected(path, objective, rollouts, weights=1.0) -> tuple[torch.Tensor, float]:
@@ -191,3 +166,16 @@ def test_statistics_are_those_of_the_whole_batch(layout, worker_of, rollouts):
 def test_the_loss_mode_alone_is_refused():
     with pytest.raises(RuntimeError, match="trainer_mode=htpo_sync"):
         policy_loss(*torch.zeros(4, 1, 1))
+
+
+@pytest.mark.parametrize("name", ["htpo", "grpo"])
+def test_two_processes_make_the_same_gradient(name, rollouts, tiny_model, tmp_path):
+    done = torchrun(2, "tests/engines/verl/step_in_processes.py", tiny_model, name, str(tmp_path / "step.pt"))
+    assert done.returncode == 0, done.stderr[-3000:]
+    step = torch.load(tmp_path / "step.pt", weights_only=True)
+    objective = make_objective(name)
+    assert step["processes"] == 2
+    assert_same(step["gradient"], expected(tiny_model, objective, rollouts)[0])
+    for share, value in objective(as_token_batch(rollouts)).stats.items():
+        if share != "nonfinite_tokens":
+            assert step["stats"][share].item() == pytest.approx(value.item(), abs=1e-4, nan_ok=True), share

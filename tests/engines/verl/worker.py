@@ -1,6 +1,7 @@
 """verl's own training worker on the CPU with a tiny model, and batches as its trainers make them."""
 
 import os
+import pickle
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -9,6 +10,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from htpo.engines.verl.batch_fields import PER_TOKEN, batch_fields
+from htpo.engines.verl.group_facts import GroupFacts
+from htpo.engines.verl.loss import ObjectiveLoss
 from htpo.objectives import TokenBatch
 from tests.objectives.oracle import Response
 
@@ -27,6 +31,16 @@ LAYOUTS = {
     "dynamic": {"use_dynamic_bsz": True, "max_token_len_per_gpu": 80},
 }
 """How verl's batch lies in memory and is cut: options of its engine."""
+
+MODES = {
+    "htpo": "token-mean",
+    "dapo": "token-mean",
+    "entropy_mask": "token-mean",
+    "grpo": "seq-mean-token-mean",
+    "gspo": "seq-mean-token-mean",
+    "dr_grpo": "seq-mean-token-sum-norm",
+}
+LIMIT = 30  # tokens of a response, for dr_grpo
 
 
 @dataclass(frozen=True)
@@ -209,6 +223,23 @@ def actor_config(loss_mode: str = "htpo", **options):
     return FSDPActorConfig(
         strategy="fsdp2", rollout_n=4, ppo_micro_batch_size_per_gpu=1, policy_loss=policy_loss, **options
     )
+
+
+def loss_of(objective, entropy_of: str = "current", **actor) -> ObjectiveLoss:
+    scale = LIMIT if objective.name == "dr_grpo" else None
+    actor = {"loss_agg_mode": MODES[objective.name], "loss_scale_factor": scale, **actor}
+    loss = ObjectiveLoss(actor_config(**actor), objective, entropy_of)
+    return pickle.loads(pickle.dumps(loss))  # as it gets to a worker
+
+
+def fields_of(objective, rollouts) -> dict:
+    """What the driver adds."""
+    correct = torch.tensor([r.correct for r in rollouts.known])
+    facts = GroupFacts(correct, torch.tensor([r.group_accuracy for r in rollouts.known]))
+    padded = {
+        name: x.to_padded_tensor(0.0) for name, x in verl_batch(rollouts, "unpadded").items() if name in PER_TOKEN
+    }
+    return batch_fields(objective, facts, padded)
 
 
 def train_once(worker, loss, data) -> tuple[Tensor, dict]:
