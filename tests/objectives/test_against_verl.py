@@ -4,15 +4,22 @@ import pytest
 import torch
 
 from htpo.objectives import make_objective
+from tests.engines.verl.worker import start_processes
 from tests.objectives.samples import random_batch
 
-algorithms = pytest.importorskip("verl.trainer.ppo.core_algos", reason="verl is not installed")
+pytestmark = pytest.mark.verl
 
 NO_CLIP = {"clip_low": 1e9, "clip_high": 1e9}
 EVERY_LENGTH = [1, 2, *range(3, 40), 80]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _processes():
+    start_processes()
+
+
 def verl_loss(name, batch, *, clip_low, clip_high, dual_clip=1e9, **policy_loss):
+    from verl.trainer.ppo.core_algos import get_policy_loss_fn
     from verl.workers.config import ActorConfig, PolicyLossConfig
 
     taus = {key: policy_loss.pop(key) for key in ("tau_pos", "tau_neg") if key in policy_loss}
@@ -29,9 +36,7 @@ def verl_loss(name, batch, *, clip_low, clip_high, dual_clip=1e9, **policy_loss)
     log_prob = batch.log_prob.clone().requires_grad_()
     advantage = batch.advantage.unsqueeze(1).expand(batch.mask.shape).clone()
     mode = "token-mean" if name not in ("gspo", "sapo") else "seq-mean-token-mean"
-    loss, _ = algorithms.get_policy_loss_fn(name)(
-        batch.old_log_prob, log_prob, advantage, batch.mask.double(), mode, config
-    )
+    loss, _ = get_policy_loss_fn(name)(batch.old_log_prob, log_prob, advantage, batch.mask.double(), mode, config)
     loss.backward()
     return loss.detach(), log_prob.grad
 

@@ -106,6 +106,6 @@ def test_two_steps_by_the_stored_entropy(tmp_path):
         assert sum(shares) == pytest.approx(1)
         assert sum(shares[1::2]) == pytest.approx(0.2, abs=0.02)  # of high entropy
         assert step["nonfinite_tokens"] == 0
-        assert step["training/rollout_probs_diff_mean"] < 1e-4  # what samples has the policy of the last update
+        assert step["training/rollout_probs_diff_mean"] < 0.01, "what samples is not the policy of the last update"
         assert not [name for name in step if "htpo_sums" in name]
     assert steps[0]["entropy"] != steps[1]["entropy"]
