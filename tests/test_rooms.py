@@ -73,4 +73,10 @@ def test_what_engines_share_knows_none_of_them():
     for file in (PACKAGE / "engines").glob("*.py"):
         imported = imports_of_file(file)
         assert not {name.split(".")[0] for name in imported} & {"trl", "verl", "accelerate"}, file
-        assert not [name for name in imported if name.startswith("htpo.engines.trl")], file
+        assert not [name for name in imported if name.startswith(("htpo.engines.trl", "htpo.engines.verl"))], file
+
+
+@pytest.mark.parametrize(("engine", "other"), [("trl", "verl"), ("verl", "trl")])
+def test_engines_know_nothing_of_each_other(engine, other):
+    imported = imports_of(f"engines/{engine}")
+    assert not [name for name in imported if name.startswith((f"{other}.", f"htpo.engines.{other}")) or name == other]
