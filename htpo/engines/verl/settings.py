@@ -18,7 +18,7 @@ HOST_AGGREGATION = {
 }
 """verl's `actor.loss_agg_mode` with the same aggregation as the objective's."""
 
-OWN_OPTIONS = ("objective", "entropy_of", "correctness_threshold")
+OWN_OPTIONS = ("objective", "entropy_of", "correctness_threshold", "max_generation_rounds")
 CLIP_OPTIONS = {"clip_ratio": 0.2, "clip_ratio_low": 0.2, "clip_ratio_high": 0.2, "clip_ratio_c": 3.0}
 """verl's options of PPO's clip, with its defaults: they would have no effect."""
 
@@ -29,6 +29,7 @@ class Settings:
 
     objective: TableObjective
     entropy_of: str  # one of `ENTROPIES`
+    max_generation_rounds: int  # of dynamic sampling; see `DrawLimit`
     correctness_threshold: float  # an answer is correct when the reward function's `acc` is above it
 
 
@@ -36,7 +37,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     """Settings from verl's whole configuration, as plain data.
 
     The block `htpo` holds `objective` (by name, default htpo), `entropy_of` (default current), `correctness_threshold`
-    (default 0), and the options of the objective beside them.
+    (default 0), `max_generation_rounds` (default 10), and the options of the objective beside them.
 
     Raises:
         UserError: an option is unknown or unusable, or an option of verl's would be ignored or make it another method.
@@ -54,10 +55,13 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     threshold = block.get("correctness_threshold", 0.0)
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise UserError(f"+htpo.correctness_threshold is {threshold!r}, needs a number")
+    rounds = block.get("max_generation_rounds", 10)
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+        raise UserError(f"+htpo.max_generation_rounds is {rounds!r}, needs a whole number above 0")
     _check_batch_quantiles(objective, entropy_of)
     _check_actor(config["actor_rollout_ref"]["actor"], objective, entropy_of)
     _check_algorithm(config, objective)
-    return Settings(objective, entropy_of, float(threshold))
+    return Settings(objective, entropy_of, rounds, float(threshold))
 
 
 def refuse_other_versions(version: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from htpo.engines.verl.batch_fields import PER_TOKEN, batch_fields, cut_names
+from htpo.engines.verl.draw_limit import DrawLimit
 from htpo.engines.verl.group_facts import GroupFacts, group_facts, verdict_of
 from htpo.engines.verl.loss import LOSS_MODE, ObjectiveLoss, read_sums
 from htpo.engines.verl.settings import read_settings, refuse_other_versions
@@ -22,10 +23,36 @@ class ObjectiveTrainer(_Host):
 
         refuse_other_versions(verl.__version__)
         plain = OmegaConf.to_container(config, resolve=True)
-        self.settings = read_settings(plain)
+        self.settings = settings = read_settings(plain)
+        self.draws = DrawLimit(
+            settings.max_generation_rounds, plain["data"]["train_batch_size"], settings.correctness_threshold
+        )
         with open_dict(config):
             config.trainer.v1.trainer_mode = self.host_mode
         super().__init__(config)
+
+    def _build_replay_buffer(self) -> Any:
+        from verl.trainer.ppo.v1.replay_buffer import DAPO_FILTERED_REWARD_COUNTS_KEY
+
+        buffer = super()._build_replay_buffer()
+        evict = buffer._evict_terminal_groups
+
+        def counted(*args: Any) -> Any:
+            *evicted, metrics = evict(*args)
+            self.draws.leave_out(metrics.get(DAPO_FILTERED_REWARD_COUNTS_KEY, {}))
+            return *evicted, metrics
+
+        buffer._evict_terminal_groups = counted
+        return buffer
+
+    def prepare_step(self) -> Any:
+        """Called before a step's prompts are drawn."""
+        self.draws.start()
+        return super().prepare_step()
+
+    def _add_prompts_to_generate(self, num_prompts: int) -> Any:
+        self.draws.draw(num_prompts)
+        return super()._add_prompts_to_generate(num_prompts)
 
     def on_init_end(self) -> None:
         """Called when workers and models are there."""
