@@ -13,6 +13,7 @@ from tests.engines.verl.worker import (
     LAYOUTS,
     LIMIT,
     MODES,
+    Rollouts,
     actor_config,
     as_token_batch,
     fields_of,
@@ -149,6 +150,16 @@ def test_entropy_gets_gradient_only_from_an_entropy_bonus(coefficient, rollouts)
     loss, _ = loss_of(objective, entropy_coeff=coefficient)({"log_probs": log_prob, "entropy": entropy}, data)
     (of_entropy,) = torch.autograd.grad(loss, entropy, allow_unused=True)
     assert (of_entropy is None) == (coefficient == 0)
+
+
+@pytest.mark.parametrize("name", ["htpo", "entropy_mask"])
+def test_rows_of_padding_change_nothing(name, worker_of, rollouts, tiny_model):
+    objective = make_objective(name)
+    padding = replace(rollouts.known[0], mask=[False], old_log_prob=[0.0], advantage=[0.0], entropy=[9.0])
+    more = Rollouts([*rollouts.prompts, [1] * 27], [*rollouts.responses, [1]], [*rollouts.known, padding])
+    data = verl_batch(more, "dynamic", **fields_of(objective, more))
+    gradient, _ = train_once(worker_of("dynamic"), loss_of(objective, "old"), data)
+    assert_same(gradient, expected(tiny_model, objective, rollouts)[0])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
