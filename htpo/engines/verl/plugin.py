@@ -8,7 +8,6 @@ import importlib.util
 from pathlib import Path
 
 from htpo.engines.verl.trainer import ObjectiveTrainer
-from htpo.errors import UserError
 
 HOST_MODES = ("sync",)
 """verl's trainer modes; each is known with an objective under the same name behind `htpo_`."""
@@ -47,5 +46,5 @@ if importlib.util.find_spec("verl") is not None:
 
 if __name__ == "__main__":
     if importlib.util.find_spec("verl") is None:
-        raise SystemExit(str(UserError("verl is not installed: pip install htpo[verl]")))
+        raise SystemExit("verl is not installed: pip install 'htpo[verl]'")
     print("trainer modes:", ", ".join(register()))
