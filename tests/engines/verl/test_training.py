@@ -110,7 +110,7 @@ def test_two_steps_by_the_stored_entropy_and_a_third_from_their_checkpoint(tmp_p
     for step in steps:
         shares = [step[f"group/G{k}/token_share"] for k in range(1, 9)]
         assert sum(shares) == pytest.approx(1)
-        assert sum(shares[1::2]) == pytest.approx(0.2, abs=0.02)  # of high entropy; in bf16 there are ties
+        assert sum(shares[1::2]) == pytest.approx(0.2, abs=0.06)  # of high entropy; in bf16 there are ties
         assert step["nonfinite_tokens"] == 0
         assert step["training/rollout_probs_diff_mean"] < 0.01, "what samples is not the policy of the last update"
         assert not [name for name in step if "htpo_sums" in name]
