@@ -1,6 +1,7 @@
 """The one way from problems to judged samples: asked, answered, judged, and kept as they come."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import asdict
 from typing import Any
 
 from htpo.evaluate.generators.vocabulary import Generator, Key, Request, Response
@@ -66,12 +67,7 @@ def judge(verifier: Verifier, rows: Numbered, answers: Sequence[Row], keep: Call
     except BaseException:
         keep([answer | UNJUDGED for answer in answers])
         raise
-    keep(
-        [
-            answer | {name: getattr(verdict, name) for name in UNJUDGED}
-            for answer, verdict in zip(answers, verdicts, strict=True)
-        ]
-    )
+    keep([answer | asdict(verdict) for answer, verdict in zip(answers, verdicts, strict=True)])
 
 
 def _as_row(response: Response) -> Row:
