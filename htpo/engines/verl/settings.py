@@ -1,5 +1,6 @@
 """What `+htpo.*` of a verl configuration asks for, checked beside verl's own options."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     if entropy_of not in ENTROPIES:
         raise UserError(f"+htpo.entropy_of is {entropy_of!r}, needs one of {', '.join(ENTROPIES)}")
     threshold = block.get("correctness_threshold", 0.0)
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not math.isfinite(threshold):
         raise UserError(f"+htpo.correctness_threshold is {threshold!r}, needs a number")
     rounds = block.get("max_generation_rounds", 10)
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:

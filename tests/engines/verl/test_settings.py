@@ -87,6 +87,7 @@ def test_every_objective_runs_or_says_that_it_does_not():
         ({"clip_high": "much"}, {}, "clip_high is 'much'"),
         ({"entropy_of": "new"}, {}, "needs one of old, current"),
         ({"correctness_threshold": "half"}, {}, "correctness_threshold is 'half'"),
+        ({"correctness_threshold": float("nan")}, {}, "correctness_threshold is nan"),
         ({"max_generation_rounds": 0}, {}, "max_generation_rounds is 0"),
         ({"max_generation_rounds": 2.5}, {}, "max_generation_rounds is 2.5"),
         ({"objective": "entropy_mask"}, {}, "entropy_of=old"),
