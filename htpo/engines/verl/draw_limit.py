@@ -1,9 +1,11 @@
-"""An end to dynamic sampling that finds no prompts to learn from: verl's own draws prompts for ever."""
+"""An end to a search for prompts to learn from that finds none: verl's own draws prompts for ever."""
 
 from collections import Counter
 from collections.abc import Mapping
 
 from htpo.errors import UserError
+
+TOO_OLD, FAILED = "were too old to learn from", "failed (verl's log says why)"
 
 
 class DrawLimit:
@@ -22,25 +24,45 @@ class DrawLimit:
     def start(self) -> None:
         """A batch's prompts are drawn."""
         self.drawn = self.prompts
-        self.left_out: Counter[bool] = Counter()
+        self.right = self.wrong = 0
+        self.others: Counter[str] = Counter()
 
     def leave_out(self, by_value: Mapping[float, int]) -> None:
         """So many prompts were left out, by the value that all their answers got."""
         for value, prompts in by_value.items():
-            self.left_out[value > self.threshold] += prompts
+            if value > self.threshold:
+                self.right += prompts
+            else:
+                self.wrong += prompts
+
+    def leave_out_for(self, reason: str, prompts: int) -> None:
+        """So many prompts were left out for `TOO_OLD` or `FAILED`."""
+        self.others[reason] += prompts
 
     def draw(self, prompts: int) -> None:
-        """More prompts are about to be drawn.
+        """More prompts are about to be drawn instead of those left out.
 
         Raises:
             UserError: they would be too many.
         """
         if self.drawn + prompts > self.rounds * self.prompts:
-            right, wrong = self.left_out[True], self.left_out[False]
             raise UserError(
-                f"dynamic sampling drew {self.drawn} prompts for a batch of {self.prompts} and has not filled it: "
-                f"{right} were answered always right (too easy) and {wrong} always wrong (too hard). Give "
-                f"{'harder' if right > wrong else 'easier'} prompts, more samples per prompt, or a "
-                f"+htpo.max_generation_rounds above {self.rounds}"
+                f"{self.drawn} prompts were drawn for a batch of {self.prompts}, which is not filled: "
+                f"{self._reasons()}. {self._remedy()}, or a +htpo.max_generation_rounds above {self.rounds}"
             )
         self.drawn += prompts
+
+    def _reasons(self) -> str:
+        reasons = [
+            f"{self.right} were answered always right (too easy) and {self.wrong} always wrong (too hard)",
+            *(f"{prompts} {reason}" for reason, prompts in self.others.items() if prompts),
+        ]
+        return ", ".join(reasons)
+
+    def _remedy(self) -> str:
+        ((reason, most),) = self.others.most_common(1) or [("", 0)]
+        if most <= self.right + self.wrong:
+            return f"Give {'harder' if self.right > self.wrong else 'easier'} prompts, more samples per prompt"
+        if reason == FAILED:
+            return "Mend what fails"
+        return "Give a trainer.v1.sampler.max_off_policy_threshold above the present one"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from htpo.engines.verl.trainer import ObjectiveTrainer
 
-HOST_MODES = ("sync",)
+HOST_MODES = ("sync", "colocate_async", "separate_async")
 """verl's trainer modes; each is known with an objective under the same name behind `htpo_`."""
 
 

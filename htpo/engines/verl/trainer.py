@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from htpo.engines.verl.batch_fields import PER_TOKEN, batch_fields, cut_names
-from htpo.engines.verl.draw_limit import DrawLimit
+from htpo.engines.verl.draw_limit import FAILED, TOO_OLD, DrawLimit
 from htpo.engines.verl.group_facts import GroupFacts, group_facts, verdict_of
 from htpo.engines.verl.loss import LOSS_MODE, ObjectiveLoss, read_sums
 from htpo.engines.verl.settings import read_settings, refuse_other_versions
+
+EVICTED = {TOO_OLD: "training/off_policy/evicted_samples", FAILED: "training/rollout_failure/evicted_samples"}
+"""By reason, verl's metric of prompts that it left out."""
 
 _Host: Any = object  # in a trainer mode, one of verl's V1 trainers comes after the mixin
 
@@ -32,27 +35,42 @@ class ObjectiveTrainer(_Host):
         super().__init__(config)
 
     def _build_replay_buffer(self) -> Any:
-        from verl.trainer.ppo.v1.replay_buffer import DAPO_FILTERED_REWARD_COUNTS_KEY
+        from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
         buffer = super()._build_replay_buffer()
-        evict = buffer._evict_terminal_groups
+        if not isinstance(buffer, ReplayBuffer):  # verl's `custom_sampler` has rules of its own
+            return buffer
+        evict, refill = buffer._evict_terminal_groups, buffer.refill_fn
 
         def counted(*args: Any) -> Any:
             *evicted, metrics = evict(*args)
-            self.draws.leave_out(metrics.get(DAPO_FILTERED_REWARD_COUNTS_KEY, {}))
+            self._leave_out(metrics)
             return *evicted, metrics
 
-        buffer._evict_terminal_groups = counted
+        def limited(prompts: int) -> Any:
+            self.draws.draw(prompts)
+            return refill(prompts)
+
+        buffer._evict_terminal_groups, buffer.refill_fn = counted, limited
         return buffer
+
+    def _leave_out(self, evicted: Mapping[str, Any]) -> None:
+        from verl.trainer.ppo.v1.replay_buffer import DAPO_FILTERED_REWARD_COUNTS_KEY
+
+        self.draws.leave_out(evicted.get(DAPO_FILTERED_REWARD_COUNTS_KEY, {}))
+        for reason, name in EVICTED.items():
+            self.draws.leave_out_for(reason, evicted.get(name, 0))
 
     def prepare_step(self) -> Any:
         """Called before a step's prompts are drawn."""
         self.draws.start()
         return super().prepare_step()
 
-    def _add_prompts_to_generate(self, num_prompts: int) -> Any:
-        self.draws.draw(num_prompts)
-        return super()._add_prompts_to_generate(num_prompts)
+    def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
+        """One step of verl's: several updates, in some modes each of a batch of its own."""
+        batch = super().step(metrics, timing_raw)
+        metrics.update({name: value.item() for name, value in read_sums(metrics, "actor/").items()})
+        return batch
 
     def on_init_end(self) -> None:
         """Called when workers and models are there."""
@@ -84,8 +102,3 @@ class ObjectiveTrainer(_Host):
         threshold = self.settings.correctness_threshold
         verdicts = [not added and verdict_of(row, threshold) for row, added in zip(extra, padding, strict=True)]
         return group_facts(batch.keys, verdicts, padding)
-
-    def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        batch = super()._update_actor(batch, metrics)
-        metrics.update({name: value.item() for name, value in read_sums(metrics, "actor/").items()})
-        return batch

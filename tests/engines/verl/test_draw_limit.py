@@ -2,7 +2,7 @@
 
 import pytest
 
-from htpo.engines.verl.draw_limit import DrawLimit
+from htpo.engines.verl.draw_limit import FAILED, TOO_OLD, DrawLimit
 from htpo.errors import UserError
 
 
@@ -12,7 +12,7 @@ def test_so_many_batches_of_prompts_may_be_drawn_for_each_batch():
         limit.start()
         limit.draw(10)
         limit.draw(6)
-        with pytest.raises(UserError, match="drew 24 prompts for a batch of 8"):
+        with pytest.raises(UserError, match="24 prompts were drawn for a batch of 8"):
             limit.draw(1)
 
 
@@ -26,3 +26,15 @@ def test_what_was_left_out_is_said(left_out, remedy):
     wrong = sum(left_out.values()) - right
     assert f"{right} were answered always right (too easy) and {wrong} always wrong (too hard)" in str(caught.value)
     assert f"Give {remedy} prompts" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [(FAILED, "5 failed (verl's log says why). Mend"), (TOO_OLD, "5 were too old to learn from. Give a trainer.v1")],
+)
+def test_prompts_that_were_lost_otherwise_are_said_too(reason, said):
+    limit = DrawLimit(rounds=1, prompts=8, threshold=0.0)
+    limit.leave_out_for(reason, 5)
+    with pytest.raises(UserError) as caught:
+        limit.draw(1)
+    assert said in str(caught.value)

@@ -16,15 +16,16 @@ def _processes():
     start_processes()
 
 
-def test_the_mode_is_verl_s_own_trainer_with_an_objective():
-    from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls
+@pytest.mark.parametrize("mode", ["sync", "colocate_async", "separate_async"])
+def test_each_mode_is_verl_s_own_trainer_with_an_objective(mode):
+    from verl.trainer.ppo.v1 import get_trainer_cls
 
     from htpo.engines.verl.trainer import ObjectiveTrainer
 
-    trainer = get_trainer_cls("htpo_sync")
+    trainer = get_trainer_cls(f"htpo_{mode}")
     assert issubclass(trainer, ObjectiveTrainer)
-    assert issubclass(trainer, PPOTrainerSync)
-    assert trainer.host_mode == "sync"
+    assert issubclass(trainer, get_trainer_cls(mode))
+    assert trainer.host_mode == mode
 
 
 def test_the_check_lists_the_modes():
@@ -35,4 +36,4 @@ def test_the_check_lists_the_modes():
         text=True,
         timeout=120,
     )
-    assert "trainer modes: htpo_sync" in done.stdout, done.stderr[-2000:]
+    assert "trainer modes: htpo_sync, htpo_colocate_async, htpo_separate_async" in done.stdout, done.stderr[-2000:]
