@@ -1,4 +1,4 @@
-"""What verl's entry point `verl.plugins` loads: it makes the trainer modes known.
+"""What verl's entry point `verl.plugins` loads: it makes the trainer modes known, and the CPU where asked to.
 
 verl imports this module and swallows what it raises. A mode that could not be registered is then unknown to verl, which
 stops at `trainer.v1.trainer_mode=htpo_sync`; `python -m htpo.engines.verl.plugin` says why.
@@ -7,6 +7,7 @@ stops at `trainer.v1.trainer_mode=htpo_sync`; `python -m htpo.engines.verl.plugi
 import importlib.util
 from pathlib import Path
 
+from htpo.engines.verl import cpu
 from htpo.engines.verl.trainer import ObjectiveTrainer
 
 HOST_MODES = ("sync", "colocate_async", "separate_async")
@@ -15,6 +16,8 @@ HOST_MODES = ("sync", "colocate_async", "separate_async")
 
 def register() -> list[str]:
     """Make the trainer modes known to verl, once or again; returns their names."""
+    if cpu.asked_for():
+        cpu.register()
     _without_trl()
     from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY, get_trainer_cls, register_trainer
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from htpo.engines.verl.cpu import ENVIRONMENT
 from tests.engines.tiny import save_tiny_model
-from tests.engines.verl.worker import ENVIRONMENT, start_processes
+from tests.engines.verl.worker import start_processes
 
 pytestmark = pytest.mark.verl
 
@@ -77,8 +78,7 @@ def train(folder: Path, reward: str = REWARD, changed: dict | None = None, **htp
         "hydra.run.dir": folder / "hydra",
     }
     options = OPTIONS | places | (changed or {}) | {f"+htpo.{name}": value for name, value in htpo.items()}
-    rollout = f"{ENVIRONMENT['VERL_USE_EXTERNAL_MODULES']},tests.engines.verl.transformers_rollout"
-    ours = {"VERL_USE_EXTERNAL_MODULES": rollout, "VERL_FILE_LOGGER_ROOT": str(folder), "OMP_NUM_THREADS": "1"}
+    ours = {"VERL_FILE_LOGGER_ROOT": str(folder), "OMP_NUM_THREADS": "1"}
     root = str(Path(__file__).parents[3])
     return subprocess.run(
         [sys.executable, "-m", "verl.trainer.main_ppo", *(f"{name}={value}" for name, value in options.items())],

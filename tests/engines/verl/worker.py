@@ -11,17 +11,11 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from htpo.engines.verl.batch_fields import PER_TOKEN, batch_fields
+from htpo.engines.verl.cpu import ENVIRONMENT
 from htpo.engines.verl.group_facts import GroupFacts
 from htpo.engines.verl.loss import ObjectiveLoss
 from htpo.objectives import TokenBatch
 from tests.objectives.oracle import Response
-
-ENVIRONMENT = {
-    "VERL_PLATFORM": "cpu",
-    "VERL_ENGINE_DEVICE": "cuda",  # under which verl has its engines
-    "VERL_USE_EXTERNAL_MODULES": "tests.engines.verl.cpu_platform",
-}
-"""Before the first import of verl: it looks for an accelerator then."""
 
 LAYOUTS = {
     "padded": {"use_dynamic_bsz": False, "micro_batch_size_per_gpu": 8},
