@@ -4,7 +4,7 @@ from typing import Any
 
 from htpo.markdown import TableText
 from htpo.runs.disk import without_nan
-from htpo.statistics import estimate_text, number_text
+from htpo.statistics import estimate_text, p_text
 
 
 def summary_table(results: dict[str, dict[str, Any]]) -> TableText:
@@ -54,8 +54,8 @@ def comparison_table(rows: list[dict[str, Any]], labels: list[str]) -> TableText
             f"{row['first']:.3f}",
             f"{row['second']:.3f}",
             estimate_text(row, "+.3f"),
-            number_text(row["p_value"], ".4f"),
-            number_text(row["holm"], ".4f"),
+            p_text(row["p_value"]),
+            p_text(row["holm"]),
         ]
         for row in rows
     ]

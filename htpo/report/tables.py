@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from htpo.runs import RunRecord, options_in_words
-from htpo.statistics import Estimate, estimate_text, number_text, powers_of_two
+from htpo.statistics import Estimate, estimate_text, number_text, p_text, powers_of_two
 from htpo.study.tables import difference_table, measure_table, pass_table
 from htpo.tasks.prompts import readable
 
@@ -48,7 +48,7 @@ def held_out_table(run: RunRecord) -> PageTable | None:
     for k in powers_of_two(run.after.samples):
         found = run.held_out_change(k)
         rates = [cell(rates.estimate(k)) for rates in (run.before, run.after)]
-        rows.append([f"pass@{k}", *rates, cell(found, "+.3f"), number_text(found.p_value, ".4f")])
+        rows.append([f"pass@{k}", *rates, cell(found, "+.3f"), p_text(found.p_value)])
     rows.append(["answer length, tokens", f"{run.before.mean_length:.1f}", f"{run.after.mean_length:.1f}", "", ""])
     rows.append(["answers cut off", f"{run.before.truncated:.1%}", f"{run.after.truncated:.1%}", "", ""])
     return PageTable(
@@ -117,7 +117,7 @@ def differences_table(runs: Sequence[RunRecord]) -> PageTable:
             continue
         for k in powers_of_two(min(first.after.samples, run.after.samples)):
             found = run.after.change_from(first.after, k)
-            rows.append([run.label, f"pass@{k}", cell(found, "+.3f"), number_text(found.p_value, ".4f")])
+            rows.append([run.label, f"pass@{k}", cell(found, "+.3f"), p_text(found.p_value)])
     note = "95 % intervals and p-values (Student's t), paired over problems; one training run each, so chance of "
     note += "training is not in them: htpo study compares methods over seeds."
     if apart:

@@ -4,7 +4,7 @@ What other problems would give: `problems`. What other seeds would give: `seeds`
 quantities of tokens or responses: `prompts`. `docs/statistics.md` says how often each holds the truth.
 """
 
-from htpo.statistics.estimate import Difference, Estimate, estimate_text, number_text, range_text
+from htpo.statistics.estimate import Difference, Estimate, estimate_text, number_text, p_text, range_text
 from htpo.statistics.multiple_tests import SIGNIFICANCE, holm
 from htpo.statistics.pass_at_k import (
     g_pass_at_k,
@@ -39,6 +39,7 @@ __all__ = [
     "mean_over_seeds",
     "means_over_seeds",
     "number_text",
+    "p_text",
     "paired_difference",
     "pass_at_k",
     "pass_curves",

@@ -74,3 +74,8 @@ def number_text(value: float | None, form: str | Callable[[float], str], why: st
     if value is None or not math.isfinite(value):
         return f"not computed: {why}" if why else "not computed"
     return form(value) if callable(form) else format(value, form)
+
+
+def p_text(value: float | None) -> str:
+    """A p-value, which is never 0: the smallest are written "< 0.001"."""
+    return number_text(value, lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from htpo.markdown import TableText, markdown_table
-from htpo.statistics import SIGNIFICANCE, estimate_text, range_text
+from htpo.statistics import SIGNIFICANCE, estimate_text, p_text, range_text
 
 MEASURES = {
     "entropy_at_the_end": ("entropy, nats per token", ".3f"),
@@ -61,9 +61,10 @@ def _verdict(row: dict[str, Any]) -> str:
     name = f"pass@{row['k']}, {row['method']} - {row['against']}: {_cell(row, '+.3f')}"
     if row["holm"] is None:
         return f"{name}: cannot be tested ({_seeds(row['seeds'])}, no spread)"
+    p = f"p {p_text(row['holm'])} after Holm"
     if row["holm"] >= SIGNIFICANCE:
-        return f"{name}: no difference shown (p {_p(row['holm'])} after Holm)"
-    return f"{name}: {row['method']} is {'better' if row['value'] > 0 else 'WORSE'} (p {_p(row['holm'])} after Holm)"
+        return f"{name}: no difference shown ({p})"
+    return f"{name}: {row['method']} is {'better' if row['value'] > 0 else 'WORSE'} ({p})"
 
 
 def pass_table(found: dict[str, Any]) -> TableText:
@@ -84,8 +85,8 @@ def difference_table(found: dict[str, Any]) -> TableText:
             str(row["seeds"]),
             str(row["k"]),
             _cell(row, "+.3f"),
-            _p(row["p_value"]),
-            _p(row["holm"]),
+            p_text(row["p_value"]),
+            p_text(row["holm"]),
             "n/a" if row["effect_size"] is None else f"{row['effect_size']:+.2f}",
         ]
         for row in found["comparisons"]
@@ -103,12 +104,6 @@ def measure_table(found: dict[str, Any]) -> TableText:
             cells.append("n/a" if value is None else range_text(value["mean"], value["min"], value["max"], form))
         rows.append(cells)
     return ["method", *(heading for heading, _ in MEASURES.values())], rows
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "n/a"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _seeds(count: int) -> str:

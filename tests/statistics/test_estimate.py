@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from htpo.statistics import Estimate, estimate_text, number_text
+from htpo.statistics import Estimate, estimate_text, number_text, p_text
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,7 @@ def test_a_plain_number_may_be_absent_too(value):
     assert number_text(value, ".2f", "no update") == "not computed: no update"
     assert number_text(value, ".2f") == "not computed"
     assert number_text(0.5, ".0%") == number_text(0.5, "{:.0%}".format) == "50%"
+
+
+def test_a_p_value_is_never_written_as_0():
+    assert [p_text(p) for p in (0.04, 0.0004, 0.0, None)] == ["0.040", "< 0.001", "< 0.001", "not computed"]
