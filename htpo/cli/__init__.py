@@ -262,6 +262,29 @@ def check(context: typer.Context) -> None:
     raise typer.Exit(check_data(context.args))
 
 
+@data.command(context_settings=FREE, options_metavar="SOURCE ... --output FOLDER [--option value ...]")
+def export(context: typer.Context) -> None:
+    """Write data, and what judges it, for another trainer (verl).
+
+    SOURCE is what `htpo train --dataset` takes, several are mixed; all its data
+    options work here, and bad rows are refused just so.
+
+    [bold]htpo data export gsm8k --output data/gsm8k[/]
+    [bold]htpo data export mine.jsonl countdown --verifier math --output data/mix[/]
+
+      --format verl          train.parquet and test.parquet (held-out problems) in
+                             verl's layout; every row says how it is judged
+      --verifier, --answer_format, --prompt_template, --held_out_prompts, ...
+      --seed 0               of puzzles, of what is held out, of mixtures
+      --force                replace a folder that exists
+
+    It ends with the options of verl that use the data and our verifiers.
+    """
+    from htpo.cli.data_export import export as export_data
+
+    export_data(context.args)
+
+
 def main() -> None:
     """Entry point: a `UserError` is one line on stderr and exit code 2; any other error one line, a file, and 1."""
     try:

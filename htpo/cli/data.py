@@ -11,13 +11,14 @@ from rich.table import Table
 from htpo.cli.options import parse, read_flags, refuse
 from htpo.errors import UserError
 from htpo.tasks import load_task
+from htpo.tasks.exported import choose_grading
 from htpo.tasks.gradings import GRADINGS
 from htpo.tasks.load import read_examples
 from htpo.tasks.options import DataOptions
 from htpo.tasks.overlap import find_overlaps
 from htpo.tasks.prompt_lengths import prompt_lengths
 from htpo.tasks.prompts import Prompt, as_sent, check_template, readable
-from htpo.tasks.selection import find_source, make_grading
+from htpo.tasks.selection import find_source
 from htpo.tasks.sources import SOURCES
 from htpo.tasks.sources.source import GeneratedSource
 from htpo.verifiers import Verdict
@@ -70,7 +71,7 @@ def list_sources() -> None:
 
 def show(arguments: list[str]) -> None:
     """Print rows of a source as the model and the verifier see them, and how a right and a wrong answer are judged."""
-    options = _options(ShowOptions, arguments, "htpo data show")
+    options = data_options(ShowOptions, arguments, "htpo data show")
     options = replace(options, held_out_prompts=0)
     if all(isinstance(find_source(label, options), GeneratedSource) for label in options.dataset):
         options = replace(options, train_prompts=max(options.rows, 2))  # the next row's answer is shown, too
@@ -113,7 +114,7 @@ def _earned(verdict: Verdict) -> str:
 
 def check(arguments: list[str]) -> int:
     """Print what is wrong with the data and what of it is in benchmarks; the exit code is 1 when anything is."""
-    options = _options(CheckOptions, arguments, "htpo data check")
+    options = data_options(CheckOptions, arguments, "htpo data check")
     console = Console()
     strict = replace(options, skip_bad_rows=True)
     if (options.max_prompt_length is None) != (options.model_name_or_path is None):
@@ -123,7 +124,7 @@ def check(arguments: list[str]) -> int:
         source = find_source(label, strict)
         if isinstance(source, GeneratedSource):
             raise UserError(f"{label}: puzzles are made right and held out by themselves; check data that is read")
-        rows, remarks = read_examples(source, make_grading(source, strict), strict)
+        rows, remarks = read_examples(source, choose_grading(source, strict), strict)
         console.print(f"[bold]{escape(label)}[/]: {len(rows)} rows can be used", highlight=False, soft_wrap=True)
         for remark in remarks:
             console.print(f"  {escape(remark)}", highlight=False, soft_wrap=True)
@@ -171,7 +172,12 @@ def _too_long(console: Console, options: CheckOptions) -> bool:
     return excess is not None
 
 
-def _options(kind: type, arguments: list[str], command: str) -> Any:
+def data_options(kind: type, arguments: list[str], command: str) -> Any:
+    """Options of a command of `htpo data`: sources first, then flags.
+
+    Raises:
+        UserError: there is no source, or an option that is unknown or of another type.
+    """
     from transformers import HfArgumentParser
 
     names = []

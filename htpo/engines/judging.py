@@ -1,11 +1,11 @@
 """What a task's verifier says of sampled responses, with the right answers beside it."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from htpo.tasks.prompts import Prompt, readable
+from htpo.tasks.task import gold_of
 from htpo.verifiers.verdict import Verdict, Verifier, judge_finished
 
 
@@ -39,15 +39,3 @@ class Judge:
         return [
             Judgement(verdict, gold_of(row, self.answer_column)) for row, verdict in zip(rows, verdicts, strict=True)
         ]
-
-
-def gold_of(row: dict[str, Any], answer_column: str = "answer") -> str | None:
-    """The right answer in a row of a task, or else a right response; None where none is known.
-
-    Args:
-        answer_column: of the user's row, which stands in `fields` for verifiers that read it whole.
-    """
-    given = json.loads(row["fields"]).get(answer_column) if "fields" in row else None
-    known = (gold for gold in (row.get("answer"), given, row.get("solution")) if gold is not None)
-    gold = next(known, None)
-    return None if gold is None else str(gold)

@@ -7,13 +7,14 @@ from dataclasses import replace
 from datasets import Dataset
 
 from htpo.errors import UserError
+from htpo.tasks.exported import choose_grading
 from htpo.tasks.gradings.grading import Grading
 from htpo.tasks.mixture import mix_tasks, shares
 from htpo.tasks.options import DataOptions
 from htpo.tasks.prompt_checks import prompt_remarks
 from htpo.tasks.prompts import Prompt, as_chat
 from htpo.tasks.rows import Example, RawRows, choose_column, examples, in_words
-from htpo.tasks.selection import check_options, find_source, make_grading
+from htpo.tasks.selection import check_options, find_source
 from htpo.tasks.sources.hub import Hub
 from htpo.tasks.sources.source import GeneratedSource, ReadSource
 from htpo.tasks.task import Problems, Task
@@ -84,7 +85,7 @@ def _load(
     """The task of one source, with at most so many held-out problems."""
     if isinstance(source, GeneratedSource):
         return source.make(options.train_prompts, problems, seed, conversational=conversational)
-    grading = make_grading(source, options)
+    grading = choose_grading(source, options)
     parts, remarks = [], []
     for each in [source] if held_out is None else [source, held_out]:
         rows, notes = read_examples(each, grading, options)
@@ -136,7 +137,7 @@ def _load_problems(
         if made.held_out is None:
             raise UserError("held_out_prompts=0 leaves no problems to measure: it must be at least 1")
         return Problems(source.name, made.held_out, made.verifier, f"{source.label}: {len(made.held_out)} puzzles")
-    grading = make_grading(source, options)
+    grading = choose_grading(source, options)
     rows, remarks = read_examples(source, grading, options)
     template = "{prompt}"
     if not bare:

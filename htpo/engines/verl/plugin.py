@@ -1,4 +1,5 @@
-"""What verl's entry point `verl.plugins` loads: it makes the trainer modes known, and the CPU where asked to.
+"""What verl's entry point `verl.plugins` loads: it makes the trainer modes and the reward manager known, and the CPU
+where asked to.
 
 verl imports this module and swallows what it raises. A mode that could not be registered is then unknown to verl, which
 stops at `trainer.v1.trainer_mode=htpo_sync`; `python -m htpo.engines.verl.plugin` says why.
@@ -8,6 +9,7 @@ import importlib.util
 from pathlib import Path
 
 from htpo.engines.verl import cpu
+from htpo.engines.verl.reward import REWARD_MANAGER, VerifierReward
 from htpo.engines.verl.trainer import ObjectiveTrainer
 
 HOST_MODES = ("sync", "colocate_async", "separate_async")
@@ -28,7 +30,17 @@ def register() -> list[str]:
             host = get_trainer_cls(mode)
             register_trainer(name)(type(f"Objective{host.__name__}", (ObjectiveTrainer, host), {"host_mode": mode}))
         names.append(name)
+    _register_reward_manager()
     return names
+
+
+def _register_reward_manager() -> None:
+    from verl.experimental.reward_loop.reward_manager import DAPORewardManager
+    from verl.experimental.reward_loop.reward_manager import register as register_reward_manager
+    from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER as KNOWN
+
+    if REWARD_MANAGER not in KNOWN:
+        register_reward_manager(REWARD_MANAGER)(type("VerifierRewardManager", (VerifierReward, DAPORewardManager), {}))
 
 
 def _without_trl() -> None:

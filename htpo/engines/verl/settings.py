@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from htpo.engines.verl.loss import ENTROPIES
+from htpo.engines.verl.row_verdicts import VERIFIER_OPTIONS
 from htpo.errors import UserError
 from htpo.objectives import TableObjective, fixed_length_mean, make_objective, sequence_mean, token_mean
 from htpo.objectives.axes import Entropy
@@ -19,7 +20,7 @@ HOST_AGGREGATION = {
 }
 """verl's `actor.loss_agg_mode` with the same aggregation as the objective's."""
 
-OWN_OPTIONS = ("objective", "entropy_of", "correctness_threshold", "max_generation_rounds")
+OWN_OPTIONS = ("objective", "entropy_of", "correctness_threshold", "max_generation_rounds", *VERIFIER_OPTIONS)
 CLIP_OPTIONS = {"clip_ratio": 0.2, "clip_ratio_low": 0.2, "clip_ratio_high": 0.2, "clip_ratio_c": 3.0}
 """verl's options of PPO's clip, with its defaults: they would have no effect."""
 
