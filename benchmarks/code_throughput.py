@@ -23,7 +23,7 @@ import psutil
 from htpo.verifiers.code.reading import last_code_block
 from htpo.verifiers.code.tests import normalised_tests
 from htpo.verifiers.code.verifier import CodeVerifier
-from htpo.verifiers.workers.pool import usable_cores
+from htpo.workers.pool import usable_cores
 
 PROGRAMS = {
     "sum": "numbers = input().split()\nprint(sum(map(int, numbers)))  # solution {number}",

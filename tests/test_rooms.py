@@ -11,7 +11,9 @@ PACKAGE = Path(htpo.__file__).parent
 BELOW = {
     "statistics": set(),
     "objectives": set(),
-    "verifiers": set(),
+    "workers": set(),
+    "verifiers": {"workers"},
+    "environments": {"workers"},
     "tasks": {"verifiers"},
     "runs": {"statistics"},
     "evaluate": {"tasks", "verifiers", "runs", "statistics"},
@@ -21,13 +23,15 @@ BELOW = {
     "study": {"runs", "evaluate", "figures", "analysis", "statistics"},
     "report": {"study", "figures", "analysis", "evaluate", "tasks", "verifiers", "runs", "statistics"},
     "cli": {"report", "study", "engines", "figures", "analysis", "evaluate", "objectives", "tasks", "verifiers"}
-    | {"runs", "statistics"},
+    | {"environments", "runs", "statistics"},
 }
 DRAWS = {"matplotlib", "wordcloud"}
 FOREIGN = {
     "objectives": {"trl", "verl", "transformers", "datasets"} | DRAWS,
     "tasks": {"trl", "verl", "torch"} | DRAWS,
     "verifiers": {"trl", "verl", "torch", "transformers", "datasets"} | DRAWS,
+    "environments": {"trl", "verl", "torch", "transformers", "datasets"} | DRAWS,
+    "workers": {"trl", "verl", "torch", "transformers", "datasets"} | DRAWS,
     "runs": {"trl", "verl", "torch"} | DRAWS,
     "evaluate": {"trl", "verl"} | DRAWS,
     "analysis": {"trl", "verl"} | DRAWS,

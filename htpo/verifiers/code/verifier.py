@@ -13,7 +13,7 @@ from htpo.verifiers.code.sandbox.cells import GRACE_SECONDS, LEVELS, STARTUP_SEC
 from htpo.verifiers.code.sandbox.zygote import WALL_FACTOR
 from htpo.verifiers.reasoning_text import answer_part
 from htpo.verifiers.verdict import Verdict
-from htpo.verifiers.workers.pool import Reply, WorkerPool, usable_cores
+from htpo.workers.pool import Reply, WorkerPool, usable_cores
 
 CODE_PROMPT = (
     "{prompt}\n\nReason first if it helps, then write the complete solution in Python, with its imports and only the "

@@ -1,6 +1,6 @@
 """The worker program behind the code verifier: one solution a request, its tests run in a sandbox and compared here.
 
-Started by `WorkerPool`; `workers.program` tells the protocol.
+Started by `WorkerPool`; `htpo.workers.program` tells the protocol.
 This process is not confined and runs no code of a solution or of a data set: the sandbox's fork server is a program of
 its own, and what arrives from there is text and plain data.
 """
@@ -16,7 +16,7 @@ from htpo.verifiers.code.sandbox import privileges, roles
 from htpo.verifiers.code.sandbox.cells import Exit, Sandbox, SandboxUnavailable, Work
 from htpo.verifiers.code.sandbox.zygote import LARGEST_FILE, WALL_FACTOR
 from htpo.verifiers.verdict import UNSCORED
-from htpo.verifiers.workers.program import serve
+from htpo.workers.program import serve
 
 CALL_TOLERANCE = 1e-5  # LeetCode's, whose expected values are rounded to five digits
 

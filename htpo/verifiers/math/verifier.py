@@ -11,7 +11,7 @@ from htpo.verifiers.math.formats import ANSWER_FORMATS, answer_of_gold
 from htpo.verifiers.math.worker import whole_answer
 from htpo.verifiers.reasoning_text import answer_part
 from htpo.verifiers.verdict import Verdict
-from htpo.verifiers.workers.pool import Reply, WorkerPool, usable_cores
+from htpo.workers.pool import Reply, WorkerPool, usable_cores
 
 LONGEST_ANSWER = 2000  # characters; no gold comes near, and reading runaway text takes seconds
 MOST_WORKERS = 8  # by default: each holds 100 MB

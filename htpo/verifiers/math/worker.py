@@ -1,8 +1,8 @@
-"""The worker program behind the math verifier (see `workers.program` for how it is spoken to)."""
+"""The worker program behind the math verifier (see `htpo.workers.program` for how it is spoken to)."""
 
 import re
 
-from htpo.verifiers.workers.program import serve
+from htpo.workers.program import serve
 
 
 def whole_answer(text: str) -> str:

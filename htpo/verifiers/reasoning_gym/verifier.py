@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from htpo.verifiers.verdict import Verdict
-from htpo.verifiers.workers.pool import WorkerPool
+from htpo.workers.pool import WorkerPool
 
 OPENING, CLOSING = "<answer>", "</answer>"
 CHUNK = 64  # puzzles made with one seed

@@ -1,10 +1,10 @@
-"""The worker program behind `ReasoningGymVerifier`; see `workers.program`."""
+"""The worker program behind `ReasoningGymVerifier`; see `htpo.workers.program`."""
 
 import json
 from functools import lru_cache
 from typing import Any
 
-from htpo.verifiers.workers.program import serve
+from htpo.workers.program import serve
 
 
 @lru_cache(maxsize=64)

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from htpo.verifiers.code.sandbox import roles
-from htpo.verifiers.workers.clocks import WINDOW_SECONDS, Clocks
+from htpo.workers.clocks import WINDOW_SECONDS, Clocks
 
 REQUEST = struct.Struct("=iid")
 KILL = -1

@@ -1,30 +1,15 @@
-"""Worker processes that may be killed at any moment, each job under a hard time bound.
-
-Why not `multiprocessing`, or pebble on top of it: started by spawn or forkserver, their workers run the caller's main
-module again. A training script without a `__main__` guard, as most are, would start itself anew in every worker, and
-one with a guard would still import torch there; fork is unsafe beside torch's threads. Here a worker is a program of
-its own and knows nothing of the caller's. No signal and no thread is used, so any thread may call.
-"""
+"""Many independent requests in several worker processes, each under a hard time bound."""
 
 import contextlib
-import json
-import math
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import Any
 
-from htpo.errors import UserError
-from htpo.verifiers.workers.clocks import processor_seconds
+from htpo.workers.process import FAILED_STARTS, Event, Reply, Worker
 
-STARTUP_SECONDS = 120.0
-FAILED_STARTS = 3
 PATIENCE = 10.0  # times the processor time a request may take
 
 
@@ -44,14 +29,6 @@ def usable_cores() -> int:
     return own if processes <= 1 else max(1, min(own, max(own, launchers) // processes))
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What came of one request: a value, or how it failed ("timeout", or "crash" with what was raised as the value)."""
-
-    value: Any = None
-    failure: str | None = None
-
-
 class WorkerPool:
     """Runs requests in `workers` processes of the program `module` (see `program` for what it must answer).
 
@@ -68,7 +45,7 @@ class WorkerPool:
     def __init__(self, module: str, workers: int, timeout: float, memory_limit_mb: int, patience: float | None = None):
         self.module, self.size, self.timeout, self.memory_limit_mb = module, workers, timeout, memory_limit_mb
         self.patience = PATIENCE * timeout if patience is None else patience
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._owner = os.getpid()
         self._lock = threading.Lock()
 
@@ -110,7 +87,7 @@ class WorkerPool:
                 elif not worker.ready and event.ends:
                     failed_starts += 1
                     if failed_starts == FAILED_STARTS:
-                        raise UserError(self._start_failure(event.reply))
+                        raise worker.start_failure(event.reply)
                 elif not worker.ready:
                     worker.ready, failed_starts = True, 0
         return replies
@@ -119,12 +96,12 @@ class WorkerPool:
         """Start the processes that are missing and give each free one a request."""
         busy = sum(worker.job is not None for worker in self._workers)
         while len(self._workers) < min(self.size, busy + len(waiting)):
-            self._workers.append(_Worker(self.module, self.memory_limit_mb, self.timeout))
+            self._workers.append(Worker(self.module, self.memory_limit_mb, self.timeout))
         for worker in self._workers:
             if waiting and worker.ready and worker.job is None and worker.send(requests[waiting[0]]):
                 worker.begin(waiting.popleft(), self.timeout, self.patience)
 
-    def _events(self, requests_wait: bool) -> list[tuple["_Worker", "_Event"]]:
+    def _events(self, requests_wait: bool) -> list[tuple[Worker, Event]]:
         """Sleep until a process answers, dies or is late, and say which did what."""
         awaited = [worker for worker in self._workers if requests_wait or worker.job is not None]
         deadlines = [worker.deadline for worker in awaited if worker.job is not None or not worker.ready]
@@ -134,17 +111,10 @@ class WorkerPool:
         for worker in awaited:
             event = worker.receive() if worker.output in readable else None
             if event is None and worker.is_late():
-                event = _Event(Reply(failure="timeout"), ends=True)
+                event = Event(Reply(failure="timeout"), ends=True)
             if event is not None:
                 events.append((worker, event))
         return events
-
-    def _start_failure(self, reply: Reply) -> str:
-        reason = reply.value or ("it ended" if reply.failure == "crash" else f"silent for {STARTUP_SECONDS:.0f} s")
-        return (
-            f"the worker process {self.module} does not start ({reason}): "
-            f"is memory_limit_mb={self.memory_limit_mb} enough, and is the package installed for {sys.executable}?"
-        )
 
     def _stop(self) -> None:
         for worker in self._workers:
@@ -154,85 +124,3 @@ class WorkerPool:
     def __reduce__(self):
         """A copy, or what arrives in another process, starts workers of its own."""
         return WorkerPool, (self.module, self.size, self.timeout, self.memory_limit_mb, self.patience)
-
-
-@dataclass(frozen=True)
-class _Event:
-    """What a process did; `ends` when it is gone or has to go."""
-
-    reply: Reply
-    ends: bool
-
-
-class _Worker:
-    """One process: `ready` once it has said so, `job` the request it works on, `deadline` (monotonic seconds) when its
-    time is to be looked at again."""
-
-    def __init__(self, module: str, memory_limit_mb: int, timeout: float):
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, str(memory_limit_mb), str(math.ceil(timeout) + 5)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
-            bufsize=0,
-            process_group=0,  # Ctrl-C is for the caller, who then ends its workers
-        )
-        self.output = self.process.stdout
-        self.ready = False
-        self.job: int | None = None
-        self.deadline = self._last_deadline = time.monotonic() + STARTUP_SECONDS
-        self._allowed = 0.0  # processor seconds at which the request under way has taken too long
-        self._received = b""
-
-    @property
-    def is_idle(self) -> bool:
-        """Started, and with nothing to do."""
-        return self.ready and self.job is None
-
-    def begin(self, job: int, timeout: float, patience: float) -> None:
-        """Count the time of a request from now on."""
-        self.job, now = job, time.monotonic()
-        self.deadline, self._last_deadline = now + min(timeout, patience), now + patience
-        self._allowed = processor_seconds(self.process.pid) + timeout
-
-    def is_late(self) -> bool:
-        """Whether its time is over; one that others kept from computing gets what it has left."""
-        now = time.monotonic()
-        if self.is_idle or now < self.deadline:
-            return False
-        left = self._allowed - processor_seconds(self.process.pid)
-        if not self.ready or left <= 0 or now >= self._last_deadline:
-            return True
-        self.deadline = min(now + left, self._last_deadline)
-        return False
-
-    def send(self, request: list) -> bool:
-        """Whether the process took the request; that it has died is then for `receive` to notice."""
-        data = memoryview(json.dumps(request).encode("ascii") + b"\n")
-        try:
-            while data:
-                data = data[self.process.stdin.write(data) :]
-        except BrokenPipeError:
-            return False
-        return True
-
-    def receive(self) -> _Event | None:
-        """What the process says, None while only a part of it is here."""
-        received = os.read(self.output.fileno(), 2**20)
-        self._received += received
-        if not received:
-            return _Event(Reply(failure="crash"), ends=True)
-        if not self._received.endswith(b"\n"):
-            return None
-        said, self._received = json.loads(self._received), b""
-        reply = Reply(said["crash"], "crash") if "crash" in said else Reply(said["value"])
-        return _Event(reply, ends=said["last"])
-
-    def kill(self) -> None:
-        """End the process, whatever it is doing, and collect it."""
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()

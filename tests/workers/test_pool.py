@@ -9,8 +9,8 @@ import pytest
 
 from htpo.verifiers.code.verifier import CodeVerifier
 from htpo.verifiers.math.verifier import MathVerifier
-from htpo.verifiers.workers import pool as worker_pool
-from htpo.verifiers.workers.pool import WorkerPool, usable_cores
+from htpo.workers import pool as worker_pool
+from htpo.workers.pool import WorkerPool, usable_cores
 
 ALONE = {}
 
@@ -45,7 +45,7 @@ def test_processes_of_one_training_divide_the_cores(monkeypatch, own, launchers,
 
 PROGRAM = """
 import time
-from htpo.verifiers.workers.program import serve
+from htpo.workers.program import serve
 
 def compute(seconds):
     end = time.process_time() + seconds

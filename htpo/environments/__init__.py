@@ -1,0 +1,16 @@
+"""Environments: a text world answers a policy's actions, turn by turn, in worker processes."""
+
+from htpo.environments.environment import FAILURES, Environment, Observation
+from htpo.environments.episode import Episode
+from htpo.environments.label import ENVIRONMENTS, EnvironmentLabel
+from htpo.environments.workers import EnvironmentWorkers
+
+__all__ = [
+    "ENVIRONMENTS",
+    "FAILURES",
+    "Environment",
+    "EnvironmentLabel",
+    "EnvironmentWorkers",
+    "Episode",
+    "Observation",
+]
