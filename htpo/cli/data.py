@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from htpo.cli.options import parse, read_flags, refuse
+from htpo.cli.options import read_flags
 from htpo.errors import UserError
+from htpo.option_parsing import parse, refuse
 from htpo.tasks import load_task
 from htpo.tasks.exported import choose_grading
 from htpo.tasks.gradings import GRADINGS

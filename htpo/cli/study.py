@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from htpo.cli.built_in import STUDIES, find_yaml
-from htpo.cli.objective_options import with_flags
 from htpo.cli.options import read_flags
 from htpo.cli.report import report_at_the_end
 from htpo.cli.rivals import without_rivals
 from htpo.cli.train import parse_train, read_recipe
+from htpo.engines.objective_options import with_flags
 from htpo.errors import UserError
 from htpo.study import (
     Failure,

@@ -11,14 +11,15 @@ import yaml
 from rich.console import Console
 
 from htpo.cli.built_in import RECIPES, find_yaml
-from htpo.cli.objective_options import refuse_options_of_other_objectives, with_flags
-from htpo.cli.options import is_true, parse, read_flags, refuse
+from htpo.cli.options import is_true, read_flags
 from htpo.cli.rivals import without_rivals
 from htpo.engines.engine import Engine, engine_class
 from htpo.engines.job_options import JobOptions
+from htpo.engines.objective_options import refuse_options_of_other_objectives, with_flags
 from htpo.engines.option_rules import check_values, refuse_without_feature
 from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, objective_options, option_meanings
+from htpo.option_parsing import parse, refuse
 from htpo.tasks import PUZZLE_FAMILIES
 
 ENGINE = "trl"

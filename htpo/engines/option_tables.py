@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from htpo.engines.entropy_of import ENTROPIES
+
 RANGES = {
     # sampling
     "temperature": "(0, inf)",
@@ -90,6 +92,7 @@ CHOICES = {
     "vllm_model_impl": ("vllm", "transformers", "auto"),
     "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
     "lora_task_type": ("CAUSAL_LM",),
+    "entropy_of": tuple(ENTROPIES),
     "debug": ("", "underflow_overflow", "tpu_metrics_debug"),
 }
 """Words an option may be, where the host takes any and fails late. None is always allowed."""

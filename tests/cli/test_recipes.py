@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import htpo
-from htpo.cli.objective_options import with_flags
 from htpo.cli.train import _parser, parse_train, read_recipe
+from htpo.engines.objective_options import with_flags
 from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, make_objective, objective_options
 

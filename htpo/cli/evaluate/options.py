@@ -5,13 +5,13 @@ from typing import Any, get_type_hints
 
 from transformers import HfArgumentParser
 
-from htpo.cli.options import parse, refuse
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions
 from htpo.evaluate.directory import check_names
 from htpo.evaluate.generators.backend import Backend, BackendOptions, check_least
 from htpo.evaluate.generators.registry import BACKENDS
 from htpo.evaluate.results import TAUS
+from htpo.option_parsing import parse, refuse
 from htpo.tasks.load import load_problems
 from htpo.tasks.options import DataOptions
 from htpo.tasks.task import Problems

@@ -12,6 +12,7 @@ PADDED_RIGHT = (
     "completion_mask",
     "tool_mask",
     "old_per_token_logps",
+    "old_entropy",
     "ref_per_token_logps",
     "sampling_per_token_logps",
     "importance_sampling_ratio",

@@ -2,12 +2,14 @@
 
 import os
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from trl import GRPOConfig
 
 from htpo.engines.batch_shape import BatchShape, cut_update
+from htpo.engines.entropy_of import check_entropy_of
+from htpo.engines.objective_options import ObjectiveOptions
 from htpo.engines.option_rules import (
     as_mappings,
     check_config_files,
@@ -32,8 +34,9 @@ WITH_DYNAMIC_SAMPLING = [name for name in OBJECTIVES if make_objective(name).dyn
 
 
 @dataclass
-class HTPOConfig(GRPOConfig):
-    """Configuration of `HTPOTrainer`: everything `GRPOConfig` has, and what stands below.
+class HTPOConfig(ObjectiveOptions, GRPOConfig):
+    """Configuration of `HTPOTrainer`: everything `GRPOConfig` and `ObjectiveOptions` have, and what stands
+    below.
 
     Raises:
         UserError: an option is unknown to the objective, unusable, would be ignored, or does not divide; one line that
@@ -50,13 +53,6 @@ class HTPOConfig(GRPOConfig):
     _VALID_DICT_FIELDS: ClassVar[list[str]] = [*GRPOConfig._VALID_DICT_FIELDS, "objective_options"]
 
     logging_steps: float = field(default=1, metadata={"help": "Log metrics every so many updates."})
-    objective: str = field(
-        default="htpo", metadata={"help": f"Objective by name: {', '.join(OBJECTIVES)} (htpo.objectives)."}
-    )
-    objective_options: dict[str, Any] | str | None = field(
-        default=None,
-        metadata={"help": 'Options of the objective as JSON, for instance \'{"variant": "release"}\'.'},
-    )
     dynamic_sampling: bool | None = field(
         default=None,
         metadata={
@@ -70,9 +66,6 @@ class HTPOConfig(GRPOConfig):
             "help": "What must differ within a prompt's answers: 'reward' (before the soft overlong punishment; the "
             "same as published where the reward is correctness) or 'correctness' (right and wrong answers)."
         },
-    )
-    max_generation_rounds: int = field(
-        default=10, metadata={"help": "With dynamic sampling, generation rounds per batch at most."}
     )
     overlong_buffer: int | None = field(
         default=None,
@@ -91,10 +84,6 @@ class HTPOConfig(GRPOConfig):
             "help": "Name of the reward function that judges correctness, before any shaping; several names where each "
             "judges its own kind of task and returns None for the others. Needed with more than one reward function."
         },
-    )
-    correctness_threshold: float | None = field(
-        default=None,
-        metadata={"help": "A response is correct when that function's value is above this. Default: 0."},
     )
     prompts_per_generation: int | None = field(
         default=None,
@@ -123,6 +112,7 @@ class HTPOConfig(GRPOConfig):
             self.dataloader_pin_memory = False
             self.bf16 = bool(self.bf16)  # unset means true to the host, which then refuses
         objective = self.make_objective()
+        check_entropy_of(objective, self.entropy_of)
         self._refuse_options_without_effect(objective)
         super().__post_init__()
         if self.steps_per_generation % self.gradient_accumulation_steps:
@@ -153,15 +143,6 @@ class HTPOConfig(GRPOConfig):
         size = self.pad_to_multiple_of
         if size not in (None, "auto", "none") and not (str(size).isdigit() and int(size) > 0):
             raise UserError(f"pad_to_multiple_of is {size!r}, needs a number of tokens above 0, auto or none")
-
-    def make_objective(self) -> TableObjective:
-        """The objective that this configuration names."""
-        options = self.objective_options or {}
-        assert isinstance(options, dict), "JSON is read when the configuration is made"
-        try:
-            return make_objective(self.objective, **options)
-        except ValueError as error:
-            raise UserError(str(error)) from error
 
     @property
     def device(self) -> torch.device:

@@ -3,7 +3,7 @@
 import inspect
 from collections import defaultdict
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import trl
@@ -33,7 +33,7 @@ def check_trl() -> None:
     for method, needed in NEEDED_PARAMETERS.items():
         missing = set(needed) - set(inspect.signature(method).parameters)
         if missing:
-            _refuse(f"its {method.__qualname__} takes no {' and no '.join(sorted(missing))}")
+            refuse_host(f"its {method.__qualname__} takes no {' and no '.join(sorted(missing))}")
 
 
 def check_loss(trainer: GRPOTrainer) -> None:
@@ -50,14 +50,14 @@ def check_loss(trainer: GRPOTrainer) -> None:
         loss, gradient = trial.run()
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0]
-        _refuse(f"its loss cannot be computed ({type(error).__name__}: {reason})", error)
+        refuse_host(f"its loss cannot be computed ({type(error).__name__}: {reason})", error)
     expected = trial.gradient_of(trial.late)
     if not _same(gradient, expected):
-        _refuse(trial.explain(gradient))
+        refuse_host(trial.explain(gradient))
     if not _same(loss, expected.sum()):
-        _refuse("the value of its loss is not the sum of -A r")
+        refuse_host("the value of its loss is not the sum of -A r")
     if len(trial.metrics["train"]["entropy"]) != 1:
-        _refuse("its loss does not log the mean entropy as 'entropy'")
+        refuse_host("its loss does not log the mean entropy as 'entropy'")
 
 
 class _Trial:
@@ -159,6 +159,7 @@ def _same(x: Tensor, y: Tensor) -> bool:
     return torch.allclose(x, y, rtol=1e-4, atol=1e-6)
 
 
-def _refuse(difference: str, cause: Exception | None = None) -> None:
+def refuse_host(difference: str, cause: Exception | None = None) -> NoReturn:
+    """Raise UserError: the installed TRL is not as the trainer needs it."""
     remedy = f"it works with TRL {WORKING_TRL} (pip install trl=={WORKING_TRL})"
     raise UserError(f"htpo does not work with TRL {trl.__version__}: {difference}; {remedy}") from cause

@@ -14,6 +14,7 @@ from htpo.engines.rewards import NO_SIGNAL, Scores
 from htpo.engines.trl.assembly import assemble
 from htpo.engines.trl.prompts import PROMPT_ID
 from htpo.engines.trl.rounds import JudgedRounds
+from htpo.engines.trl.sampling_entropy import OLD_ENTROPY
 from htpo.errors import UserError
 
 
@@ -113,6 +114,11 @@ class DynamicSampling(JudgedRounds):
         stored = self._surplus_file(Path(checkpoint))
         device = str(self.args.device)
         self._surplus = load_file(stored, device=device) if stored.is_file() else None
+        if self._surplus is not None and (OLD_ENTROPY in self._surplus) != (self.args.entropy_of == "old"):
+            raise UserError(
+                f"{stored} was not written with entropy_of={self.args.entropy_of}: go on with the entropy_of it was "
+                "written with, or remove it"
+            )
 
 
 def _accuracy(judged: list[Scores]) -> float:

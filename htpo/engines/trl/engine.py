@@ -62,6 +62,10 @@ class TrlEngine(Engine):
         idle = [name for name in SEVERAL_PROCESSES if name in given]
         if self.processes == 1 and idle:
             found.append(f"{', '.join(idle)} have an effect with several processes only, and this is one")
+        if self.config.entropy_of == "old":
+            shown = "entropies in metrics and rollouts are those of the policy that sampled"
+            same = "that is the policy in training, as one update is made of each batch"
+            found.append(f"entropy_of=old: {shown if self.config.updates_per_batch > 1 else same}")
         updates, warmup = self.config.max_steps, self.config.warmup_steps
         if 0 < updates < warmup:
             found.append(

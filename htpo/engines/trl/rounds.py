@@ -13,7 +13,8 @@ from htpo.engines.judging import Judge, Judgement
 from htpo.engines.rewards import Scores, by_threshold, score, without_signal
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.judgements import JUDGEMENT, pack
-from htpo.engines.trl.prompts import PROMPT_ID, ROW_NUMBER, NumberedPrompts
+from htpo.engines.trl.prompts import PROMPT_ID, ROW_NUMBER
+from htpo.engines.trl.sampling_entropy import SamplingEntropy
 from htpo.engines.trl.token_batch import policy_mask
 from htpo.errors import UserError
 from htpo.evaluate import end_tokens
@@ -45,7 +46,7 @@ class Round:
     reasons: list[str | None]  # for each prompt, over all processes, why its answers carry no signal; None: they do
 
 
-class JudgedRounds(NumberedPrompts):
+class JudgedRounds(SamplingEntropy):
     """A trainer whose batches know what is correct, and leave out what could not be scored; see `HTPOTrainer`."""
 
     objective: TableObjective

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from htpo.engines.trl.sampling_entropy import OLD_ENTROPY, OLD_LOG_PROB
 from htpo.objectives import TokenBatch
 from htpo.objectives.draws import response_seeds
 
@@ -19,14 +20,15 @@ def policy_mask(inputs: dict[str, Any]) -> Tensor:
 def token_batch(inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor, *, seed: int, step: int) -> TokenBatch:
     """TRL's inputs of the loss with the current policy's log-probabilities and entropies, (B, T) each.
 
+    Where the sampling policy's entropies are stored, they stand for the current one's.
     What is drawn at random follows from the run's seed, the optimiser's step and each response's row in its batch.
     """
-    old_log_prob = inputs.get("old_per_token_logps")  # absent when the policy has not changed since it sampled
+    old_log_prob = inputs.get(OLD_LOG_PROB)
     return TokenBatch(
         log_prob=log_prob,
         old_log_prob=log_prob.detach() if old_log_prob is None else old_log_prob,
         advantage=inputs["advantages"],
-        entropy=entropy.detach(),
+        entropy=inputs.get(OLD_ENTROPY, entropy).detach(),
         mask=policy_mask(inputs),
         correct=inputs["correct"],
         group_accuracy=inputs["group_accuracy"],
@@ -61,7 +63,23 @@ def whole_update(
         attention_mask = torch.cat([micro["prompt_mask"], micro["completion_mask"]], dim=1)
         scores = score(input_ids, attention_mask, micro["completion_ids"].shape[1])
         parts.append(token_batch(micro, *scores, seed=seed, step=step))
+    return _over_processes(parts, accelerator)
 
+
+@torch.no_grad()
+def whole_generation(accelerator: Any, micro_batches: list[dict[str, Any]], *, seed: int, step: int) -> TokenBatch:
+    """All of a generation batch, of all processes, under the policy that sampled it: see `whole_update`.
+
+    Args:
+        micro_batches: all of this process's, with the sampling policy's log-probabilities and entropies.
+    """
+    parts = [
+        token_batch(micro, micro[OLD_LOG_PROB], micro[OLD_ENTROPY], seed=seed, step=step) for micro in micro_batches
+    ]
+    return _over_processes(parts, accelerator)
+
+
+def _over_processes(parts: list[TokenBatch], accelerator: Any) -> TokenBatch:
     def gathered(name: str) -> Tensor:
         local = torch.cat([getattr(part, name) for part in parts])
         dtype = local.dtype

@@ -12,7 +12,8 @@ from htpo.engines.judging import Judge
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.contract import check_loss, check_trl
 from htpo.engines.trl.dynamic_sampling import DynamicSampling
-from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_update
+from htpo.engines.trl.sampling_entropy import OLD_ENTROPY
+from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_generation, whole_update
 from htpo.objectives import Outcome, TokenBatch, add_sums, summarize
 from htpo.objectives.axes import Cuts
 from htpo.objectives.rules import LOG_RATIO_LIMIT
@@ -63,6 +64,7 @@ class HTPOTrainer(DynamicSampling):
         self.objective = args.make_objective()
         self.rollout_recorder = rollout_recorder
         self._sums: dict[str, list[dict[str, Tensor]]] = {"train": [], "eval": []}
+        self._batch_cuts: Cuts | None = None  # of the generation batch, by the sampling policy's entropy
         self._loss: Handover[dict[str, Any], tuple[TokenBatch, Outcome]] = Handover("the objective of the loss")
         self._generation_metrics: dict[str, float] = {}
         super().__init__(model, reward_funcs, args, judge=judge, **kwargs)
@@ -84,6 +86,7 @@ class HTPOTrainer(DynamicSampling):
             generation = {name: values[-1] for name, values in metrics.items() if values}
             self._generation_metrics = {k: v for k, v in generation.items() if not k.startswith("held_out/")}
             self._count_updates()
+            self._settle_batch_cuts()
         elif self._step % self.args.gradient_accumulation_steps == 0:
             for name, value in self._generation_metrics.items():
                 metrics[name].append(value)  # so that every update's log shows the batch it was trained on
@@ -151,8 +154,11 @@ class HTPOTrainer(DynamicSampling):
         """Thresholds over the whole batch where it is cut up, which takes one more forward pass; else None.
 
         The batch is the update's in training, that of the step, over all processes, in evaluation. An update's are
-        settled at its first micro-batch and travel with all of them, each of which takes its own once.
+        settled at its first micro-batch and travel with all of them, each of which takes its own once. Where the
+        sampling policy's entropies are stored, it is the generation batch, and takes no pass; see `entropy_of`.
         """
+        if OLD_ENTROPY in inputs:
+            return self._batch_cuts if mode == "train" else self._cuts_by_old_entropy([inputs])
         if mode == "eval":
             return self._cuts_over(model, [inputs])
         index, update = self._update_under_way()
@@ -175,6 +181,16 @@ class HTPOTrainer(DynamicSampling):
         step = self.state.global_step
         update = whole_update(score, self.accelerator, micro_batches, seed=self.args.seed, step=step)
         return self.objective.partition(update).cuts
+
+    def _settle_batch_cuts(self) -> None:
+        micro_batches = self._buffered_inputs
+        stored = self.objective.takes_batch_quantiles and OLD_ENTROPY in micro_batches[0]
+        self._batch_cuts = self._cuts_by_old_entropy(micro_batches) if stored else None
+
+    def _cuts_by_old_entropy(self, micro_batches: list[dict[str, Any]]) -> Cuts:
+        step = self.state.global_step
+        batch = whole_generation(self.accelerator, micro_batches, seed=self.args.seed, step=step)
+        return self.objective.partition(batch).cuts
 
     def _value_gap(self, mode: str, inputs: dict[str, Any], batch: TokenBatch, outcome: Outcome) -> Tensor:
         """What TRL's loss value lacks: it is made of w_t A_t where the objective has J_t. Without gradient."""

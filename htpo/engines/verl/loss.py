@@ -13,7 +13,6 @@ from htpo.objectives import Outcome, TableObjective, TokenBatch, summarize
 from htpo.objectives.axes import Cuts
 
 LOSS_MODE = "htpo"  # the objective's name among verl's policy losses
-ENTROPIES = {"old": "of the policy that sampled, as verl stores it", "current": "of the policy under training"}
 SUMS = "htpo_sums/"  # prefix of metrics that `read_sums` reads
 
 
@@ -40,8 +39,8 @@ class ObjectiveLoss:
 
     Args:
         config: verl's actor configuration, whose `policy_loss.loss_mode` is `LOSS_MODE`.
-        entropy_of: one of `ENTROPIES`: by which entropy the objective tells tokens apart. For "current" verl must
-            compute it (`actor.calculate_entropy`).
+        entropy_of: by whose entropy the objective tells tokens apart, see `htpo.engines.entropy_of`. "old" is what
+            verl has stored; for "current" it must compute entropies in training (`actor.calculate_entropy`).
     """
 
     config: Any

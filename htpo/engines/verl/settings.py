@@ -1,15 +1,14 @@
 """What `+htpo.*` of a verl configuration asks for, checked beside verl's own options."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from htpo.engines.verl.loss import ENTROPIES
+from htpo.engines.entropy_of import reads_the_current_batch
+from htpo.engines.objective_options import read_block
 from htpo.engines.verl.row_verdicts import VERIFIER_OPTIONS
 from htpo.errors import UserError
-from htpo.objectives import TableObjective, fixed_length_mean, make_objective, sequence_mean, token_mean
-from htpo.objectives.axes import Entropy
+from htpo.objectives import TableObjective, fixed_length_mean, sequence_mean, token_mean
 
 WORKING_VERL = "0.9.1"
 
@@ -20,7 +19,6 @@ HOST_AGGREGATION = {
 }
 """verl's `actor.loss_agg_mode` with the same aggregation as the objective's."""
 
-OWN_OPTIONS = ("objective", "entropy_of", "correctness_threshold", "max_generation_rounds", *VERIFIER_OPTIONS)
 CLIP_OPTIONS = {"clip_ratio": 0.2, "clip_ratio_low": 0.2, "clip_ratio_high": 0.2, "clip_ratio_c": 3.0}
 """verl's options of PPO's clip, with its defaults: they would have no effect."""
 
@@ -30,7 +28,7 @@ class Settings:
     """The objective of a run on verl, and what it reads."""
 
     objective: TableObjective
-    entropy_of: str  # one of `ENTROPIES`
+    entropy_of: str  # see `htpo.engines.entropy_of`
     max_generation_rounds: int  # of dynamic sampling; see `DrawLimit`
     correctness_threshold: float  # an answer is correct when the reward function's `acc` is above it
 
@@ -38,32 +36,22 @@ class Settings:
 def read_settings(config: Mapping[str, Any]) -> Settings:
     """Settings from verl's whole configuration, as plain data.
 
-    The block `htpo` holds `objective` (by name, default htpo), `entropy_of` (default current), `correctness_threshold`
-    (default 0), `max_generation_rounds` (default 10), and the options of the objective beside them.
+    The block `htpo` holds what a recipe of `htpo train` says of the objective, flat or listed: see `ObjectiveOptions`.
 
     Raises:
         UserError: an option is unknown or unusable, or an option of verl's would be ignored or make it another method.
     """
-    block = dict(config.get("htpo") or {})
-    name = block.get("objective", "htpo")
-    own = {key: value for key, value in block.items() if key not in OWN_OPTIONS}
+    block = {name: value for name, value in (config.get("htpo") or {}).items() if name not in VERIFIER_OPTIONS}
     try:
-        objective = make_objective(name, **own)
-    except ValueError as error:
+        options = read_block(block)
+        objective = options.make_objective()
+    except UserError as error:
         raise UserError(f"+htpo: {error}") from error
-    entropy_of = block.get("entropy_of", "current")
-    if entropy_of not in ENTROPIES:
-        raise UserError(f"+htpo.entropy_of is {entropy_of!r}, needs one of {', '.join(ENTROPIES)}")
-    threshold = block.get("correctness_threshold", 0.0)
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not math.isfinite(threshold):
-        raise UserError(f"+htpo.correctness_threshold is {threshold!r}, needs a number")
-    rounds = block.get("max_generation_rounds", 10)
-    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
-        raise UserError(f"+htpo.max_generation_rounds is {rounds!r}, needs a whole number above 0")
-    _check_batch_quantiles(objective, entropy_of)
-    _check_actor(config["actor_rollout_ref"]["actor"], objective, entropy_of)
+    _check_batch_quantiles(objective, options.entropy_of)
+    _check_actor(config["actor_rollout_ref"]["actor"], objective, options.entropy_of)
     _check_algorithm(config, objective)
-    return Settings(objective, entropy_of, rounds, float(threshold))
+    threshold = options.correctness_threshold or 0.0
+    return Settings(objective, options.entropy_of, options.max_generation_rounds, threshold)
 
 
 def refuse_other_versions(version: str) -> None:
@@ -75,8 +63,7 @@ def refuse_other_versions(version: str) -> None:
 def _check_batch_quantiles(objective: TableObjective, entropy_of: str) -> None:
     if not objective.takes_batch_quantiles:
         return
-    others = [axis for axis in objective.axes if getattr(axis, "scope", None) == "batch" and type(axis) is not Entropy]
-    if objective.adaptive_clip or others:
+    if reads_the_current_batch(objective):
         raise UserError(
             f"objective {objective.name!r} looks at the whole batch under the policy in training, which verl's workers "
             "do not hold: it runs with TRL only"

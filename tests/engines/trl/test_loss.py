@@ -143,6 +143,10 @@ def mixture(axis, detach):
     return {"axes": axes, "entropy_scope": detach, "detach_lowest": 0.3, "detach_highest": 0.3}
 
 
+SAMPLING_POLICY = {"entropy_of": "old", "num_iterations": 2, "max_steps": 2, "learning_rate": 1e-3}
+"""Two updates of the whole batch, the second by another policy than the one that sampled it."""
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -155,8 +159,20 @@ def mixture(axis, detach):
         {"objective": "dapo", "overlong_buffer": 4},
         {"objective_options": mixture(axis="batch", detach="response")},
         {"objective_options": mixture(axis="response", detach="batch")},
+        {**SAMPLING_POLICY, "objective_options": mixture(axis="batch", detach="batch")},
     ],
-    ids=["htpo", "htpo-batch", "grpo", "dr_grpo", "kl_cov", "clip_cov", "dapo", "batch-response", "response-batch"],
+    ids=[
+        "htpo",
+        "htpo-batch",
+        "grpo",
+        "dr_grpo",
+        "kl_cov",
+        "clip_cov",
+        "dapo",
+        "batch-response",
+        "response-batch",
+        "old-batch",
+    ],
 )
 def test_the_update_does_not_depend_on_how_the_batch_is_cut(tiny_model, tmp_path, options):
     _, whole = step_once(tiny_model, tmp_path, per_device_train_batch_size=64, **options)

@@ -36,6 +36,12 @@ UPDATES = {
     "batch": {"objective_options": {"entropy_scope": "batch"}, "per_device_train_batch_size": 8},
     "axis by batch, detached by response": mixture("batch", "response"),
     "axis by response, detached by batch": mixture("response", "batch"),
+    "by the sampling policy, two updates": {
+        "entropy_of": "old",
+        "num_iterations": 2,
+        "max_steps": 2,
+        **mixture("batch", "batch"),
+    },
     "entropy_mask": {"objective": "entropy_mask", "per_device_train_batch_size": 8},
     "clip_cov": {
         "objective": "clip_cov",

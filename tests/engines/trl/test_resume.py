@@ -15,6 +15,7 @@ TIMINGS = {
 
 
 DRAWING = {"share": 0.1, "low": 0.01}
+SAMPLING_POLICY = {"entropy_of": "old", "objective_options": {"entropy_scope": "batch"}}
 
 
 def steps(host) -> list[dict]:
@@ -22,7 +23,14 @@ def steps(host) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    ("stop", "objective"), [(4, {}), (8, {}), (12, {}), (8, {"objective": "clip_cov", "objective_options": DRAWING})]
+    ("stop", "objective"),
+    [
+        (4, {}),
+        (8, {}),
+        (12, {}),
+        (8, {"objective": "clip_cov", "objective_options": DRAWING}),
+        (8, SAMPLING_POLICY),
+    ],
 )
 def test_a_resumed_run_logs_what_the_uninterrupted_one_logs(tiny_model, tmp_path, stop, objective):
     # 24 prompts, 8 a generation, 2 updates each: an epoch is 6 updates, so 12 is an epoch's end and 8 past the first.
@@ -35,11 +43,12 @@ def test_a_resumed_run_logs_what_the_uninterrupted_one_logs(tiny_model, tmp_path
     assert len(steps(whole)) == 16
 
 
-def test_groups_left_over_are_in_the_checkpoint(tiny_model, tmp_path):
+@pytest.mark.parametrize("objective", [{}, SAMPLING_POLICY], ids=["", "by the sampling policy"])
+def test_groups_left_over_are_in_the_checkpoint(tiny_model, tmp_path, objective):
     def mixed_for_two_in_three(completions, number, **kwargs):
         return [float(index % 4 == 0 and n % 3 != 1) for index, n in enumerate(number)]
 
-    options = {"max_steps": 12, "save_strategy": "steps", "save_steps": 2, "lr_scheduler_type": "constant"}
+    options = {"max_steps": 12, "save_strategy": "steps", "save_steps": 2, "lr_scheduler_type": "constant"} | objective
 
     def run(checkpoint=None):
         host = trainer(tiny_model, config(tmp_path / "run", **options), mixed_for_two_in_three)
