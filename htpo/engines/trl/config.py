@@ -44,11 +44,11 @@ class HTPOConfig(ObjectiveOptions, GRPOConfig):
     """
 
     if TYPE_CHECKING:  # fields of the host's that are settled here
-        bf16: bool | None
-        scale_rewards: str
-        per_device_train_batch_size: int
-        gradient_accumulation_steps: int
-        steps_per_generation: int
+        bf16: bool | None = None
+        scale_rewards: str = "group"
+        per_device_train_batch_size: int = 8
+        gradient_accumulation_steps: int = 1
+        steps_per_generation: int = 1
 
     _VALID_DICT_FIELDS: ClassVar[list[str]] = [*GRPOConfig._VALID_DICT_FIELDS, "objective_options"]
 

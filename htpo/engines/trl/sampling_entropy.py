@@ -26,7 +26,8 @@ class SamplingEntropy(NumberedPrompts):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if self.args.entropy_of != "old":
             return super()._generate_and_score_completions(inputs)
-        self._scored = scored = []
+        scored: list[tuple[Tensor, Tensor]] = []
+        self._scored = scored
         try:
             batch = super()._generate_and_score_completions(inputs)
         finally:
