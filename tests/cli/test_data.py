@@ -5,7 +5,7 @@ import json
 import pytest
 
 from htpo.runs import RunDirectory
-from tests.cli.command import OWN_DATA, htpo, sums, write_problems
+from tests.cli.command import OWN_DATA, htpo, htpo_afresh, sums, write_problems
 
 ADD = {"problem": "Read two numbers, print their sum.", "tests": [{"input": "1 2", "output": "3", "testtype": "stdin"}]}
 
@@ -21,7 +21,7 @@ def test_the_list_names_every_benchmark_and_what_judges_it():
 
 def test_a_row_is_shown_as_the_model_sees_it_with_a_right_and_a_wrong_answer_judged(tmp_path):
     path = write_problems(tmp_path / "sums.jsonl", sums(4))
-    done = htpo("data", "show", path, "--verifier", "math", "--rows", "1")
+    done = htpo_afresh("data", "show", path, "--verifier", "math", "--rows", "1")
     assert done.returncode == 0, done.stderr
     assert "prompt: 0+0=" in done.stdout
     assert "put your final answer within \\boxed{}" in done.stdout

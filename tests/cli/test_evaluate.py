@@ -14,7 +14,7 @@ import pytest
 
 from htpo.cli.evaluate.command import evaluate_from_arguments
 from htpo.errors import UserError
-from tests.cli.command import command, htpo, one_thread, sums, write_problems
+from tests.cli.command import command, htpo, htpo_afresh, one_thread, sums, write_problems
 from tests.evaluate.generators.servers import Misbehaviour, Server, chat_answer, running
 
 FILES = {
@@ -50,7 +50,7 @@ def double(body):
 def test_a_local_model_is_measured_on_the_real_benchmarks(tmp_path, tiny_model, benchmarks):
     run = tmp_path / "run"
     options = ["--samples", "2", "--max_tokens", "12", "--problems", "6", "--output_dir", run]
-    done = htpo("eval", tiny_model, "--tasks", benchmarks, *options)
+    done = htpo_afresh("eval", tiny_model, "--tasks", benchmarks, *options)
     assert done.returncode == 0, done.stderr
     assert "30 problems x 2 samples = 60 responses, at temperature 1, top-p 0.7, at most 12 tokens" in done.stdout
     found = results(run)["tasks"]

@@ -18,7 +18,7 @@ from htpo.cli.built_in import RECIPES, built_in
 from htpo.cli.report import report_at_the_end
 from htpo.objectives import OBJECTIVES, objective_options
 from htpo.runs import RunDirectory
-from tests.cli.command import OWN_DATA, SMALL, command, htpo, one_thread, sums, write_problems
+from tests.cli.command import OWN_DATA, SMALL, command, htpo, htpo_afresh, one_thread, sums, write_problems
 
 TIMES = {"step_time", "train_runtime"}
 
@@ -32,7 +32,7 @@ except SystemExit:
     sys.exit("torch" in sys.modules or "transformers" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0
-    shown = htpo("--help").stdout + htpo("train", "--help").stdout
+    shown = htpo_afresh("--help").stdout + htpo_afresh("train", "--help").stdout
     assert all(recipe in shown for recipe in built_in(RECIPES))
     assert "--dataset" in shown
     assert all(re.search(rf"\b{name}\b", shown) for name in OBJECTIVES)
@@ -49,9 +49,9 @@ def test_every_option_is_listed():
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
-    """A short quickstart: (run directory, what it printed)."""
+    """A short quickstart, as a user starts it: (run directory, what it printed)."""
     path = tmp_path_factory.mktemp("quickstart") / "run"
-    done = htpo("train", *SMALL, "--rollout_every", "2", "--output_dir", path)
+    done = htpo_afresh("train", *SMALL, "--rollout_every", "2", "--output_dir", path)
     assert done.returncode == 0, done.stderr
     return RunDirectory(path), done.stdout
 
@@ -159,7 +159,7 @@ def test_a_killed_run_resumes_to_the_same_metrics_as_an_uninterrupted_one(tmp_pa
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"half")
 
-    resumed = htpo("train", "--resume", "--output_dir", cut.path)
+    resumed = htpo_afresh("train", "--resume", "--output_dir", cut.path)
     assert resumed.returncode == 0, resumed.stderr
     assert "checkpoint-99 was cut short" in resumed.stdout
     assert "from update 8" in resumed.stdout
@@ -218,7 +218,7 @@ def test_lora_trains_an_adapter(tmp_path):
 
 def test_two_processes_run_the_same_recipe(tmp_path):
     launcher = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
-    done = htpo("train", *SMALL, "--use_cpu", "--output_dir", tmp_path / "run", launcher=launcher)
+    done = htpo_afresh("train", *SMALL, "--use_cpu", "--output_dir", tmp_path / "run", launcher=launcher)
     assert done.returncode == 0, done.stderr
     assert "8 prompts x 4 samples -> 2 updates of 16 sequences" in done.stdout
     assert "2 processes" in done.stdout
@@ -228,7 +228,7 @@ def test_two_processes_run_the_same_recipe(tmp_path):
     assert len(run.read_json("evaluation_after.json")["correct"]) == 8
     whole = [{k: v for k, v in record.items() if k not in TIMES} for record in run.read_metrics()]
     shutil.rmtree(run.path / "checkpoint-4")
-    done = htpo("train", "--resume", "--output_dir", run.path, launcher=launcher)
+    done = htpo_afresh("train", "--resume", "--output_dir", run.path, launcher=launcher)
     assert done.returncode == 0, done.stderr
     assert [{k: v for k, v in record.items() if k not in TIMES} for record in run.read_metrics()] == whole
 

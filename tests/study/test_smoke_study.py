@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 from htpo.study import Run, StudyDirectory
-from tests.cli.command import htpo
+from tests.cli.command import htpo, htpo_afresh
 
 RUNS = [Run("number_path", method, seed) for seed in (0, 1) for method in ("dapo", "htpo")]
 
@@ -16,7 +16,7 @@ RUNS = [Run("number_path", method, seed) for seed in (0, 1) for method in ("dapo
 def smoke(tmp_path_factory):
     """(study directory, what it printed, seconds it took)."""
     path, started = tmp_path_factory.mktemp("smoke") / "study", time.monotonic()
-    done = htpo("study", "smoke", "--output_dir", path)
+    done = htpo_afresh("study", "smoke", "--output_dir", path)
     assert done.returncode == 0, done.stderr
     return StudyDirectory(path), done.stdout, time.monotonic() - started
 

@@ -17,7 +17,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.command import htpo, one_thread, write_problems
+from tests.cli.command import htpo_afresh, one_thread, write_problems
 from tests.engines.tiny import save_tiny_model
 
 pytestmark = [
@@ -68,7 +68,7 @@ def rows_of(run) -> list[dict]:
 def test_evaluation_by_the_engine(model, letters, tmp_path):
     run, more = tmp_path / "run", write_problems(tmp_path / "more.jsonl", [{"problem": f"{i}-{i}"} for i in range(5)])
     options = [*SAMPLING, *ENGINE, "--vllm_options", '{"enforce_eager": true}', "--problems", "5", "--output_dir", run]
-    done = htpo("eval", model, "--tasks", f"{letters},{more}", *JUDGE, "--backend", "vllm", *options)
+    done = htpo_afresh("eval", model, "--tasks", f"{letters},{more}", *JUDGE, "--backend", "vllm", *options)
     assert done.returncode == 0, done.stderr
     found = json.loads((run / "results.json").read_text())["tasks"]
     assert {name: (each["problems"], each["samples"]) for name, each in found.items()} == {
@@ -87,7 +87,7 @@ def test_evaluation_by_the_engine(model, letters, tmp_path):
 
 def test_an_engine_without_room_is_one_line(model, letters, tmp_path):
     options = ["--backend", "vllm", "--gpu_memory_utilization", "0.3", "--max_model_len", "900000000"]
-    done = htpo("eval", model, "--tasks", letters, *JUDGE, *options, "--output_dir", tmp_path / "run")
+    done = htpo_afresh("eval", model, "--tasks", letters, *JUDGE, *options, "--output_dir", tmp_path / "run")
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"htpo: vLLM does not start with '{model}': ")
@@ -126,7 +126,7 @@ def test_evaluation_by_the_server(model, letters, tmp_path):
     with served(model) as url:
         for name, chat in (("chat", []), ("text", ["--chat", "false"])):
             options = [*SAMPLING, "--problems", "5", "--base_url", url, *chat, *extra, "--output_dir", tmp_path / name]
-            done = htpo("eval", "served", "--tasks", letters, *JUDGE, *options)
+            done = htpo_afresh("eval", "served", "--tasks", letters, *JUDGE, *options)
             assert done.returncode == 0, done.stderr
     for name in ("chat", "text"):
         rows = rows_of(tmp_path / name)
@@ -143,7 +143,7 @@ def test_training_pushes_its_weights_into_the_engine(model, letters, tmp_path):
     options = ["--prompts_per_generation", "8", "--num_generations", "8", "--updates_per_generation", "1"]
     options += ["--max_steps", "4", "--learning_rate", "0.01", "--warmup_steps", "0", "--max_completion_length", "24"]
     options += ["--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_gpu_memory_utilization", "0.3"]
-    done = htpo(
+    done = htpo_afresh(
         "train", "--model_name_or_path", model, "--dataset", letters, *JUDGE, *options, "--output_dir", run,
         launcher=["tests.engines.trl.vllm_on_cpu"],
     )  # fmt: skip
