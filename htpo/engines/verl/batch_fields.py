@@ -22,13 +22,11 @@ def batch_fields(
     Thresholds over the whole batch are the same in each row, in the order of `cut_names`.
 
     Args:
-        per_token: `PER_TOKEN`, padded; not needed for an objective without `cut_names`.
+        per_token: `PER_TOKEN`, padded; None for an objective without `cut_names`.
     """
     fields = {CORRECT: facts.correct.to(torch.int8), GROUP_ACCURACY: facts.group_accuracy}
-    names = cut_names(objective)
-    if not names:
+    if per_token is None:
         return fields
-    assert per_token is not None, "thresholds over the batch are computed from its tokens"
     batch = TokenBatch(
         log_prob=per_token["old_log_probs"],
         old_log_prob=per_token["old_log_probs"],
@@ -39,7 +37,7 @@ def batch_fields(
         group_accuracy=facts.group_accuracy,
     )
     cuts = objective.partition(batch).cuts
-    row = torch.cat([cuts[name].reshape(1) for name in names]).float()
+    row = torch.cat([cuts[name].reshape(1) for name in sorted(cuts)]).float()
     return {**fields, CUTS: row.repeat(len(batch.mask), 1)}
 
 

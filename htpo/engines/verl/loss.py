@@ -1,7 +1,7 @@
 """The loss of verl's workers: an objective's J per token inside verl's own `ppo_loss`."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -47,6 +47,11 @@ class ObjectiveLoss:
     objective: TableObjective
     entropy_of: str = "current"
 
+    @cached_property
+    def cut_names(self) -> list[str]:
+        """See `batch_fields.cut_names`."""
+        return cut_names(self.objective)
+
     def __call__(self, model_output: dict[str, Any], data: Any, dp_group: Any = None) -> tuple[Tensor, dict[str, Any]]:
         """The loss of a micro-batch and its metrics, as verl's engines call it."""
         from verl.workers.utils.losses import ppo_loss
@@ -61,13 +66,13 @@ class ObjectiveLoss:
             entropy = data.select("entropy").to_padded_tensor()["entropy"]
         else:
             entropy = no_padding_2_padding(entropy, data).detach()
-        cuts = data[CUTS][0].view(-1, 1, 1) if CUTS in data else ()
+        cuts = data[CUTS][0].view(-1, 1, 1) if self.cut_names else ()
         given = _Given(
             objective=self.objective,
             entropy=entropy,
             correct=data[CORRECT].bool(),
             group_accuracy=data[GROUP_ACCURACY],
-            cuts=dict(zip(cut_names(self.objective), cuts, strict=True)),
+            cuts=dict(zip(self.cut_names, cuts, strict=True)),
         )
         (loss, metrics), outcome = _LOSS.around(
             given, lambda: ppo_loss(self.config, model_output, data, dp_group=dp_group)
@@ -92,7 +97,7 @@ def policy_loss(
     from verl.trainer.ppo.core_algos import agg_loss
 
     if _LOSS.call is None:
-        raise RuntimeError(f"loss mode {LOSS_MODE!r} is no policy loss of its own: train by trainer_mode=htpo_sync")
+        raise RuntimeError(f"loss mode {LOSS_MODE!r} is no policy loss of its own: train by trainer_mode=htpo_...")
     given = _LOSS.call.given
     batch = TokenBatch(
         log_prob=log_prob,

@@ -2,18 +2,24 @@
 where asked to.
 
 verl imports this module and swallows what it raises. A mode that could not be registered is then unknown to verl, which
-stops at `trainer.v1.trainer_mode=htpo_sync`; `python -m htpo.engines.verl.plugin` says why.
+stops at `trainer.v1.trainer_mode=htpo_sync`; `python -m htpo.engines.verl.plugin` says why. Once loaded, the plugin has
+a say in every configuration, see `check_configurations`.
 """
 
 import importlib.util
+import os
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 from htpo.engines.verl import cpu
+from htpo.engines.verl.nodes import SWITCH, switched_off
 from htpo.engines.verl.reward import REWARD_MANAGER, VerifierReward
+from htpo.engines.verl.settings import MODE_PREFIX, read_settings, refuse_ignored_block
 from htpo.engines.verl.trainer import ObjectiveTrainer
 
 HOST_MODES = ("sync", "colocate_async", "separate_async")
-"""verl's trainer modes; each is known with an objective under the same name behind `htpo_`."""
+"""verl's trainer modes; each is known with an objective under the same name behind `MODE_PREFIX`."""
 
 
 def register() -> list[str]:
@@ -25,13 +31,38 @@ def register() -> list[str]:
 
     names = []
     for mode in HOST_MODES:
-        name = f"htpo_{mode}"
+        name = MODE_PREFIX + mode
         if name not in TRAINER_REGISTRY:
             host = get_trainer_cls(mode)
             register_trainer(name)(type(f"Objective{host.__name__}", (ObjectiveTrainer, host), {"host_mode": mode}))
         names.append(name)
     _register_reward_manager()
+    check_configurations()
     return names
+
+
+def check_configurations() -> None:
+    """Have verl's commands refuse a configuration that would go wrong, before they start Ray.
+
+    verl has no hook for that, so its `validate_config`, which they all begin with, is wrapped. It is there too that a
+    trainer of verl's own is asked for beside a block `htpo`, which it would not read.
+    """
+    from verl.utils import config as host
+
+    if hasattr(host.validate_config, "__wrapped__"):
+        return
+
+    @wraps(host.validate_config)
+    def checked(config: Any, *args: Any, **options: Any) -> Any:
+        from omegaconf import OmegaConf
+
+        plain = OmegaConf.to_container(config, resolve=True)
+        refuse_ignored_block(plain)
+        if plain["trainer"]["v1"]["trainer_mode"].startswith(MODE_PREFIX):
+            read_settings(plain)
+        return validate(config, *args, **options)
+
+    validate, host.validate_config = host.validate_config, checked
 
 
 def _register_reward_manager() -> None:
@@ -62,4 +93,6 @@ if importlib.util.find_spec("verl") is not None:
 if __name__ == "__main__":
     if importlib.util.find_spec("verl") is None:
         raise SystemExit("verl is not installed: pip install 'htpo[verl]'")
+    if switched_off(os.environ.get(SWITCH)):
+        raise SystemExit(f"verl does not load this plugin: {SWITCH} is {os.environ[SWITCH]}, unset it")
     print("trainer modes:", ", ".join(register()))

@@ -19,6 +19,8 @@ HOST_AGGREGATION = {
 }
 """verl's `actor.loss_agg_mode` with the same aggregation as the objective's."""
 
+MODE_PREFIX = "htpo_"
+"""Before verl's name of a trainer mode: the same with an objective."""
 CLIP_OPTIONS = {"clip_ratio": 0.2, "clip_ratio_low": 0.2, "clip_ratio_high": 0.2, "clip_ratio_c": 3.0}
 """verl's options of PPO's clip, with its defaults: they would have no effect."""
 
@@ -52,6 +54,24 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     _check_algorithm(config, objective)
     threshold = options.correctness_threshold or 0.0
     return Settings(objective, options.entropy_of, options.max_generation_rounds, threshold)
+
+
+def refuse_ignored_block(config: Mapping[str, Any]) -> None:
+    """Raise UserError if the configuration asks for an objective by a trainer of verl's that has none.
+
+    Options of the verifier (`VERIFIER_OPTIONS`) are read with any trainer.
+    """
+    trainer = config["trainer"]
+    mode = trainer["v1"]["trainer_mode"]
+    ours = str(mode).startswith(MODE_PREFIX)
+    if ours and not trainer.get("use_v1", True):
+        raise UserError(f"trainer.use_v1=False trains without trainer.v1.trainer_mode={mode}: trainer.use_v1=True")
+    ignored = sorted(set(config.get("htpo") or {}) - set(VERIFIER_OPTIONS))
+    if ignored and not ours:
+        raise UserError(
+            f"trainer.v1.trainer_mode={mode} trains by verl's own loss and would not read +htpo.{ignored[0]}: "
+            f"trainer.v1.trainer_mode={MODE_PREFIX}{mode}, or leave it out"
+        )
 
 
 def refuse_other_versions(version: str) -> None:

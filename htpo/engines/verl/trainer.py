@@ -7,6 +7,8 @@ from htpo.engines.verl.batch_fields import PER_TOKEN, batch_fields, cut_names
 from htpo.engines.verl.draw_limit import FAILED, TOO_OLD, DrawLimit
 from htpo.engines.verl.group_facts import GroupFacts, group_facts, verdict_of
 from htpo.engines.verl.loss import LOSS_MODE, ObjectiveLoss, read_sums
+from htpo.engines.verl.nodes import refuse_lacking_nodes
+from htpo.engines.verl.reward_probe import refuse_without_verdict
 from htpo.engines.verl.settings import read_settings, refuse_other_versions
 
 EVICTED = {TOO_OLD: "training/off_policy/evicted_samples", FAILED: "training/rollout_failure/evicted_samples"}
@@ -25,14 +27,21 @@ class ObjectiveTrainer(_Host):
         from omegaconf import OmegaConf, open_dict
 
         refuse_other_versions(verl.__version__)
+        refuse_lacking_nodes()
         plain = OmegaConf.to_container(config, resolve=True)
         self.settings = settings = read_settings(plain)
         self.draws = DrawLimit(
             settings.max_generation_rounds, plain["data"]["train_batch_size"], settings.correctness_threshold
         )
+        self.per_token = PER_TOKEN if cut_names(settings.objective) else ()
         with open_dict(config):
             config.trainer.v1.trainer_mode = self.host_mode
         super().__init__(config)
+
+    def _init_dataloader(self) -> None:
+        """The first that has data, before there are models."""
+        super()._init_dataloader()
+        refuse_without_verdict(self.config, self.tokenizer, self.train_dataset[0])
 
     def _build_replay_buffer(self) -> Any:
         from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
@@ -88,12 +97,17 @@ class ObjectiveTrainer(_Host):
         from tensordict import TensorDict
 
         batch = super()._compute_advantage(batch, metrics)  # which may take tokens out of the mask
-        objective = self.settings.objective
-        needed = ["extra_fields", *(PER_TOKEN if cut_names(objective) else ())]
+        # A reward model on the policy's devices judges all answers at once, and its verdicts get a field of their own.
+        apart = ("acc",) if self.reward_loop_manager.reward_loop_worker_handles is None else ()
+        needed = ["extra_fields", *apart, *self.per_token]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=needed)
         extra = [getattr(value, "data", value) for value in data.pop("extra_fields")]
-        per_token = data.to_padded_tensor() if cut_names(objective) else None
-        added = batch_fields(objective, self._facts(batch, extra), per_token)
+        if apart and "acc" in data:
+            extra = [
+                {**row, "reward_extra_info": {"acc": acc}} for row, acc in zip(extra, data.pop("acc"), strict=True)
+            ]
+        per_token = data.to_padded_tensor() if self.per_token else None
+        added = batch_fields(self.settings.objective, self._facts(batch, extra), per_token)
         fields = TensorDict(added, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 

@@ -32,7 +32,8 @@ def test_a_row_s_groups_are_those_it_has_in_the_whole_batch(name):
         "entropy": batch.entropy,
         "response_mask": batch.mask.long(),
     }
-    fields = batch_fields(objective, GroupFacts(batch.correct, batch.group_accuracy), tokens)
+    facts = GroupFacts(batch.correct, batch.group_accuracy)
+    fields = batch_fields(objective, facts, tokens if cut_names(objective) else None)
     assert torch.equal(fields[CORRECT].bool(), batch.correct)
     assert torch.equal(fields[GROUP_ACCURACY], batch.group_accuracy)
     assert {len(value) for value in fields.values()} == {len(batch.mask)}

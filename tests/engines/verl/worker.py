@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from htpo.engines.verl.batch_fields import PER_TOKEN, batch_fields
+from htpo.engines.verl.batch_fields import PER_TOKEN, batch_fields, cut_names
 from htpo.engines.verl.cpu import ENVIRONMENT
 from htpo.engines.verl.group_facts import GroupFacts
 from htpo.engines.verl.loss import ObjectiveLoss
@@ -183,6 +183,14 @@ def start_processes() -> None:
         torch.distributed.init_process_group("gloo")
 
 
+def configuration(*overrides: str):
+    """verl's whole configuration, as its command composes it."""
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        return compose("ppo_trainer", list(overrides))
+
+
 def start_worker(path: str, layout: str):
     """verl's `TrainingWorker` with FSDP2 in float32 that leaves the parameters alone and their gradients unclipped."""
     from verl.trainer.config import CheckpointConfig
@@ -233,7 +241,7 @@ def fields_of(objective, rollouts) -> dict:
     padded = {
         name: x.to_padded_tensor(0.0) for name, x in verl_batch(rollouts, "unpadded").items() if name in PER_TOKEN
     }
-    return batch_fields(objective, facts, padded)
+    return batch_fields(objective, facts, padded if cut_names(objective) else None)
 
 
 def train_once(worker, loss, data) -> tuple[Tensor, dict]:
