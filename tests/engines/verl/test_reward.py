@@ -134,13 +134,9 @@ def test_the_overlong_buffer_lowers_the_reward_and_not_the_correctness(make_work
         prompt_template="{prompt}",
     )
     buffer = "+reward.reward_kwargs.overlong_buffer_cfg"
-    worker = make_worker(
-        f"{buffer}.enable=True",
-        f"{buffer}.len=8",
-        f"{buffer}.penalty_factor=1.0",
-        f"{buffer}.log=False",
-        f"+reward.reward_kwargs.max_resp_len={LIMIT}",
-    )
+    settings = {"enable": True, "len": 8, "penalty_factor": 1.0, "log": False}
+    shaped = [f"{buffer}.{name}={value}" for name, value in settings.items()]
+    worker = make_worker(*shaped, f"+reward.reward_kwargs.max_resp_len={LIMIT}")
     right = f"it is {rows[0]['reward_model']['ground_truth']}".ljust(LIMIT - 5)  # with the end 20 tokens, 4 too many
     (outcome,) = rewards_of(worker, [session(worker.input_tokenizer, rows[0], right)])
     assert outcome["reward_score"] == pytest.approx(0.5)
@@ -162,7 +158,7 @@ def test_a_response_without_a_verdict_fails_its_session_and_no_other(make_worker
 
 @pytest.mark.verl
 def test_data_of_others_is_judged_by_the_verifier_that_the_run_names(make_worker):
-    worker = make_worker("+htpo.verifier=math", "'+htpo.answer_pattern=is ([0-9]+)'")
+    worker = make_worker("+htpo.verifier=math", "+htpo.answer_pattern='is ([0-9]+)'")
     prompt = [{"role": "user", "content": "2+2="}]
     row = {"data_source": "theirs", "prompt": prompt, "reward_model": {"style": "rule", "ground_truth": "4"}}
     sessions = [session(worker.input_tokenizer, row, text) for text in ("it is 4", "it is 5")]
