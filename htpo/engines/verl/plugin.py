@@ -18,6 +18,7 @@ from htpo.engines.verl.reward import REWARD_MANAGER, VerifierReward
 from htpo.engines.verl.settings import MODE_PREFIX, read_settings, refuse_ignored_block
 from htpo.engines.verl.trainer import ObjectiveTrainer
 
+RECIPES = Path(__file__).parents[2] / "recipes" / "verl"
 HOST_MODES = ("sync", "colocate_async", "separate_async")
 """verl's trainer modes; each is known with an objective under the same name behind `MODE_PREFIX`."""
 
@@ -96,3 +97,5 @@ if __name__ == "__main__":
     if switched_off(os.environ.get(SWITCH)):
         raise SystemExit(f"verl does not load this plugin: {SWITCH} is {os.environ[SWITCH]}, unset it")
     print("trainer modes:", ", ".join(register()))
+    names = sorted(file.stem for file in RECIPES.glob("*.yaml"))
+    print("recipes (--config-path pkg://htpo.recipes.verl --config-name NAME):", ", ".join(names))
