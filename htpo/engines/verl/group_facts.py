@@ -32,7 +32,7 @@ def group_facts(keys: Sequence[str], correct: Sequence[bool], padding: Sequence[
             accuracy 0: no token of theirs is trained on.
     """
     last: dict[tuple[str, str], tuple[int, bool]] = {}
-    sessions = [_session(key) for key in keys]
+    sessions = [session_of(key) for key in keys]
     for (uid, session, index), verdict, added in zip(sessions, correct, padding, strict=True):
         if not added and index >= last.get((uid, session), (0, False))[0]:
             last[uid, session] = index, verdict
@@ -65,7 +65,7 @@ def verdict_of(extra_fields: Mapping[str, Any], threshold: float) -> bool:
     return bool(said["acc"] > threshold)
 
 
-def _session(key: str) -> tuple[str, str, int]:
+def session_of(key: str) -> tuple[str, str, int]:
     """(uid, session, index); the uid may have underscores of its own."""
     uid, session, index = key.rsplit("_", 2)
     return uid, session, int(index)

@@ -8,7 +8,7 @@ around a function that asks the verifier.
 import atexit
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from htpo.engines.verl.row_verdicts import RowVerdicts
@@ -125,16 +125,6 @@ def is_finished(
     of_response, of_both = limits
     full = len(response) >= of_response or prompt_length + len(response) >= of_both
     return not full or (len(response) > 0 and response[-1] in end_tokens)
-
-
-def failure_shares(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """`verifier/KIND_share` over records of `said`; none where these are of another reward function."""
-    from htpo.verifiers.verdict import FAILURES, UNSCORED
-
-    kinds = [record["failure"] for record in records if "failure" in record]
-    if not kinds:
-        return {}
-    return {f"verifier/{kind}_share": kinds.count(kind) / len(kinds) for kind in FAILURES if kind != UNSCORED}
 
 
 def _share_cores(processes: int) -> None:

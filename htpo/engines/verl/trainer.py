@@ -8,8 +8,11 @@ from htpo.engines.verl.draw_limit import FAILED, TOO_OLD, DrawLimit
 from htpo.engines.verl.group_facts import GroupFacts, group_facts, verdict_of
 from htpo.engines.verl.loss import LOSS_MODE, ObjectiveLoss, read_sums
 from htpo.engines.verl.nodes import refuse_lacking_nodes
+from htpo.engines.verl.reward_metrics import batch_failure_shares, failure_shares
 from htpo.engines.verl.reward_probe import refuse_without_verdict
+from htpo.engines.verl.reward_settings import check_reward
 from htpo.engines.verl.settings import read_settings, refuse_other_versions
+from htpo.errors import UserError
 
 EVICTED = {TOO_OLD: "training/off_policy/evicted_samples", FAILED: "training/rollout_failure/evicted_samples"}
 """By reason, verl's metric of prompts that it left out."""
@@ -30,6 +33,7 @@ class ObjectiveTrainer(_Host):
         refuse_lacking_nodes()
         plain = OmegaConf.to_container(config, resolve=True)
         self.settings = settings = read_settings(plain)
+        check_reward(plain)
         self.draws = DrawLimit(
             settings.max_generation_rounds, plain["data"]["train_batch_size"], settings.correctness_threshold
         )
@@ -92,6 +96,19 @@ class ObjectiveTrainer(_Host):
         self.actor_rollout_wg.set_loss_fn(loss)
         super().on_init_end()
 
+    def _balance_batch(self, batch: Any, *args: Any, **options: Any) -> Any:
+        if not len(batch):
+            raise UserError("no answer to any of a batch's prompts got a reward: the log above says what failed first")
+        return super()._balance_batch(batch, *args, **options)
+
+    def _val_metrics_update(
+        self, sources: Any, uids: Any, infos: dict[str, list[Any]], *args: Any, **options: Any
+    ) -> Any:
+        metrics = super()._val_metrics_update(sources, uids, infos, *args, **options)
+        said = [{"failure": failure} for failure in infos.get("failure", [])]
+        missing = sum((options.get("expected_acc_counts") or {}).values()) - len(said)
+        return metrics | {f"val-aux/{name}": share for name, share in failure_shares(said, max(0, missing)).items()}
+
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         import transfer_queue as tq
         from tensordict import TensorDict
@@ -106,13 +123,14 @@ class ObjectiveTrainer(_Host):
             extra = [
                 {**row, "reward_extra_info": {"acc": acc}} for row, acc in zip(extra, data.pop("acc"), strict=True)
             ]
+        padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
+        metrics.update(batch_failure_shares(batch.keys, extra, padding, self.config.actor_rollout_ref.rollout.n))
         per_token = data.to_padded_tensor() if self.per_token else None
-        added = batch_fields(self.settings.objective, self._facts(batch, extra), per_token)
+        added = batch_fields(self.settings.objective, self._facts(batch, extra, padding), per_token)
         fields = TensorDict(added, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
-    def _facts(self, batch: Any, extra: list[Mapping[str, Any]]) -> GroupFacts:
-        padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
+    def _facts(self, batch: Any, extra: list[Mapping[str, Any]], padding: list[bool]) -> GroupFacts:
         threshold = self.settings.correctness_threshold
         verdicts = [not added and verdict_of(row, threshold) for row, added in zip(extra, padding, strict=True)]
         return group_facts(batch.keys, verdicts, padding)
