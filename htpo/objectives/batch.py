@@ -23,7 +23,9 @@ class TokenBatch:
     log_prob: Tensor  # (B, T) float, nats: log-probability of each token under the current policy, with gradient
     old_log_prob: Tensor  # (B, T) float, nats: the same under the policy that sampled the response
     advantage: Tensor  # (B,), (B, 1) or (B, T) float
-    entropy: Tensor  # (B, T) float, nats: of the current policy's full next-token distribution; never gets gradient
+    # (B, T) float, nats, of the full next-token distribution: the current policy's, or that of another one by which
+    # tokens are to be told apart; never gets gradient
+    entropy: Tensor
     mask: Tensor  # (B, T) bool: tokens that the policy sampled
     correct: Tensor  # (B,) bool: the verifier's verdict, before any shaping of the reward
     group_accuracy: Tensor  # (B,) float in [0, 1]: mean correctness over all samples of the response's prompt

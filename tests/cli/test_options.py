@@ -234,7 +234,15 @@ def test_an_adapter_of_layers_that_the_model_has_not_is_refused(train, option):
 
 
 def test_what_will_not_act_is_noted(train):
-    outcome, _ = train("--ddp_timeout", "100", "--warmup_steps", "10")
+    outcome, _ = train("--ddp_timeout", "100", "--warmup_steps", "10", "--entropy_of", "old")
     assert outcome.kind == "ok", outcome
+    assert "entropy_of=old: that is the policy in training, as one update is made of each batch" in outcome.printed
     assert "Note: ddp_timeout have an effect with several processes only" in outcome.printed
     assert "training ends (1 updates) before the warm-up does (10)" in outcome.printed
+
+
+def test_whose_entropies_are_shown_is_noted(tmp_path):
+    options = {"prompts_per_generation": 4, "num_generations": 4, "updates_per_generation": 2, "save_steps": 2}
+    options |= {"entropy_of": "old", "output_dir": str(tmp_path), "use_cpu": True, "bf16": False}
+    _, engine = parse_train(options)
+    assert "entropy_of=old: entropies in metrics and rollouts are those of the policy that sampled" in engine.remarks()

@@ -1,5 +1,6 @@
 """The loss of verl's workers: an objective's J per token inside verl's own `ppo_loss`."""
 
+import platform
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from htpo.engines.handover import Handover
 from htpo.engines.verl.batch_fields import CORRECT, CUTS, GROUP_ACCURACY, cut_names
+from htpo.errors import UserError
 from htpo.objectives import Outcome, TableObjective, TokenBatch, summarize
 from htpo.objectives.axes import Cuts
+from htpo.objectives.custom import load_plugin
 
 LOSS_MODE = "htpo"  # the objective's name among verl's policy losses
 SUMS = "htpo_sums/"  # prefix of metrics that `read_sums` reads
@@ -52,6 +55,11 @@ class ObjectiveLoss:
         """See `batch_fields.cut_names`."""
         return cut_names(self.objective)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # In this order, so that a worker imports the user's module before it meets objects of its classes.
+        module = _UserModule(self.objective.options.get("plugin"))
+        return _unpickled, (module, self.config, self.objective, self.entropy_of)
+
     def __call__(self, model_output: dict[str, Any], data: Any, dp_group: Any = None) -> tuple[Tensor, dict[str, Any]]:
         """The loss of a micro-batch and its metrics, as verl's engines call it."""
         from verl.workers.utils.losses import ppo_loss
@@ -78,6 +86,28 @@ class ObjectiveLoss:
             given, lambda: ppo_loss(self.config, model_output, data, dp_group=dp_group)
         )
         return loss, metrics | _as_metrics(outcome)
+
+
+@dataclass(frozen=True)
+class _UserModule:
+    """Imports the module of the option `plugin` where it is unpickled."""
+
+    name: Any
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _import_on_worker, (self.name,)
+
+
+def _import_on_worker(name: Any) -> _UserModule:
+    try:
+        load_plugin(name)
+    except ValueError as error:
+        raise UserError(f"worker on {platform.node()}: {error}") from error
+    return _UserModule(name)
+
+
+def _unpickled(module: _UserModule, *fields: Any) -> ObjectiveLoss:
+    return ObjectiveLoss(*fields)
 
 
 def policy_loss(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from peft import LoraConfig
 from trl import GRPOTrainer
 
 from htpo.engines.trl.sampling_entropy import OLD_LOG_PROB
@@ -140,8 +141,9 @@ def test_it_takes_no_pass_of_its_own_and_saves_those_for_thresholds(tiny_model, 
     assert took["old"] == took["current"] - fewer  # four updates of two micro-batches
 
 
-@pytest.mark.parametrize("options", [{}, {"beta": 0.1}], ids=["", "with a reference policy"])
-def test_every_response_keeps_the_entropy_it_was_sampled_with(tiny_model, tmp_path, monkeypatch, options):
+@pytest.mark.parametrize("adapter", [False, True], ids=["", "of an adapter whose reference is the same model"])
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+def test_every_response_keeps_the_entropy_it_was_sampled_with(tiny_model, tmp_path, monkeypatch, beta, adapter):
     """Through dynamic sampling, what it leaves over for later batches, shuffling and cutting."""
     generated = {}
     rounds = GRPOTrainer._generate_and_score_completions
@@ -150,8 +152,9 @@ def test_every_response_keeps_the_entropy_it_was_sampled_with(tiny_model, tmp_pa
     def mixed_for_two_in_three(completions, number, **kwargs):
         return [float(index % 4 == 0 and n % 3 != 1) for index, n in enumerate(number)]
 
-    args = config(tmp_path, entropy_of="old", max_steps=8, per_device_train_batch_size=8, **options)
-    host = trainer(tiny_model, args, mixed_for_two_in_three, rollout_recorder=recorder(trained))
+    args = config(tmp_path, entropy_of="old", max_steps=8, per_device_train_batch_size=8, beta=beta)
+    more = {"peft_config": LoraConfig(r=8, lora_alpha=32, target_modules=["q_proj", "v_proj"])} if adapter else {}
+    host = trainer(tiny_model, args, mixed_for_two_in_three, rollout_recorder=recorder(trained), **more)
 
     def noting(self, inputs):
         """What the policy's own logits say, row by row, when the host has sampled."""

@@ -1,12 +1,27 @@
 """`+htpo.*` is checked, and so is what of verl's options would be ignored or make it another method."""
 
 from copy import deepcopy
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
+import yaml
 
+import htpo
+from htpo.cli.train import parse_train
+from htpo.engines.objective_options import ObjectiveOptions, with_flags
 from htpo.engines.verl.settings import WORKING_VERL, read_settings, refuse_other_versions
 from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, make_objective
+
+RECIPE_FOLDER = Path(htpo.__file__).parent / "recipes"
+
+
+def recipe_lines(path: Path) -> dict:
+    """The lines of a recipe that speak of the objective."""
+    recipe = yaml.safe_load(path.read_text())
+    return {name: value for name, value in recipe.items() if name in {field.name for field in fields(ObjectiveOptions)}}
+
 
 STOCK = {
     "actor_rollout_ref": {
@@ -62,6 +77,56 @@ def test_options_of_the_objective_stand_beside_its_name():
     settings = read_settings(configured({"objective": "dapo", "clip_high": 0.3, "entropy_of": "old"}))
     assert settings.objective.describe() == make_objective("dapo", clip_high=0.3).describe()
     assert settings.entropy_of == "old"
+
+
+RECIPES = {
+    "the paper's": recipe_lines(RECIPE_FOLDER / "qwen3_8b_dapo_math.yaml"),
+    "flat": {"objective": "htpo", "variant": "release", "clip_high": 0.3, "only": "hard correct high"},
+    "flat over listed": {"clip_high": 0.3, "objective_options": {"clip_high": 0.4, "base": "gspo"}},
+    "another table": {
+        "objective": "htpo",
+        "objective_options": {
+            "axes": ["correctness", {"entropy": {"fraction": 0.3}}, "position"],
+            "cells": {"wrong high": {"rule": "ppo", "detach_highest": 0.1}, "correct": "cispo"},
+        },
+    },
+    "by the sampling policy": {"objective": "entropy_mask", "entropy_of": "old"},
+}
+MISTAKES = [
+    {"objective": "hpto"},
+    {"objective": "dapo", "variant": "paper"},
+    {"objective": "dapo", "objective_options": {"variant": "paper"}},
+    {"objective_options": "variant"},
+    {"objective_options": {"only": "hard high"}, "axes": ["position"]},
+    {"cells": {"hard": "kindness"}},
+    {"plugin": "no_such_module"},
+    {"entropy_of": "new"},
+    {"entropy_off": "old"},
+    {"max_generation_rounds": "many"},
+    {"max_generation_rounds": 0},
+]
+
+
+def under_train(block: dict):
+    """What `htpo train` makes of the same lines of a recipe."""
+    values, _ = with_flags(block, {})
+    return parse_train(values | {"output_dir": "unused", "use_cpu": True, "bf16": False})[1].config
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_lines_of_a_recipe_mean_the_same_under_both_engines(name):
+    theirs = under_train(RECIPES[name])
+    settings = read_settings(configured(RECIPES[name]))
+    assert settings.objective.describe() == theirs.make_objective().describe()
+    assert settings.entropy_of == theirs.entropy_of
+    assert settings.max_generation_rounds == theirs.max_generation_rounds
+
+
+@pytest.mark.parametrize("block", MISTAKES, ids=str)
+def test_mistakes_in_them_are_told_in_the_same_words(block):
+    with pytest.raises(UserError) as theirs:
+        under_train(block)
+    assert refusal(block) == f"+htpo: {theirs.value}"
 
 
 def test_every_objective_runs_or_says_that_it_does_not():

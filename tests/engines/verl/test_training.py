@@ -79,7 +79,7 @@ def train(folder: Path, reward: str = REWARD, changed: dict | None = None, **htp
     }
     options = OPTIONS | places | (changed or {}) | {f"+htpo.{name}": value for name, value in htpo.items()}
     ours = {"VERL_FILE_LOGGER_ROOT": str(folder), "OMP_NUM_THREADS": "1"}
-    root = str(Path(__file__).parents[3])
+    root = os.pathsep.join(map(str, [Path(__file__).parents[3], folder]))
     return subprocess.run(
         [sys.executable, "-m", "verl.trainer.main_ppo", *(f"{name}={value}" for name, value in options.items())],
         env=os.environ | ENVIRONMENT | ours | {"PYTHONPATH": root},
@@ -101,8 +101,20 @@ def logged(folder: Path, done: subprocess.CompletedProcess) -> list[dict]:
     return [json.loads(line)["data"] for line in log.read_text().splitlines()]
 
 
+MODULE = """
+from htpo.objectives.rules import register_rule
+
+@register_rule
+def left_alone(ratio):
+    return ratio.value * 0, ratio.slope * 0
+"""
+"""A user's module, which every process of verl's must find."""
+
+
 def test_two_steps_by_the_stored_entropy_and_a_third_from_their_checkpoint(tmp_path):
-    htpo = {"entropy_of": "old", "entropy_scope": "batch"}
+    (tmp_path / "my_rules.py").write_text(MODULE)
+    listed = "{entropy_scope:batch,plugin:my_rules,cells:{wrong:left_alone}}"
+    htpo = {"entropy_of": "old", "objective_options": listed}
     steps = logged(tmp_path, train(tmp_path, changed={"trainer.save_freq": 2}, **htpo))
     assert [step["training/global_step"] for step in steps] == [1, 2]
     steps += logged(tmp_path, train(tmp_path, changed={"trainer.total_training_steps": 3}, **htpo))[-1:]
@@ -111,6 +123,7 @@ def test_two_steps_by_the_stored_entropy_and_a_third_from_their_checkpoint(tmp_p
         shares = [step[f"group/G{k}/token_share"] for k in range(1, 9)]
         assert sum(shares) == pytest.approx(1)
         assert sum(shares[1::2]) == pytest.approx(0.2, abs=0.06)  # of high entropy; in bf16 there are ties
+        assert sum(step[f"group/G{k}/weight_share"] for k in (3, 4, 7, 8)) == 0
         assert step["nonfinite_tokens"] == 0
         assert step["training/rollout_probs_diff_mean"] < 0.01, "what samples is not the policy of the last update"
         assert not [name for name in step if "htpo_sums" in name]
