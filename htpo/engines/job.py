@@ -1,10 +1,9 @@
 """A training job: checked options in, a trained policy and a run directory out, whichever the engine."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,15 +13,20 @@ import htpo
 from htpo.engines.engine import Engine, Training
 from htpo.engines.job_options import JobOptions
 from htpo.engines.launch import silently_single
-from htpo.engines.plan import plan_in_words, print_plan, print_summary
+from htpo.engines.plan import (
+    attempt,
+    figure_summary,
+    held_out_summary,
+    one_line,
+    plan_in_words,
+    print_plan,
+    print_summary,
+)
 from htpo.errors import UserError
-from htpo.figures.run_folder import draw_training_figure
 from htpo.runs import RunDirectory, check_disk_space, writing
-from htpo.statistics import PassRates, change_in_words
+from htpo.statistics import PassRates
 from htpo.tasks import PUZZLE_FAMILIES, Task, limit_prompt_lengths, load_task
 from htpo.tasks.prompts import check_template
-
-T = TypeVar("T")
 
 BUILT_IN_POLICIES = {name: Path(htpo.__file__).parent / "assets" / name for name in PUZZLE_FAMILIES}
 
@@ -69,7 +73,7 @@ class Job:
             before = training.before()
             updates = training.train(checkpoint)
             training.save(directory.path / "model")
-            after, failed = _attempt(training.after)
+            after, failed = attempt(training.after)
             task.verifier.close()
             summary = {}
             if engine.main:
@@ -132,9 +136,7 @@ class Job:
         for path in directory.incomplete_checkpoints():
             self.console.print(f"[yellow]Note:[/] {path} was cut short while being written; it is not used")
         step = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
-        directory.truncate_metrics(step)
-        directory.truncate_rollouts(step)
-        directory.truncate_evaluations(step)
+        directory.rewind(step)
         start = f"update {step} ({checkpoint})" if checkpoint else "the start: no complete checkpoint was written"
         self.console.print(f"Resuming {directory.path} from {start}")
 
@@ -159,38 +161,20 @@ class Job:
         failed: Exception | None,
     ) -> dict[str, Any]:
         """The summary, written whatever fails: the training that it sums up is done and the model is kept."""
-        figure, no_figure = _attempt(lambda: str(draw_training_figure(directory)))
         summary: dict[str, Any] = {
             "objective": self.engine.objective.describe(),
             "updates": done["updates"],
             "seconds": done["seconds"],
             "run": str(directory.path),
             "model": str(directory.path / "model"),
-            "figure": figure if no_figure is None else f"none: {_one_line(no_figure)}",
+            "figure": figure_summary(directory),
         }
         if failed is not None:
-            summary["failed"] = f"not measured after training: {_one_line(failed)}"
+            summary["failed"] = f"not measured after training: {one_line(failed)}"
             self.console.print(f"[yellow]Note:[/] {escape(summary['failed'])}; the model is kept", soft_wrap=True)
-        if before is not None and after is not None:
-            summary |= {
-                "pass@1": [before.pass_at(1), after.pass_at(1)],
-                f"pass@{after.samples}": [before.pass_at(after.samples), after.pass_at(after.samples)],
-                "verdict": change_in_words("pass@1", after.change_from(before, 1).to_json()),
-            }
+        summary |= held_out_summary(before, after)
         if done["best"] is not None:
             summary["best"] = {**done["best"], "model": str(directory.path / "best")}
         directory.write_json("summary.json", summary)
         print_summary(self.console, summary, before, after)
         return summary
-
-
-def _attempt(step: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    """(what a step of the wrap-up gives, None), or (None, why it gives nothing)."""
-    try:
-        return step(), None
-    except Exception as error:
-        return None, error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

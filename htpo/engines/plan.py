@@ -1,16 +1,20 @@
 """What the main job says before it starts and after it ends, in the field's words."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from htpo.engines.batch_shape import BatchShape
+from htpo.figures.run_folder import draw_training_figure
 from htpo.objectives import TableObjective
-from htpo.runs import ObjectiveTable, options_in_words
-from htpo.statistics import PassRates
+from htpo.runs import ObjectiveTable, RunDirectory, options_in_words
+from htpo.statistics import PassRates, change_in_words
 from htpo.tasks.prompts import readable
+
+T = TypeVar("T")
 
 
 def plan_in_words(
@@ -52,6 +56,33 @@ def print_plan(console: Console, plan: dict[str, str], objective: TableObjective
     if objective.axes:
         lines = ObjectiveTable.from_json(objective.describe()).lines
         console.print("  " + escape("\n  ".join(lines)), style="dim", highlight=False)
+
+
+def held_out_summary(before: PassRates | None, after: PassRates | None) -> dict[str, Any]:
+    """What the summary says of held-out problems; nothing where they were not measured before and after."""
+    if before is None or after is None:
+        return {}
+    ks = {f"pass@{k}": [before.pass_at(k), after.pass_at(k)] for k in (1, after.samples)}
+    return ks | {"verdict": change_in_words("pass@1", after.change_from(before, 1).to_json())}
+
+
+def attempt(step: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """(what a step of the wrap-up gives, None), or (None, why it gives nothing)."""
+    try:
+        return step(), None
+    except Exception as error:
+        return None, error
+
+
+def figure_summary(directory: RunDirectory) -> str:
+    """Draw the run's figure; returns where it is, or why there is none."""
+    figure, no_figure = attempt(lambda: str(draw_training_figure(directory)))
+    return f"none: {one_line(no_figure)}" if no_figure is not None else str(figure)
+
+
+def one_line(error: Exception) -> str:
+    """The error with its kind."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def print_summary(console: Console, summary: dict[str, Any], before: PassRates | None, after: PassRates | None) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from htpo.objectives import Outcome, TokenBatch
+from htpo.runs.rollouts import LONGEST_TEXT
 
 T = TypeVar("T")
 
@@ -22,6 +23,14 @@ def draw_rows(prompts: Sequence[Sequence[T]], kept: int, random: np.random.Gener
         else:
             cut += rows
     return whole + cut[: kept - len(whole)]
+
+
+def storable(text: str | None) -> str | None:
+    """A text as `gold` and `answer` are kept: cut, and with question marks for half characters, which UTF-8 has not."""
+    if text is None:
+        return None
+    cut = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    return cut.encode("utf-8", "replace").decode()
 
 
 def rollout(

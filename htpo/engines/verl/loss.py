@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from htpo.engines.handover import Handover
-from htpo.engines.verl.batch_fields import CORRECT, CUTS, GROUP_ACCURACY, cut_names
+from htpo.engines.verl.batch_fields import CORRECT, CUTS, GROUP_ACCURACY, cut_names, cuts_of
 from htpo.errors import UserError
 from htpo.objectives import Outcome, TableObjective, TokenBatch, summarize
 from htpo.objectives.axes import Cuts
@@ -74,13 +74,12 @@ class ObjectiveLoss:
             entropy = data.select("entropy").to_padded_tensor()["entropy"]
         else:
             entropy = no_padding_2_padding(entropy, data).detach()
-        cuts = data[CUTS][0].view(-1, 1, 1) if self.cut_names else ()
         given = _Given(
             objective=self.objective,
             entropy=entropy,
             correct=data[CORRECT].bool(),
             group_accuracy=data[GROUP_ACCURACY],
-            cuts=dict(zip(self.cut_names, cuts, strict=True)),
+            cuts=cuts_of(self.cut_names, data.get(CUTS, None)),
         )
         (loss, metrics), outcome = _LOSS.around(
             given, lambda: ppo_loss(self.config, model_output, data, dp_group=dp_group)

@@ -19,6 +19,7 @@ HOST_AGGREGATION = {
 }
 """verl's `actor.loss_agg_mode` with the same aggregation as the objective's."""
 
+RECORD_OPTIONS = ("output_dir", "rollout_every", "rollouts_kept")
 MODE_PREFIX = "htpo_"
 """Before verl's name of a trainer mode: the same with an objective."""
 CLIP_OPTIONS = {"clip_ratio": 0.2, "clip_ratio_low": 0.2, "clip_ratio_high": 0.2, "clip_ratio_c": 3.0}
@@ -33,17 +34,22 @@ class Settings:
     entropy_of: str  # see `htpo.engines.entropy_of`
     max_generation_rounds: int  # of dynamic sampling; see `DrawLimit`
     correctness_threshold: float  # an answer is correct when the reward function's `acc` is above it
+    output_dir: str | None = None  # the run directory; None: nothing is recorded
+    rollout_every: int = 10  # steps of verl's; 0: no rollouts are kept
+    rollouts_kept: int = 32  # of a step at most
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
     """Settings from verl's whole configuration, as plain data.
 
-    The block `htpo` holds what a recipe of `htpo train` says of the objective, flat or listed: see `ObjectiveOptions`.
+    The block `htpo` holds what a recipe of `htpo train` says of the objective, flat or listed (see `ObjectiveOptions`),
+    options of a verifier, and `RECORD_OPTIONS`.
 
     Raises:
         UserError: an option is unknown or unusable, or an option of verl's would be ignored or make it another method.
     """
-    block = {name: value for name, value in (config.get("htpo") or {}).items() if name not in VERIFIER_OPTIONS}
+    given = config.get("htpo") or {}
+    block = {name: value for name, value in given.items() if name not in (*VERIFIER_OPTIONS, *RECORD_OPTIONS)}
     try:
         options = read_block(block)
         objective = options.make_objective()
@@ -53,7 +59,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     _check_actor(config["actor_rollout_ref"]["actor"], objective, options.entropy_of)
     _check_algorithm(config, objective)
     threshold = options.correctness_threshold or 0.0
-    return Settings(objective, options.entropy_of, options.max_generation_rounds, threshold)
+    return Settings(objective, options.entropy_of, options.max_generation_rounds, threshold, **_record_options(given))
 
 
 def refuse_ignored_block(config: Mapping[str, Any]) -> None:
@@ -78,6 +84,18 @@ def refuse_other_versions(version: str) -> None:
     """Raise UserError unless this is the version of verl that the plugin was tried with."""
     if version != WORKING_VERL:
         raise UserError(f"htpo works with verl {WORKING_VERL}, and this is {version}: pip install verl=={WORKING_VERL}")
+
+
+def _record_options(block: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: block[name] for name in RECORD_OPTIONS if block.get(name) is not None}
+    folder = given.get("output_dir", ".")
+    if not isinstance(folder, str) or not folder:
+        raise UserError(f"+htpo.output_dir is {folder!r}, needs a folder")
+    for name, least in (("rollout_every", 0), ("rollouts_kept", 1)):
+        value = given.get(name, least)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UserError(f"+htpo.{name} is {value!r}, needs a whole number, at least {least}")
+    return given
 
 
 def _check_batch_quantiles(objective: TableObjective, entropy_of: str) -> None:

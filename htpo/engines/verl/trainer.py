@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from htpo.engines.verl.batch_fields import PER_TOKEN, batch_fields, cut_names
+from htpo.engines.verl.batch_fields import CUTS, PER_TOKEN, batch_fields, cut_names, cuts_of
 from htpo.engines.verl.draw_limit import FAILED, TOO_OLD, DrawLimit
 from htpo.engines.verl.group_facts import GroupFacts, group_facts, verdict_of
 from htpo.engines.verl.loss import LOSS_MODE, ObjectiveLoss, read_sums
 from htpo.engines.verl.nodes import refuse_lacking_nodes
+from htpo.engines.verl.recording import Recording
 from htpo.engines.verl.reward_metrics import batch_failure_shares, failure_shares
 from htpo.engines.verl.reward_probe import refuse_without_verdict
 from htpo.engines.verl.reward_settings import check_reward
@@ -17,10 +18,8 @@ from htpo.errors import UserError
 EVICTED = {TOO_OLD: "training/off_policy/evicted_samples", FAILED: "training/rollout_failure/evicted_samples"}
 """By reason, verl's metric of prompts that it left out."""
 
-_Host: Any = object  # in a trainer mode, one of verl's V1 trainers comes after the mixin
 
-
-class ObjectiveTrainer(_Host):
+class ObjectiveTrainer(Recording):
     """A mixin before one of verl's V1 trainers, which stays as it is otherwise."""
 
     host_mode: ClassVar[str]  # that trainer's own name: verl branches on it
@@ -37,7 +36,9 @@ class ObjectiveTrainer(_Host):
         self.draws = DrawLimit(
             settings.max_generation_rounds, plain["data"]["train_batch_size"], settings.correctness_threshold
         )
-        self.per_token = PER_TOKEN if cut_names(settings.objective) else ()
+        self.cut_names = cut_names(settings.objective)
+        self.per_token = PER_TOKEN if self.cut_names else ()
+        self.prepare_records(plain)
         with open_dict(config):
             config.trainer.v1.trainer_mode = self.host_mode
         super().__init__(config)
@@ -126,9 +127,12 @@ class ObjectiveTrainer(_Host):
         padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
         metrics.update(batch_failure_shares(batch.keys, extra, padding, self.config.actor_rollout_ref.rollout.n))
         per_token = data.to_padded_tensor() if self.per_token else None
-        added = batch_fields(self.settings.objective, self._facts(batch, extra, padding), per_token)
+        facts = self._facts(batch, extra, padding)
+        added = batch_fields(self.settings.objective, facts, per_token)
         fields = TensorDict(added, batch_size=len(batch))
-        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+        batch = tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+        self.record_batch(batch, extra, facts, cuts_of(self.cut_names, added.get(CUTS)))
+        return batch
 
     def _facts(self, batch: Any, extra: list[Mapping[str, Any]], padding: list[bool]) -> GroupFacts:
         threshold = self.settings.correctness_threshold

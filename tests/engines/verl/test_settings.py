@@ -183,3 +183,12 @@ def test_another_version_is_refused():
     refuse_other_versions(WORKING_VERL)
     with pytest.raises(UserError, match="pip install verl==0.9.1"):
         refuse_other_versions("0.10.0")
+
+
+def test_records_are_left_where_an_output_dir_says_and_as_often_as_asked():
+    settings = read_settings(configured({"output_dir": "runs/mine", "rollout_every": 0}))
+    assert (settings.output_dir, settings.rollout_every, settings.rollouts_kept) == ("runs/mine", 0, 32)
+    assert read_settings(configured({"output_dir": None})).output_dir is None
+    assert refusal({"output_dir": 3}) == "+htpo.output_dir is 3, needs a folder"
+    assert refusal({"rollout_every": -1}) == "+htpo.rollout_every is -1, needs a whole number, at least 0"
+    assert refusal({"rollouts_kept": True}) == "+htpo.rollouts_kept is True, needs a whole number, at least 1"
