@@ -15,6 +15,7 @@ from rich.console import Console
 from transformers import AutoModelForCausalLM
 
 from htpo.engines.batch_shape import BatchShape
+from htpo.engines.engine import Engine, Training
 from htpo.engines.job import Job
 from htpo.engines.job_options import JobOptions
 from htpo.evaluate import ModelGenerator, SamplingOptions, end_tokens, load_tokenizer, measure_pass_rates
@@ -42,7 +43,7 @@ class PlainOptions:
 
 
 @dataclass
-class PlainEngine:
+class PlainEngine(Engine):
     """An `Engine`: the options, checked, and what a job asks of them."""
 
     OPTIONS: ClassVar[tuple[type, ...]] = (PlainOptions,)
@@ -78,7 +79,7 @@ class PlainEngine:
 
 
 @dataclass
-class PlainTraining:
+class PlainTraining(Training):
     """A `Training`."""
 
     engine: PlainEngine

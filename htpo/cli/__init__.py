@@ -27,7 +27,8 @@ def _root() -> None:
     cls=TrainCommand,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     options_metavar="[RECIPE] [--option value ...]",
-    epilog="Every option of TRL's GRPOConfig and ModelConfig works too; `htpo train --options` lists them all.",
+    epilog="Every option of TRL's GRPOConfig and ModelConfig works too; `htpo train --options` lists them all. With "
+    "verl: `htpo train --engine verl --options`.",
 )
 def train(
     context: typer.Context,
@@ -64,12 +65,16 @@ def train(
                             ends up with report.html, to be opened
       --resume              go on from its last complete checkpoint
 
+    [bold]By what[/]
+      --engine              trl, the default, or verl: on Ray, for many GPUs;
+                            --print_command shows its command instead
+
     Several processes: [bold]torchrun --standalone --nproc_per_node 2 -m htpo train[/]
     """
     from htpo.cli.train import list_options, train_from_arguments
 
     if options:
-        list_options()
+        list_options(context.args)
     else:
         train_from_arguments(context.args)
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from htpo.cli.built_in import STUDIES, find_yaml
+from htpo.cli.engine_options import for_engine
 from htpo.cli.options import read_flags
 from htpo.cli.report import report_at_the_end
 from htpo.cli.rivals import without_rivals
@@ -71,7 +72,8 @@ def check_options(study: Study, recipe_options: dict[str, Any]) -> None:
             for name, value in options.items():
                 flags |= read_flags(as_flags({name: value})) if value is not None else {name: None}
             try:
-                job_options, _ = parse_train(with_flags(without_rivals(recipe_options, flags)[0], flags)[0])
+                recipe, _ = for_engine(recipe_options, flags)
+                job_options, _ = parse_train(with_flags(without_rivals(recipe, flags)[0], flags)[0])
                 if not job_options.held_out_prompts or not job_options.eval_samples:
                     raise UserError("nothing would be measured: held_out_prompts and eval_samples must be above 0")
             except UserError as error:

@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 
 from htpo.cli.built_in import RECIPES, find_yaml
+from htpo.cli.engine_options import DEFAULT, chosen_engine, for_engine
 from htpo.cli.options import is_true, read_flags
 from htpo.cli.rivals import without_rivals
 from htpo.engines.engine import Engine, engine_class
@@ -22,7 +23,7 @@ from htpo.objectives import OBJECTIVES, objective_options, option_meanings
 from htpo.option_parsing import parse, refuse
 from htpo.tasks import PUZZLE_FAMILIES
 
-ENGINE = "trl"
+NOT_STORED = ("resume", "print_command")
 QUIET = ("transformers", "trl", "accelerate", "datasets", "httpx", "huggingface_hub")
 
 
@@ -36,12 +37,13 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     values, name = read_recipe(recipe), Path(recipe).stem
     if is_true(flags.get("resume")):
         values = _stored_options(flags) or values
+    for library in QUIET:
+        logging.getLogger(library).setLevel(logging.ERROR)
+    values, of_others = for_engine(values, flags)
     values, replaced = without_rivals(values, flags)
     values, left_out = with_flags(values, flags)
     values.setdefault("output_dir", f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
     sys.path.append(str(Path.cwd()))  # where a plugin of the user's own lies
-    for library in QUIET:
-        logging.getLogger(library).setLevel(logging.ERROR)
 
     from htpo.engines.job import Job
 
@@ -49,15 +51,21 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     console = Console(quiet=not engine.main)
     if replaced:
         console.print(f"Left out of the recipe, replaced or switched off by flags: {', '.join(replaced)}")
+    if of_others:
+        console.print(
+            f"Left out of the recipe, as engine {chosen_engine(values)} has no such options: {', '.join(of_others)}",
+            soft_wrap=True,
+            highlight=False,
+        )
     if left_out:
         console.print(
             f"Left out, as {values['objective']} has none or means another thing by it: {', '.join(left_out)}",
             soft_wrap=True,
             highlight=False,
         )
-    resolved = {key: value for key, value in values.items() if key != "resume"}
+    resolved = {key: value for key, value in values.items() if key not in NOT_STORED}
     summary = Job(options, engine, resolved, console).run()
-    if options.report and engine.main:
+    if summary and options.report and engine.main:
         from htpo.cli.report import report_at_the_end
 
         report_at_the_end(Path(engine.output_dir), console)
@@ -80,17 +88,19 @@ def read_recipe(recipe: str) -> dict[str, Any]:
 
 def parse_train(values: dict[str, Any]) -> tuple[JobOptions, Engine]:
     """The job's options and the engine with its own, of a dictionary of options of `htpo train`."""
-    parser = _parser()
+    engine = chosen_engine(values)
+    values = {name: value for name, value in values.items() if name != "engine"}
+    parser = _parser(engine)
     refuse_options_of_other_objectives(values, {action.dest for action in parser._actions})
     options, *engine_options = parse(parser, values, "htpo train --options")
     check_values(options)
     refuse_without_feature(options)
-    return options, engine_class(ENGINE)(*engine_options)
+    return options, engine_class(engine)(*engine_options)
 
 
-def list_options() -> None:
-    """Print every option with its default."""
-    print(_parser().format_help())
+def list_options(arguments: list[str]) -> None:
+    """Print every option with its default; those of the engine that the arguments name."""
+    print(_parser(chosen_engine(read_flags(arguments))).format_help())
     for name in OBJECTIVES:
         meanings = option_meanings(name)
         print(f"options of --objective {name}:" if meanings else f"--objective {name} has no options")
@@ -100,10 +110,10 @@ def list_options() -> None:
             print(textwrap.fill(meanings[option], 100, initial_indent=" " * 8, subsequent_indent=" " * 8))
 
 
-def _parser():
+def _parser(engine: str = DEFAULT):
     from trl import TrlParser
 
-    parser = TrlParser((JobOptions, *engine_class(ENGINE).OPTIONS), prog="htpo train", allow_abbrev=False)
+    parser = TrlParser((JobOptions, *engine_class(engine).OPTIONS), prog="htpo train", allow_abbrev=False)
     parser.error = refuse
     return parser
 

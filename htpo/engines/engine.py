@@ -1,5 +1,6 @@
 """What a training job asks of an engine, that is of a trainer that people already use; and which engines there are."""
 
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -12,12 +13,24 @@ from htpo.statistics import PassRates
 from htpo.tasks import Task
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state of a run from which it can go on."""
+
+    folder: Path
+    step: int  # of the run's records: those after it will be made again
+
+
 class Training(Protocol):
     """A policy about to be trained on a task. All processes of a run call the same methods in the same order."""
 
     parameters: tuple[int, int]  # of the policy: all, and those that are trained
     measured: str  # what is measured on held-out problems, in words for the plan
     disk_needed: int  # bytes that checkpoints will take; 0 without any
+
+    def prepared(self) -> str | None:
+        """How to run the training elsewhere, all files written, where that was asked for; None: it runs here."""
+        return None
 
     def before(self) -> PassRates | None:
         """Pass rates on held-out problems before training; None where nothing is measured."""
@@ -69,11 +82,20 @@ class Engine(Protocol):
     def load_tokenizer(self, policy: str) -> Any:
         """The policy's tokenizer."""
 
+    def plan(self) -> dict[str, str]:
+        """What of the engine belongs into the plan, by topic."""
+        return {}
+
+    def latest_checkpoint(self, run: RunDirectory) -> Checkpoint | None:
+        """The last checkpoint of a run that was written whole; None where there is none."""
+        folder = run.latest_complete_checkpoint()
+        return None if folder is None else Checkpoint(folder, int(folder.name.rsplit("-", 1)[1]))
+
     def prepare(self, options: JobOptions, policy: str, task: Task, tokenizer: Any, run: RunDirectory) -> Training:
         """Load the policy and set up its training."""
 
 
-ENGINES = {"trl": "htpo.engines.trl.engine:TrlEngine"}
+ENGINES = {"trl": "htpo.engines.trl.engine:TrlEngine", "verl": "htpo.engines.verl.engine:VerlEngine"}
 """Where each engine's class is. It is imported when asked for: the trainers behind them take seconds to import."""
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from transformers.utils.logging import disable_progress_bar
 
 import htpo
-from htpo.engines.engine import Engine, Training
+from htpo.engines.engine import Checkpoint, Engine, Training
 from htpo.engines.job_options import JobOptions
 from htpo.engines.launch import silently_single
 from htpo.engines.plan import (
@@ -60,7 +60,7 @@ class Job:
         task = self._task(tokenizer)
         training = engine.prepare(self.options, self._policy(), task, tokenizer, directory)
         check_disk_space(directory.path, training.disk_needed)
-        checkpoint = directory.latest_complete_checkpoint() if resume else None
+        checkpoint = engine.latest_checkpoint(directory) if resume else None
         plan = self._plan(task, training)
         if engine.main and resume:
             self._rewind(directory, checkpoint)
@@ -70,8 +70,14 @@ class Job:
             directory.write_json("plan.json", plan)
         print_plan(self.console, plan, engine.objective, str(directory.path))
         with writing(directory.path):
+            prepared = training.prepared()
+            if prepared is not None:
+                self.console.print(escape(prepared), soft_wrap=True, highlight=False)
+                task.verifier.close()
+                training.close()
+                return {}
             before = training.before()
-            updates = training.train(checkpoint)
+            updates = training.train(checkpoint.folder if checkpoint else None)
             training.save(directory.path / "model")
             after, failed = attempt(training.after)
             task.verifier.close()
@@ -131,25 +137,30 @@ class Job:
             )
         return task
 
-    def _rewind(self, directory: RunDirectory, checkpoint: Path | None) -> None:
+    def _rewind(self, directory: RunDirectory, checkpoint: Checkpoint | None) -> None:
         """Drop what was recorded after the checkpoint: it will be done again."""
         for path in directory.incomplete_checkpoints():
             self.console.print(f"[yellow]Note:[/] {path} was cut short while being written; it is not used")
-        step = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+        step = checkpoint.step if checkpoint else 0
         directory.rewind(step)
-        start = f"update {step} ({checkpoint})" if checkpoint else "the start: no complete checkpoint was written"
+        start = "the start: no complete checkpoint was written"
+        if checkpoint is not None:
+            start = f"update {step} ({checkpoint.folder})"
         self.console.print(f"Resuming {directory.path} from {start}")
 
     def _plan(self, task: Task, training: Training) -> dict[str, str]:
         parameters, trained = training.parameters
-        return plan_in_words(
-            self.engine.objective,
-            self.engine.batch_shape,
-            policy=f"{self._policy_name()} ({parameters:,} parameters, {trained:,} trained)",
-            task=task.description,
-            max_rounds=self.engine.max_rounds,
-            overlong_buffer=self.engine.overlong_buffer,
-            measured=training.measured,
+        return (
+            plan_in_words(
+                self.engine.objective,
+                self.engine.batch_shape,
+                policy=f"{self._policy_name()} ({parameters:,} parameters, {trained:,} trained)",
+                task=task.description,
+                max_rounds=self.engine.max_rounds,
+                overlong_buffer=self.engine.overlong_buffer,
+                measured=training.measured,
+            )
+            | self.engine.plan()
         )
 
     def _finish(

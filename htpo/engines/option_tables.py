@@ -65,6 +65,8 @@ RANGES = {
     "vllm_server_timeout": "(0, inf)",
     "vllm_importance_sampling_clip_min": "[0, inf)",
     "vllm_importance_sampling_clip_max": "(0, inf)",
+    "nodes": "[1, inf)",
+    "gpus_per_node": "[1, inf)",
     "ddp_timeout": "[1, inf)",
     "ddp_bucket_cap_mb": "[1, inf)",
     # model

@@ -1,16 +1,14 @@
 """What the host calls after every update: metrics, checkpoints and the bar on the terminal."""
 
-import math
 from typing import Any
 
 from accelerate import PartialState
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from htpo.engines.progress import show_values
 from htpo.runs import RunDirectory
 from htpo.terminal import progress_bar
-
-SHOWN = {"accuracy": "accuracy", "entropy": "entropy", "length": "completions/mean_length"}
 
 
 class MetricsWriter(TrainerCallback):
@@ -52,9 +50,7 @@ class ProgressBar(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         if self.bar is not None and logs and "accuracy" in logs:
-            values = {name: logs.get(key) for name, key in SHOWN.items()}
-            known = {name: f"{x:.3g}" for name, x in values.items() if x is not None and math.isfinite(x)}
-            self.bar.set_postfix(known, refresh=False)
+            show_values(self.bar, logs)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.bar is not None:

@@ -9,6 +9,7 @@ from trl import GRPOConfig
 
 from htpo.engines.batch_shape import BatchShape, cut_update
 from htpo.engines.entropy_of import check_entropy_of
+from htpo.engines.method import settle_overlong_buffer
 from htpo.engines.objective_options import ObjectiveOptions
 from htpo.engines.option_rules import (
     as_mappings,
@@ -21,9 +22,6 @@ from htpo.engines.rewards import SIGNALS
 from htpo.engines.trl.unused_options import UNUSED_BY_HOST, WITHOUT_EFFECT
 from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, TableObjective, fixed_length_mean, make_objective, sequence_mean, token_mean
-
-# The share of the response limit over which DAPO's soft overlong punishment falls: 4096 of 20480 tokens.
-OVERLONG_BUFFER_SHARE = 0.2
 
 READ_FROM_FILES = ("accelerator_config", "fsdp_config", "deepspeed")  # a mapping, or the name of a JSON file
 
@@ -122,7 +120,7 @@ class HTPOConfig(ObjectiveOptions, GRPOConfig):
             )
         if self.dynamic_sampling is None:
             self.dynamic_sampling = objective.dynamic_sampling
-        self._settle_overlong_buffer(objective)
+        self.overlong_buffer = settle_overlong_buffer(objective, self.overlong_buffer, self.max_completion_length)
         self._check_save_steps()
 
     def _check_options(self) -> None:
@@ -194,14 +192,6 @@ class HTPOConfig(ObjectiveOptions, GRPOConfig):
             if self.scale_rewards not in (defaults["scale_rewards"], "none", False):
                 raise UserError(f"scale_rewards={self.scale_rewards!r}: {self.objective} is defined without, drop it")
             self.scale_rewards = "none"
-
-    def _settle_overlong_buffer(self, objective: TableObjective) -> None:
-        limit = self.max_completion_length
-        if self.overlong_buffer is None:
-            shaped = objective.overlong_shaping and limit is not None
-            self.overlong_buffer = int(OVERLONG_BUFFER_SHARE * limit) if shaped else 0
-        if self.overlong_buffer < 0 or (self.overlong_buffer and (limit is None or self.overlong_buffer > limit)):
-            raise UserError(f"overlong_buffer is {self.overlong_buffer}, needs 0 to max_completion_length ({limit})")
 
     def _check_save_steps(self) -> None:
         if str(getattr(self.save_strategy, "value", self.save_strategy)) != "steps" or self.save_steps < 1:

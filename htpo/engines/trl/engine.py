@@ -80,7 +80,7 @@ class TrlEngine(Engine):
     def prepare(self, options: JobOptions, policy: str, task: Task, tokenizer: Any, run: RunDirectory) -> "TrlTraining":
         """An `Engine` on TRL's GRPO trainer."""
         trainer = self._trainer(options, policy, task, tokenizer, run)
-        held_out = HeldOut(options, task, trainer, tokenizer, run)
+        held_out = HeldOut(options, task, run, trainer, tokenizer)
         if options.eval_every:
             trainer.add_callback(MeasureEvery(held_out, options.eval_every))
         return TrlTraining(trainer, held_out)

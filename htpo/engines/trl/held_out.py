@@ -10,23 +10,18 @@ from accelerate.utils import DistributedType, broadcast_object_list, gather_obje
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from htpo.engines.job_options import JobOptions
+from htpo.engines.held_out import AFTER, BEFORE, HeldOutProblems
 from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.errors import UserError
-from htpo.evaluate import ModelGenerator, SamplingOptions, measure_pass_rates
-from htpo.runs import RunDirectory
 from htpo.statistics import PassRates
-from htpo.tasks import Task
-from htpo.tasks.task import Problems
 
 METRIC = "held_out/pass@1"  # logged with the update after which it was measured
 BEST = "best/held_out.json"
-BATCH_SIZE = 256  # answers generated at once
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
 @dataclass
-class HeldOut:
+class HeldOut(HeldOutProblems):
     """Measures the trainer's policy on the same problems with the same seed every time.
 
     Every process calls it; each measures its share of the problems.
@@ -35,11 +30,8 @@ class HeldOut:
         UserError: `eval_every` is set where nothing can be measured.
     """
 
-    options: JobOptions
-    task: Task
     trainer: HTPOTrainer
     tokenizer: object
-    directory: RunDirectory
     last: tuple[int, PassRates] | None = None  # the last update after which was measured, and what
 
     def __post_init__(self) -> None:
@@ -52,35 +44,18 @@ class HeldOut:
     @property
     def why_not(self) -> str | None:
         """Why nothing is measured; None where it is."""
-        if not self.options.held_out_prompts or not self.options.eval_samples:
-            return "held_out_prompts or eval_samples is 0"
-        if self.task.held_out is None:
-            return "there are no held-out problems"
+        if super().why_not is not None:
+            return super().why_not
         if self.trainer.accelerator.distributed_type in SHARDED:
             return "the model is sharded over processes"
         return None
-
-    def in_words(self) -> str:
-        """What is measured and when, for the plan."""
-        if self.why_not is not None:
-            return f"nothing measured: {self.why_not}"
-        words = f"{len(self.problems)} problems x {self.options.eval_samples} samples, before and after"
-        if self.options.eval_every:
-            words += f" and every {self.options.eval_every} updates; the best policy is kept"
-        return words
-
-    @property
-    def problems(self) -> Dataset:
-        """The problems measured."""
-        return self.task.held_out.select(range(min(self.options.held_out_prompts, len(self.task.held_out))))
 
     def before(self) -> PassRates | None:
         """Pass rates before training; read back when a run goes on."""
         if self.why_not is not None:
             return None
-        name = "evaluation_before.json"
-        stored = broadcast_object_list([self.directory.read_json(name) if self.options.resume else None])[0]
-        return self._measure("before", name) if stored is None else PassRates.from_json(stored)
+        stored = broadcast_object_list([self.directory.read_json(BEFORE) if self.options.resume else None])[0]
+        return self._measure("before", BEFORE) if stored is None else PassRates.from_json(stored)
 
     def after(self) -> PassRates | None:
         """Pass rates after training; those of the last update where that was measured."""
@@ -90,9 +65,9 @@ class HeldOut:
         if self.last is not None and self.last[0] == step:
             rates = self.last[1]
             if self.trainer.accelerator.is_main_process:
-                self.directory.write_json("evaluation_after.json", rates.to_json())
+                self.directory.write_json(AFTER, rates.to_json())
             return rates
-        rates = self._measure("after", "evaluation_after.json")
+        rates = self._measure("after", AFTER)
         if self.options.eval_every:
             self._keep_if_best(step, rates)
         return rates
@@ -136,22 +111,16 @@ class HeldOut:
         return rates
 
     def _measure_share(self, when: str, problems: Dataset) -> PassRates:
-        options, args, accelerator = self.options, self.trainer.args, self.trainer.accelerator
-        generator = ModelGenerator(
+        args, accelerator = self.trainer.args, self.trainer.accelerator
+        return self.pass_rates(
             accelerator.unwrap_model(self.trainer.model),
             self.tokenizer,
-            SamplingOptions(
-                temperature=options.eval_temperature,
-                top_p=options.eval_top_p,
-                max_tokens=args.max_completion_length,
-                seed=args.seed + accelerator.process_index,
-            ),
-            batch_size=BATCH_SIZE,
+            max_tokens=args.max_completion_length,
+            seed=args.seed + accelerator.process_index,
             template_options=args.chat_template_kwargs,
+            problems=problems,
+            progress=f"held-out, {when}" if accelerator.is_main_process else None,
         )
-        progress = f"held-out, {when}" if accelerator.is_main_process else None
-        share = Problems(self.task.name, problems, self.task.verifier, self.task.description)
-        return measure_pass_rates(share, generator, options.eval_samples, progress)
 
 
 class MeasureEvery(TrainerCallback):

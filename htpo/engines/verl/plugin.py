@@ -15,12 +15,10 @@ from typing import Any
 from htpo.engines.verl import cpu
 from htpo.engines.verl.nodes import SWITCH, switched_off
 from htpo.engines.verl.reward import REWARD_MANAGER, VerifierReward
-from htpo.engines.verl.settings import MODE_PREFIX, read_settings, refuse_ignored_block
+from htpo.engines.verl.settings import HOST_MODES, MODE_PREFIX, read_settings, refuse_ignored_block
 from htpo.engines.verl.trainer import ObjectiveTrainer
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "verl"
-HOST_MODES = ("sync", "colocate_async", "separate_async")
-"""verl's trainer modes; each is known with an objective under the same name behind `MODE_PREFIX`."""
 
 
 def register() -> list[str]:

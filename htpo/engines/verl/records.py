@@ -27,6 +27,9 @@ VERL_STEP = "training/global_step"  # verl's metric of its own count: a step may
 class RunRecords:
     """The run directory of a verl run. Only the driver has one.
 
+    In one that `htpo train` began, which says there what the run is and which may go on, only metrics and rollouts are
+    written, and the summary.
+
     Args:
         config: verl's whole configuration, as plain data.
         options: of it, those that differ from verl's defaults, by their names in a command.
@@ -42,7 +45,9 @@ class RunRecords:
         self.directory = RunDirectory(os.path.abspath(settings.output_dir))
         self.started = time.monotonic()
         self.updates = 0  # made since the start of the run
-        self._check(checkpoint)
+        self.begun = self.directory.holds_run and "engine" in self.directory.config  # by `htpo train`
+        if not self.begun:
+            self._check(checkpoint)
 
     def begin(self, step: int, *, prompts: int, held_out: int) -> None:
         """Training is about to go on after a step of verl's, 0 being the start.
@@ -53,6 +58,9 @@ class RunRecords:
         directory = self.directory
         with writing(directory.path):
             self.updates = self._updates_until(step)
+            if self.begun:
+                directory.rewind(self.updates)
+                return
             if directory.holds_run:
                 directory.rewind(self.updates)
                 directory.write_config(self.options)

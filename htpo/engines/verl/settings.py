@@ -12,6 +12,9 @@ from htpo.objectives import TableObjective, fixed_length_mean, sequence_mean, to
 
 WORKING_VERL = "0.9.1"
 
+HOST_MODES = ("sync", "colocate_async", "separate_async")
+"""verl's trainer modes; each is known with an objective under the same name behind `MODE_PREFIX`."""
+
 HOST_AGGREGATION = {
     token_mean: "token-mean",
     sequence_mean: "seq-mean-token-mean",
@@ -55,7 +58,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         objective = options.make_objective()
     except UserError as error:
         raise UserError(f"+htpo: {error}") from error
-    _check_batch_quantiles(objective, options.entropy_of)
+    check_batch_quantiles(objective, options.entropy_of)
     _check_actor(config["actor_rollout_ref"]["actor"], objective, options.entropy_of)
     _check_algorithm(config, objective)
     threshold = options.correctness_threshold or 0.0
@@ -98,7 +101,15 @@ def _record_options(block: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _check_batch_quantiles(objective: TableObjective, entropy_of: str) -> None:
+def check_batch_quantiles(objective: TableObjective, entropy_of: str, option: str = "+htpo.entropy_of") -> None:
+    """Refuse thresholds over the whole batch that verl's workers cannot take.
+
+    Args:
+        option: as which the user says `entropy_of`.
+
+    Raises:
+        UserError: one line that says so.
+    """
     if not objective.takes_batch_quantiles:
         return
     if reads_the_current_batch(objective):
@@ -107,9 +118,7 @@ def _check_batch_quantiles(objective: TableObjective, entropy_of: str) -> None:
             "do not hold: it runs with TRL only"
         )
     if entropy_of == "current":
-        raise UserError(
-            "thresholds over the whole batch need +htpo.entropy_of=old: verl's workers hold parts of the batch"
-        )
+        raise UserError(f"thresholds over the whole batch need {option}=old: verl's workers hold parts of the batch")
 
 
 def _check_actor(actor: Mapping[str, Any], objective: TableObjective, entropy_of: str) -> None:
