@@ -43,7 +43,7 @@ def make_verifier(named: dict[str, Any]) -> Verifier:
         source = find_source(options.dataset[0], options)
         if not isinstance(source, GeneratedSource):
             raise UserError(f"{source.label} has no verifier of its own: export the data again")
-        return source.make(1, 0, 0, conversational=False).verifier
+        return source.own_verifier()
     kind = find_grading(options.verifier)
     if kind is None:
         raise UserError(f"the data is to be judged by {options.verifier!r}, an unknown verifier")

@@ -66,7 +66,7 @@ def test_mathematics(tmp_path, options):
     if "answer_pattern" in options:
         options = {**options, "prompt_template": "{prompt} Say: the answer is ..."}
     task, again = exported(tmp_path, dataset=[path], verifier="math", **options)
-    assert_same_verdicts(task, again, [f"the answer is {n}" for n in range(5)])
+    assert_same_verdicts(task, again, [f"the answer is {n}" for n in range(5)], rows=1)
     assert again.train["prompt"][0] == [{"role": "user", "content": task.train["prompt"][0]}]
 
 
@@ -100,7 +100,7 @@ def test_puzzles_of_reasoning_gym(tmp_path):
     pytest.importorskip("reasoning_gym")
     settings = {"dataset_config": '{"min_terms": 3, "max_terms": 3}'}
     task, again = exported(tmp_path, dataset=["reasoning_gym:chain_sum"], train_prompts=6, **settings)
-    assert_same_verdicts(task, again, ["<answer>1</answer>"])
+    assert_same_verdicts(task, again, ["<answer>1</answer>"], rows=1)
 
 
 def test_mixtures_are_judged_row_by_row_and_keep_their_weights(tmp_path):

@@ -6,6 +6,7 @@ from typing import Self
 from htpo.tasks.puzzles import PUZZLE_FAMILIES, maker_of
 from htpo.tasks.sources.source import GeneratedSource, Named
 from htpo.tasks.task import Task
+from htpo.verifiers.verdict import Verifier
 
 
 class Puzzles(GeneratedSource):
@@ -25,3 +26,6 @@ class Puzzles(GeneratedSource):
     def make(self, train_prompts: int, held_out_prompts: int, seed: int, *, conversational: bool) -> Task:
         make_task: Callable[..., Task] = maker_of(self.name)
         return make_task(train_prompts=train_prompts, held_out_prompts=held_out_prompts, seed=seed)
+
+    def own_verifier(self) -> Verifier:
+        return self.make(1, 0, 0, conversational=False).verifier

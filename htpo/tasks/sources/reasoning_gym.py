@@ -52,19 +52,8 @@ class ReasoningGym(GeneratedSource):
         Raises:
             UserError: reasoning-gym is not installed, or knows no such generator or setting.
         """
-        generator = self.label.removeprefix(PREFIX)
-        try:
-            import reasoning_gym
-            from reasoning_gym.factory import DATASETS
-        except ImportError:
-            raise UserError(f"reasoning_gym is not installed: {INSTALL}") from None
-        if generator not in DATASETS:
-            raise UserError(f"reasoning_gym has no generator {generator!r}; `htpo data list` names all {len(DATASETS)}")
-        try:
-            settings = json.loads(self.config) if self.config else {}
-            reasoning_gym.create_dataset(generator, size=1, seed=0, **settings)
-        except (ValueError, TypeError, AssertionError) as error:
-            raise UserError(f"{self.label} with dataset_config {self.config}: {error}") from error
+        generator, settings = self._checked()
+        import reasoning_gym
 
         def entries(rng: random.Random) -> Iterator[Puzzle]:
             while True:
@@ -80,11 +69,32 @@ class ReasoningGym(GeneratedSource):
                     }
 
         stream = entries(random.Random(seed))
-        verifier = ReasoningGymVerifier(generator, json.dumps(settings))
+        verifier = self.own_verifier()
         plural = f"reasoning_gym {generator} puzzles"
         task = puzzle_task(self.name, plural, lambda _: next(stream), verifier, train_prompts, held_out_prompts, seed)
         _check_scorer(task)
         return _as_chats(task) if conversational else task
+
+    def own_verifier(self) -> ReasoningGymVerifier:
+        generator, settings = self._checked()
+        return ReasoningGymVerifier(generator, json.dumps(settings))
+
+    def _checked(self) -> tuple[str, dict[str, Any]]:
+        """The generator's name and its settings."""
+        generator = self.label.removeprefix(PREFIX)
+        try:
+            import reasoning_gym
+            from reasoning_gym.factory import DATASETS
+        except ImportError:
+            raise UserError(f"reasoning_gym is not installed: {INSTALL}") from None
+        if generator not in DATASETS:
+            raise UserError(f"reasoning_gym has no generator {generator!r}; `htpo data list` names all {len(DATASETS)}")
+        try:
+            settings = json.loads(self.config) if self.config else {}
+            reasoning_gym.create_dataset(generator, size=1, seed=0, **settings)
+        except (ValueError, TypeError, AssertionError) as error:
+            raise UserError(f"{self.label} with dataset_config {self.config}: {error}") from error
+        return generator, settings
 
 
 def _check_scorer(task: Task) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from htpo.errors import UserError
 from htpo.tasks.rows import RawRows, first_line
 from htpo.tasks.task import Task
+from htpo.verifiers.verdict import Verifier
 
 Named = tuple[str, str, str, str]  # of a source: name, verifier, Hugging Face id, what it is
 
@@ -69,6 +70,14 @@ class GeneratedSource(Source):
 
         Raises:
             UserError: there are not so many.
+        """
+        raise NotImplementedError
+
+    def own_verifier(self) -> Verifier:
+        """What judges answers to its prompts, without any being made.
+
+        Raises:
+            UserError: it cannot be made here.
         """
         raise NotImplementedError
 
