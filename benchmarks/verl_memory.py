@@ -126,6 +126,7 @@ def table(config: Mapping[str, Any], gpu_gb: float, model: Architecture = QWEN3_
     longest = (prompt + answer) * model.key_value_bytes() / sharing
     at_once = (budget - weights) / longest
     queue = rows * stored(prompt, answer) / trainer["nnodes"]
+    whole = model.parameters() * FP32
 
     def sums(title: str, parts: Mapping[str, float]) -> dict[str, str]:
         lines = {f"**{title}**": f"**{sum(parts.values()) / GB:.1f}**"}
@@ -151,7 +152,7 @@ def table(config: Mapping[str, Any], gpu_gb: float, model: Architecture = QWEN3_
                 "of it, added for the objective": rows * OWN_BYTES / trainer["nnodes"],
             },
         ),
-        "**a checkpoint on disk**": f"**{model.parameters() * (3 * FP32 + BF16) / GB:.0f}**",
+        **sums("a checkpoint on disk, float32", {"parameters, moments, the model for others": 4 * whole}),
     }
 
 
