@@ -6,13 +6,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from htpo.environments.environment import Environment
 from htpo.errors import UserError
 
 ENVIRONMENTS = {
     "household": "htpo.environments.household.environment:Household",
+    "alfworld": "htpo.environments.alfworld.environment:AlfWorld",
 }
 """The classes that come with the package, imported when they are asked for."""
 
@@ -68,7 +69,7 @@ def make_environment(path: str, options: Mapping[str, Any]) -> Environment:
         raise UserError(
             f"environment {path!r} was given the options {', '.join(options) or 'none'}; it takes: {takes}"
         ) from None
-    made: Environment = kind(**options)
+    made = cast(Environment, kind(**options))
     if not isinstance(made.max_steps, int) or made.max_steps < 1 or isinstance(made.splits, str) or not made.splits:
         raise UserError(
             f"environment {path!r} must have max_steps, at least 1, and splits, the names of its sets of tasks"

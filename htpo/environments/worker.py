@@ -97,5 +97,12 @@ def end(episode: int) -> None:
 
 
 if __name__ == "__main__":
-    handlers = {"rows": rows, "walkthrough": walkthrough, "tried": tried, "reset": reset, "step": step, "end": end}
+    handlers: dict[str, Callable[..., Any]] = {
+        "rows": rows,
+        "walkthrough": walkthrough,
+        "tried": tried,
+        "reset": reset,
+        "step": step,
+        "end": end,
+    }
     serve(handlers, warm_up=lambda: None)

@@ -78,7 +78,8 @@ class EnvironmentWorkers:
         Raises:
             UserError: the environment cannot be made, or has no such split.
         """
-        return self._answer(["rows", *self._asked, split, count, seed])
+        rows: list[dict[str, Any]] = self._answer(["rows", *self._asked, split, count, seed])
+        return rows
 
     def walkthrough(self, row: Row) -> list[str] | None:
         """Actions that do the task, where some are known.
@@ -86,7 +87,8 @@ class EnvironmentWorkers:
         Raises:
             UserError: the environment failed over it.
         """
-        return self._answer(["walkthrough", *self._asked, dict(row)])
+        walkthrough: list[str] | None = self._answer(["walkthrough", *self._asked, dict(row)])
+        return walkthrough
 
     def try_on(self, row: Row) -> None:
         """Raise UserError, with what is wrong, when the environment does not keep the word of an `Environment`."""

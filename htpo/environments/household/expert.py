@@ -17,7 +17,8 @@ class Expert:
     """
 
     def __init__(self, game: Game, *, informed: bool):
-        self.state, self.actions, self._informed = State(game), [], informed
+        self.state, self._informed = State(game), informed
+        self.actions: list[str] = []
         self._known: dict[str, list[str]] = {}  # what was last seen at each place
         if informed:
             self._known = {place: [name for name in game.lies if game.lies[name] == place] for place in game.room_of}

@@ -1,6 +1,7 @@
 """A game being played: what is possible now, what it leads to, and whether the task is done."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from htpo.environments.household.game import Game, handled_state, kind_of
@@ -74,7 +75,7 @@ class State:
             return None
         verb, *words = action.split(" ")
         name = " ".join(words[:2])
-        return {
+        does: dict[str, Callable[[str], str]] = {
             "go": self._go,
             "open": self._open,
             "close": self._close,
@@ -83,7 +84,10 @@ class State:
             "use": self._use,
             "look": lambda _: self.look(),
             "inventory": lambda _: f"you carry {self.held or 'nothing'}.",
-        }.get(verb, lambda name: self._handle(verb, name))(action.removeprefix("go to ") if verb == "go" else name)
+        }
+        if verb == "go":
+            name = action.removeprefix("go to ")
+        return does[verb](name) if verb in does else self._handle(verb, name)
 
     def look(self) -> str:
         """Where the player is, and what there is."""
