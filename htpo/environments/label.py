@@ -14,6 +14,7 @@ from htpo.errors import UserError
 ENVIRONMENTS = {
     "household": "htpo.environments.household.environment:Household",
     "alfworld": "htpo.environments.alfworld.environment:AlfWorld",
+    "webshop": "htpo.environments.webshop.environment:WebShop",
 }
 """The classes that come with the package, imported when they are asked for."""
 
