@@ -30,8 +30,13 @@ class TrainingCurve:
         return cls(np.array(steps), np.array([[known[step] for step in steps] for known in by_run]))
 
     @property
+    def apart(self) -> int:
+        """Updates from one value to the next, mostly; 1 where there is only one."""
+        return int(np.median(np.diff(self.steps))) if len(self.steps) > 1 else 1
+
+    @property
     def width(self) -> int:
-        """Updates that a running mean is over."""
+        """Values that a running mean is over."""
         return max(1, round(SMOOTHED_SHARE * len(self.steps)))
 
     def smoothed(self) -> "TrainingCurve":

@@ -15,7 +15,9 @@ def draw_training_figure(directory: RunDirectory) -> Path:
     """
     run = RunRecord.read(directory)
     options = " ".join(f"{name}={value}" for name, value in (run.config.get("objective_options") or {}).items())
-    title = " ".join(filter(None, [run.config.get("objective", "htpo"), options, f"({run.label})"]))
+    title = " ".join(
+        filter(None, [run.objective.name or run.config.get("objective", "htpo"), options, f"({run.label})"])
+    )
     ((_, found),) = saved(OF_RUN, run, title, directory.path / "figures")
     if isinstance(found, str):
         raise UserError(f"{directory.path} has no training metrics to draw ({found}): train at least one update")

@@ -184,7 +184,9 @@ def _draw(
         place.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     legend_beside(figure, *axes)
     width = max(line.curve.width for line in lines)
-    smoothed = "Every update" if width == 1 else f"Running mean of {width} updates"
+    apart = min(line.curve.apart for line in lines)
+    every = "Every update" if apart == 1 else f"A value for every {apart} updates"
+    smoothed = every if width == 1 else f"Running mean of {width * apart} updates"
     several = any(len(one.runs) > 1 for one in series)
     over = "mean over seeds, band: their range." if several else "one run per curve (n = 1)."
     caption(figure, f"{what}{smoothed}; {over}")

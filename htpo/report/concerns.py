@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from htpo.analysis.left_out import LeftOut
 from htpo.report.tables import NO_VERDICT
@@ -42,6 +42,15 @@ NO_SIGNAL = {
     ),
 }
 """Why prompts carry no signal, by the name in the metrics: of most of them, of some of them, and what may help."""
+
+
+VERL_NAMES = {
+    "--clip_high": "+htpo.clip_high",
+    "--max_completion_length": "data.max_response_length",
+    "--max_generation_rounds": "+htpo.max_generation_rounds",
+    "--overlong_buffer": "verl's overlong buffer",
+}
+"""What options of `htpo train` are called in a command of verl's."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +102,16 @@ def concerns(run: RunRecord) -> Checked:
         if concern is None:
             checked.passed.append(name)
         else:
-            checked.raised[name] = concern
+            checked.raised[name] = _in_names_of(run.engine, concern)
     return checked
+
+
+def _in_names_of(engine: str, concern: Concern) -> Concern:
+    """With options called as the run's command calls them."""
+    advice = concern.advice
+    for ours, theirs in VERL_NAMES.items() if engine == "verl" else ():
+        advice = advice.replace(ours, theirs)
+    return replace(concern, advice=advice)
 
 
 @dataclass(frozen=True)
@@ -128,10 +145,13 @@ def _unfinished(run: RunRecord) -> Concern | None:
     if run.summary is not None:
         return None
     done = run.updates[-1]["step"] if run.updates else 0
+    again = f"htpo train --resume --output_dir {run.directory.path}"
+    if run.engine == "verl":
+        again = "the same command does, where trainer.resume_mode is auto"
     return Concern(
         "The run did not come to its end",
         f"{done} updates are recorded, and no summary: it is running, was interrupted, or failed.",
-        f"Go on from its last checkpoint: htpo train --resume --output_dir {run.directory.path}",
+        f"Go on from its last checkpoint: {again}",
     )
 
 
@@ -226,18 +246,19 @@ def _truncated(run: RunRecord) -> Concern | None:
     share = _known(run, run.at_end("completions/clipped_ratio"))
     if share <= MOST_TRUNCATED:
         return None
-    limit = run.config.get("max_completion_length")
+    limit = run.config.get("max_completion_length") or run.config.get("data.max_response_length")
+    wrong = " and count as wrong" if run.engine == "trl" or run.logged("verifier/truncated_share") else ""
     reached = f"the limit of {limit} tokens" if limit else "the limit of tokens"
     if share == 1:
         return Concern(
             "Every response is cut off",
-            f"At the end of training all responses reach {reached} without an end, and count as wrong.",
+            f"At the end of training all responses reach {reached} without an end{wrong}.",
             "See whether the policy ends its answers at all: compare the end tokens of its tokenizer, generation "
             "config and chat template, and read some rollouts below. If it does, raise --max_completion_length.",
         )
     return Concern(
         f"{share:.0%} of the responses are cut off",
-        f"They reach {reached} and count as wrong.",
+        f"They reach {reached}{wrong}.",
         "Raise --max_completion_length, or punish length before the limit with --overlong_buffer.",
     )
 

@@ -12,6 +12,8 @@ from htpo.tasks.prompts import readable
 PROBLEMS = (
     *("dataset", "dataset_config", "dataset_split", "dataset_weights", "eval_dataset", "eval_split"),
     *("train_prompts", "held_out_prompts", "eval_temperature", "eval_top_p", "max_completion_length", "seed"),
+    *("engine", "data.val_files", "data.val_max_samples", "data.max_response_length", "data.seed"),
+    *(f"actor_rollout_ref.rollout.val_kwargs.{name}" for name in ("do_sample", "temperature", "top_p", "top_k")),
 )
 """Options that decide which held-out problems are measured, and how."""
 LONGEST_EXAMPLE = 600  # characters of a prompt or answer
@@ -157,16 +159,18 @@ def plan_table(runs: Sequence[RunRecord]) -> PageTable | None:
 
 def config_table(runs: Sequence[RunRecord]) -> PageTable:
     """Options of every run; those that differ come first and are marked."""
-    names = sorted({name for run in runs for name in run.config} | {"seed"})
+    seed = {"seed"} if any(run.engine == "trl" for run in runs) else set()
+    names = sorted({name for run in runs for name in run.config} | seed)
     values = {name: [_option_text(run.config.get(name, "default")) for run in runs] for name in names}
     different = [name for name in names if len(set(values[name])) > 1]
     order = different + [name for name in names if name not in different]
     columns = ["option", *(run.label for run in runs)] if len(runs) > 1 else ["option", "value"]
+    where = dict.fromkeys("verl_config.yaml" if run.engine == "verl" else "htpo train --options" for run in runs)
     return PageTable(
         "Options",
         columns,
         [[name, *values[name]] for name in order],
-        "All others have the defaults of these versions (htpo train --options).",
+        f"All others have the defaults of these versions ({' or '.join(where)}).",
         marked=set(range(len(different))),
     )
 

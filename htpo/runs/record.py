@@ -54,6 +54,11 @@ class RunRecord:
             after=after,
         )
 
+    @property
+    def engine(self) -> str:
+        """What trained: "trl" or "verl", by whose names options are called."""
+        return str(self.config.get("engine", "trl"))
+
     def logged(self, name: str) -> bool:
         """Whether a metric was logged, if only as a number that could not be computed."""
         return any(name in update for update in self.updates)

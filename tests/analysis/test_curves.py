@@ -52,3 +52,10 @@ def test_a_curve_is_at_the_updates_that_all_runs_logged_with_the_range_of_what_i
 def test_a_running_mean_is_over_the_known_values_of_the_last_updates():
     values = np.array([math.nan, 1.0, 3.0, math.nan, math.nan, math.nan])
     np.testing.assert_allclose(running_mean(values, 3), [math.nan, 1.0, 2.0, 2.0, 3.0, math.nan])
+
+
+def test_values_are_so_many_updates_apart_as_most_of_them_are():
+    def curve(*steps):
+        return TrainingCurve(np.array(steps), np.zeros((1, len(steps))))
+
+    assert [curve(*steps).apart for steps in ((7,), (1, 2, 3), (2, 4, 6, 9), (16, 32))] == [1, 1, 2, 16]

@@ -164,3 +164,17 @@ def test_a_run_without_dynamic_sampling_had_no_batches_to_fill():
     assert checked.unknown == {"batches were filled": "there was no dynamic sampling"}
     with_it = record(always={"sampling/filled_share": 0.5, "sampling/rounds": 1.0, "sampling/groups_from_surplus": 0.0})
     assert "batches were filled" in concerns(with_it).raised
+
+
+def test_a_run_on_verl_is_advised_in_verl_s_names_and_only_our_verifier_calls_what_is_cut_wrong():
+    config = {"engine": "verl", "data.max_response_length": 300}
+    run = record(end={"completions/clipped_ratio": 0.4}, config=config, summary=None)
+    raised = concerns(run).raised
+    cut = raised["few responses are cut off"]
+    assert cut.evidence == "They reach the limit of 300 tokens."
+    assert (
+        cut.advice == "Raise data.max_response_length, or punish length before the limit with verl's overlong buffer."
+    )
+    assert "the same command does" in raised["came to its end"].advice
+    judged = record(end={"completions/clipped_ratio": 0.4}, always={"verifier/truncated_share": 0.4}, config=config)
+    assert "count as wrong" in concerns(judged).raised["few responses are cut off"].evidence

@@ -16,10 +16,11 @@ from htpo.report import default_path, write_report
 from htpo.report.content import of_runs, of_study
 from htpo.report.page import render
 from htpo.report.rollouts import TOKENS_SHOWN, rollouts_for_browser
-from htpo.runs import RunRecord
+from htpo.report.tables import config_table, differences_table
+from htpo.runs import RunDirectory, RunRecord
 from htpo.statistics import PassRates
 from htpo.study import read_results
-from tests.analysis.finished_run import write_study
+from tests.analysis.finished_run import write_run, write_study
 from tests.report.runs import HOSTILE, PLAN, make_hostile, write_finished, write_study_results
 
 
@@ -258,3 +259,21 @@ def test_results_of_an_earlier_version_are_refused_with_the_remedy(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(results))
     with pytest.raises(UserError, match="earlier version: .* --report-only"):
         read_results(tmp_path)
+
+
+def test_options_of_a_run_on_verl_are_verl_s(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.create({"engine": "verl", "data.train_batch_size": 8})
+    table = config_table([RunRecord.read(run)])
+    assert table.rows == [["data.train_batch_size", "8"], ["engine", "verl"]]
+    assert "verl_config.yaml" in table.note
+
+
+def test_runs_on_verl_with_other_validation_data_are_not_compared(tmp_path):
+    runs = []
+    for name in ("a", "a", "b"):
+        run = write_run(tmp_path / f"{len(runs)}")
+        run.write_config({"engine": "verl", "data.val_files": f"{name}.parquet"})
+        runs.append(RunRecord.read(run, f"run {len(runs)}"))
+    note = differences_table(runs).note
+    assert note.endswith("not measured on the same problems: run 2.")

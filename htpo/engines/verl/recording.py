@@ -33,7 +33,7 @@ class Recording(_Host):
         self.records = None
         if self.settings.output_dir is not None:
             checkpoint = checkpoint_to_load(config)
-            self.records = RunRecords(self.settings, config, changed_options(config), checkpoint)
+            self.records = RunRecords(self.settings, config, {"engine": "verl", **changed_options(config)}, checkpoint)
         self._plain_config = config
         self._answers: list[Answer] = []  # of the step under way
 
