@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 import pytest
 
 from htpo.engines.verl.cpu import ENVIRONMENT
+from htpo.runs import RunDirectory, RunRecord
 from tests.engines.tiny import save_tiny_model
 from tests.engines.verl.worker import start_processes
 
@@ -52,6 +55,15 @@ OPTIONS = {
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
     "+ray_kwargs.ray_init.num_gpus": 1,  # a name only: its work is done on the CPU
     "ray_kwargs.ray_init.num_cpus": 16,
+}
+
+VALIDATION = {
+    "data.val_max_samples": 6,
+    f"{ROLLOUT}.val_kwargs.n": 2,
+    f"{ROLLOUT}.val_kwargs.do_sample": True,
+    f"{ROLLOUT}.val_kwargs.temperature": 1.0,
+    "trainer.val_before_train": True,
+    "trainer.test_freq": 1,
 }
 
 
@@ -97,8 +109,9 @@ def _processes():
 
 def logged(folder: Path, done: subprocess.CompletedProcess) -> list[dict]:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    (log,) = folder.rglob("*.jsonl")
-    return [json.loads(line)["data"] for line in log.read_text().splitlines()]
+    (log,) = {*folder.rglob("*.jsonl")} - {folder / "run" / "metrics.jsonl"}
+    lines = [json.loads(line)["data"] for line in log.read_text().splitlines()]
+    return [line for line in lines if "training/global_step" in line]  # not that of the first validation
 
 
 MODULE = """
@@ -114,10 +127,12 @@ def left_alone(ratio):
 def test_two_steps_by_the_stored_entropy_and_a_third_from_their_checkpoint(tmp_path):
     (tmp_path / "my_rules.py").write_text(MODULE)
     listed = "{entropy_scope:batch,plugin:my_rules,cells:{wrong:left_alone}}"
-    htpo = {"entropy_of": "old", "objective_options": listed}
-    steps = logged(tmp_path, train(tmp_path, changed={"trainer.save_freq": 2}, **htpo))
+    records = {"output_dir": tmp_path / "run", "rollout_every": 1}
+    htpo = {"entropy_of": "old", "objective_options": listed, **records}
+    steps = logged(tmp_path, train(tmp_path, changed={"trainer.save_freq": 2} | VALIDATION, **htpo))
     assert [step["training/global_step"] for step in steps] == [1, 2]
-    steps += logged(tmp_path, train(tmp_path, changed={"trainer.total_training_steps": 3}, **htpo))[-1:]
+    longer = {"trainer.total_training_steps": 3} | VALIDATION
+    steps += logged(tmp_path, train(tmp_path, changed=longer, **htpo))[-1:]
     assert steps[-1]["training/global_step"] == 3
     for step in steps:
         shares = [step[f"group/G{k}/token_share"] for k in range(1, 9)]
@@ -128,6 +143,33 @@ def test_two_steps_by_the_stored_entropy_and_a_third_from_their_checkpoint(tmp_p
         assert step["training/rollout_probs_diff_mean"] < 0.01, "what samples is not the policy of the last update"
         assert not [name for name in step if "htpo_sums" in name]
     assert len({step["entropy"] for step in steps}) == 3
+    check_records(RunRecord.read(RunDirectory(tmp_path / "run")), steps)
+
+
+def check_records(run: RunRecord, steps: list[dict]) -> None:
+    """The run directory has all three steps, of two updates each, as verl logged them."""
+    assert [(update["step"], update["training/global_step"]) for update in run.updates] == [(2, 1), (4, 2), (6, 3)]
+    for update, step in zip(run.updates, steps, strict=True):
+        assert update["grad_norm"] == pytest.approx(step["actor/grad_norm"])
+        assert update["accuracy"] == pytest.approx(step["critic/score/mean"])
+        assert update["completions/mean_length"] == pytest.approx(step["response_length/mean"])
+    assert (run.summary["updates"], run.engine) == (6, "verl")
+    assert [(rates.problems, rates.samples) for rates in (run.before, run.after)] == [(6, 2)] * 2
+    assert sorted(run.directory.read_evaluations()) == [2, 4, 6]
+    rows = run.directory.read_rollouts().to_pylist()
+    assert Counter(row["step"] for row in rows) == {1: 32, 3: 32, 5: 32}, "the first updates of their batches"
+    for row in rows:
+        assert (row["prompt"], row["gold"]) == ("{0}+{0}=".format(row["prompt_id"]), str(2 * row["prompt_id"]))
+        assert row["correct"] is (len(row["response"]) % 3 == 0)
+        assert row["reward"] == row["correct"]
+        others = [one["correct"] for one in rows if (one["step"], one["prompt"]) == (row["step"], row["prompt"])]
+        assert row["group_accuracy"] == sum(others) / 4
+    for first, update in zip((1, 3, 5), run.updates, strict=True):
+        groups = [group for row in rows if row["step"] == first for group in row["group"]]
+        entropies = [entropy for row in rows if row["step"] == first for entropy in row["entropy"]]
+        assert update["entropy"] == pytest.approx(fmean(entropies), rel=1e-5), "the workers saw other tokens"
+        shares = [groups.count(k) / len(groups) for k in range(1, 9)]
+        assert shares == pytest.approx([update[f"group/G{k}/token_share"] for k in range(1, 9)], rel=1e-5)
 
 
 def test_prompts_that_are_all_too_easy_end_in_a_diagnosis(tmp_path):
