@@ -107,6 +107,7 @@ def test_defaults_of_ours_give_way_to_the_users_and_options_do_not():
         ({"nodes": 3, "gpus_per_node": 1}, "does not divide into 4 updates_per_generation x 3 processes"),
         ({"lr_scheduler_type": "linear"}, "the engine verl knows constant_with_warmup, constant, cosine"),
         ({"trainer_mode": "async"}, "the engine verl knows sync"),
+        ({"correctness_threshold": 0.5}, "the verifier says what is correct"),
         ({"max_grad_norm": 0}, "would let verl train nothing"),
         ({"overlong_buffer": 600}, r"overlong_buffer is 600, needs 0 to max_completion_length \(512\)"),
         ({"temperature": 0}, "temperature is 0, needs to be above 0"),
