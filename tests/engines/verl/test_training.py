@@ -98,7 +98,7 @@ def train(folder: Path, reward: str = REWARD, changed: dict | None = None, **htp
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
     )
 
 

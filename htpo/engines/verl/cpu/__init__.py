@@ -7,7 +7,7 @@ in docs/verl.md.
 
 import os
 
-from htpo.engines.verl.cpu import platform, rollout
+from htpo.engines.verl.cpu import platform, rollout, weights
 
 ENVIRONMENT = {"VERL_PLATFORM": platform.NAME}
 """Before the first import of verl: it looks for an accelerator then."""
@@ -23,3 +23,4 @@ def register() -> None:
     os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")  # under which verl has its engines
     platform.register()
     rollout.register()
+    weights.register()

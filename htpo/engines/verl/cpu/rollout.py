@@ -15,6 +15,7 @@ from htpo.evaluate import end_tokens
 NAME = "transformers"
 GATHER = 0.02  # seconds in which requests come together
 LARGEST = 256  # requests answered at once
+BROKEN_OFF = "aborted"  # verl's word for an answer of which it asks the rest again
 
 
 class Server:
@@ -35,6 +36,9 @@ class Server:
         self.waiting: dict[Sampling, list[tuple[Sequence[int], asyncio.Future[Any]]]] = {}
         self.answering: asyncio.Task[None] | None = None
         self.busy = asyncio.Lock()  # weights do not change within an answer
+        self.going = asyncio.Event()  # not while the policy is elsewhere, being trained or sent
+        self.going.set()
+        self.rejecting = False  # what is asked meanwhile
         torch.manual_seed(seed)
 
     async def load(self, weights: dict[str, Tensor], step: int | None) -> None:
@@ -56,13 +60,20 @@ class Server:
 
         limit = min(self.response_length, self.prompt_length + self.response_length - len(prompt_ids))
         sampling = Sampling.read(sampling_params, limit)
+        if not self.going.is_set():
+            if self.rejecting:
+                return TokenOutput(
+                    token_ids=[], log_probs=[], stop_reason=BROKEN_OFF, extra_fields={"global_steps": self.step}
+                )
+            await self.going.wait()
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.waiting.setdefault(sampling, []).append((prompt_ids, answer))
         if self.answering is None or self.answering.done():
             self.answering = asyncio.create_task(self._answer())
         tokens, log_probs, step = await answer
+        reason = "completed" if sampling.is_finished(tokens, self.ends) else BROKEN_OFF
         return TokenOutput(
-            token_ids=tokens, log_probs=log_probs, stop_reason="completed", extra_fields={"global_steps": step}
+            token_ids=tokens, log_probs=log_probs, stop_reason=reason, extra_fields={"global_steps": step}
         )
 
     async def _answer(self) -> None:
@@ -77,7 +88,7 @@ class Server:
             try:
                 async with self.busy:
                     drawn = await asyncio.to_thread(
-                        sample_tokens, self.model, prompts, sampling, self.ends, self.ends[0]
+                        sample_tokens, self.model, prompts, sampling, self.ends, self.ends[0], self._stopped
                     )
                     step = self.step
             except Exception as error:
@@ -87,10 +98,29 @@ class Server:
             for (_, answer), (tokens, log_probs) in zip(asked, drawn, strict=True):
                 answer.set_result((tokens, log_probs, step))
 
+    def _stopped(self) -> bool:
+        return not self.going.is_set()
+
+    async def abort_all_requests(self, reject_request: bool = False) -> None:
+        """Give all answers back as far as they are, for verl to ask for the rest later, and begin none until
+        `resume_generation`."""
+        self.rejecting = reject_request
+        self.going.clear()
+        for _, answer in [asked for waiting in self.waiting.values() for asked in waiting]:
+            answer.set_result(([], [], self.step))
+        self.waiting.clear()
+        async with self.busy:  # which has broken off
+            pass
+
+    async def resume_generation(self) -> None:
+        """Answer again."""
+        self.rejecting = False
+        self.going.set()
+
     async def nothing(self, **others: Any) -> None:
         """What a server on a GPU does about its memory."""
 
-    wake_up = sleep = abort_all_requests = resume_generation = clear_kv_cache = nothing
+    wake_up = sleep = clear_kv_cache = release_kv_cache = resume_kv_cache = nothing
 
 
 def server_name(replica: int) -> str:
@@ -99,10 +129,12 @@ def server_name(replica: int) -> str:
 
 
 class Rollout:
-    """What is in the training worker: it sends the weights on."""
+    """What is beside a server, in the training worker or apart from it: it sends the weights on."""
 
-    def __init__(self, config: Any, model_config: Any, device_mesh: Any, **others: Any):
-        self.replica = int(os.environ["RANK"])
+    def __init__(
+        self, config: Any, model_config: Any, device_mesh: Any, replica_rank: int | None = None, **others: Any
+    ):
+        self.replica = int(os.environ["RANK"]) if replica_rank is None else replica_rank
 
     async def resume(self, tags: list[str]) -> None:
         """Nothing was let go of."""
@@ -115,10 +147,16 @@ class Rollout:
     ) -> None:
         """Have the server take them over; they may be sharded over processes."""
         import ray
+        from verl.workers.rollout.utils import ensure_async_iterator
 
-        state = {name: getattr(x, "full_tensor", lambda x=x: x)().detach().cpu().clone() for name, x in weights}
+        state = {name: whole(x) async for name, x in ensure_async_iterator(weights)}
         server = ray.get_actor(server_name(self.replica))
         await asyncio.wrap_future(server.load.remote(state, global_steps).future())
+
+
+def whole(weight: Tensor) -> Tensor:
+    """A copy on the CPU of a weight that may be sharded over processes."""
+    return getattr(weight, "full_tensor", lambda: weight)().detach().cpu().clone()
 
 
 def register() -> None:
@@ -150,7 +188,7 @@ def _replica() -> type:
                 self.config.response_length,
                 self.config.seed + self.replica_rank,
             )
-            self._server_address = "local"
+            self._server_address = server_name(self.replica_rank)  # by which verl tells servers apart
             self.servers = [self._server_handle]
 
     return Replica

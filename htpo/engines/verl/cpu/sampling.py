@@ -1,11 +1,11 @@
 """Sampling a batch of token ids with transformers, as a server of verl's answers its agent loops."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,12 @@ class Sampling:
             raise ValueError(f"sampling by transformers knows no {', '.join(sorted(unknown))}: leave it out")
         return cls(max_tokens=max(1, min(most, limit)), **given)
 
+    def is_finished(self, tokens: Sequence[int], ends: Sequence[int]) -> bool:
+        """Whether an answer of these tokens ended by itself or at its limit, and was not broken off."""
+        last = tokens[-1:]
+        ended = bool(set(last) & {*(() if self.ignore_eos else ends), *self.stop_token_ids})
+        return ended or len(tokens) >= self.max_tokens
+
     def settings(self, ends: Sequence[int], padding: int) -> GenerationConfig:
         """The same for `generate`, with nothing of what the model's own settings say."""
         chance = {
@@ -62,9 +68,22 @@ class Sampling:
         )
 
 
+class _When(StoppingCriteria):
+    def __init__(self, stop: Callable[[], bool]):
+        self.stop = stop
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **others: Any) -> torch.Tensor:
+        return torch.full((len(input_ids),), self.stop(), device=input_ids.device)
+
+
 @torch.inference_mode()
 def sample_tokens(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], sampling: Sampling, ends: Sequence[int], padding: int
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
+    ends: Sequence[int],
+    padding: int,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[tuple[list[int], list[float]]]:
     """An answer to each prompt (token ids): its ids, with the token that ended it, and their log-probabilities.
 
@@ -73,13 +92,19 @@ def sample_tokens(
     Args:
         ends: tokens that end an answer.
         padding: any token's id.
+        stop: asked after every token whether to break off.
     """
     width = max(map(len, prompts))
     ids = torch.tensor([[padding] * (width - len(prompt)) + list(prompt) for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
     settings = sampling.settings(ends, padding)
     output = model.generate(
-        ids, attention_mask=mask, generation_config=settings, return_dict_in_generate=True, output_scores=True
+        ids,
+        attention_mask=mask,
+        generation_config=settings,
+        stopping_criteria=StoppingCriteriaList([_When(stop)]),
+        return_dict_in_generate=True,
+        output_scores=True,
     )
     tokens = output.sequences[:, width:]
     log_probs = torch.stack(output.scores, 1).float().log_softmax(-1).gather(2, tokens.unsqueeze(2)).squeeze(2)
