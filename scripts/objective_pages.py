@@ -186,7 +186,8 @@ def _of_study(name: str, study: str, results: dict[str, Any]) -> Iterator[str]:
         for method, of_method in found["methods"].items():
             options = results["methods"][method][task]
             if options.get("objective", "htpo") == name:
-                shown = [option for option in options if option in {*objective_options(name), "learning_rate"}]
+                telling = {*objective_options(name), "entropy_of", "learning_rate"}
+                shown = [option for option in options if option in telling]
                 pair = (method, results["reference"])
                 pairs = {row["k"]: row for row in found["comparisons"] if (row["method"], row["against"]) == pair}
                 row = [method, ", ".join(f"{option} {options[option]}" for option in shown)]

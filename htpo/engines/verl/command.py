@@ -119,8 +119,6 @@ def _objective(options: VerlOptions, job: JobOptions, place: Place) -> Iterator[
     for name, value in (options.objective_options or {}).items():
         yield Override(f"+htpo.{name}", value, name)
     yield Override("+htpo.entropy_of", options.entropy_of, "entropy_of")
-    if options.correctness_threshold is not None:
-        yield Override("+htpo.correctness_threshold", options.correctness_threshold, "correctness_threshold")
     yield Override("+htpo.output_dir", str(place.run), "output_dir")
     yield Override(
         "+htpo.rollout_every", math.ceil(job.rollout_every / options.updates_per_generation), "rollout_every"

@@ -120,6 +120,11 @@ class VerlOptions(ObjectiveOptions):
         for name, known in (("lr_scheduler_type", SCHEDULES), ("save_strategy", SAVING), ("trainer_mode", HOST_MODES)):
             if getattr(self, name) not in known:
                 raise UserError(f"{name} is {getattr(self, name)!r}; the engine verl knows {', '.join(known)}")
+        if self.correctness_threshold is not None:
+            raise UserError(
+                f"correctness_threshold={self.correctness_threshold} has no effect here: the verifier says what is "
+                "correct"
+            )
         if self.max_grad_norm == 0:
             raise UserError("max_grad_norm=0 would let verl train nothing: give a large number for no clipping")
         objective = self.make_objective()

@@ -151,9 +151,12 @@ class RunRecords:
         return None if stored is None else PassRates.from_json(stored)
 
     def _model(self, step: int) -> str:
-        """Where verl put the policy."""
+        """Where verl put the policy: in Hugging Face's layout where it wrote that (`checkpoint.save_contents`)."""
         folder = Path(os.path.abspath(self.config["trainer"]["default_local_dir"])) / f"global_step_{step}" / "actor"
-        return str(folder) if folder.is_dir() else "none: trainer.save_freq wrote no checkpoint of the last step"
+        if not folder.is_dir():
+            return "none: trainer.save_freq wrote no checkpoint of the last step"
+        whole = folder / "huggingface"
+        return str(whole if any(whole.glob("*.safetensors")) else folder)
 
 
 def _may_change(name: str) -> bool:

@@ -42,7 +42,7 @@ class VerifierReward(_Host):
         self.end_tokens = published_end_tokens(
             copy_to_local(model.path), tokenizer, trust_remote_code=bool(model.get("trust_remote_code"))
         )
-        nodes = len(ray.nodes()) if ray.is_initialized() else 1
+        nodes = sum(node["Alive"] for node in ray.nodes()) if ray.is_initialized() else 1
         _share_cores(math.ceil(config.reward.num_workers / nodes))
         self.verdicts = RowVerdicts(config.get("htpo") or {})
         atexit.register(self.verdicts.close)

@@ -53,4 +53,4 @@ def test_the_methods_options_reach_it():
     chosen = read_settings(configuration(True, objective_options=options, entropy_of="old")).objective
     assert chosen.clip_high == 0.3
     assert chosen.options["entropy_scope"] == "batch"
-    assert [axis.name for axis in chosen.axes] == ["difficulty", "correctness"]
+    assert [type(axis).__name__ for axis in chosen.axes] == ["Difficulty", "Correctness"]

@@ -4,14 +4,18 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
 from htpo.cli.engine_options import for_engine
 from htpo.cli.train import parse_train, read_recipe
 from htpo.engines.job_options import JobOptions
 from htpo.engines.verl.command import Facts, Place, environment, make_command
+from htpo.engines.verl.engine import bare_template
 from htpo.engines.verl.options import VerlOptions
 from htpo.engines.verl.overrides import in_hydra, in_shell
 from htpo.errors import UserError
+from htpo.tasks.prompts import tokenize_prompts
 
 SIZES = {"prompts_per_generation": 32, "num_generations": 8, "updates_per_generation": 4, "max_steps": 40}
 
@@ -103,6 +107,7 @@ def test_defaults_of_ours_give_way_to_the_users_and_options_do_not():
         ({"nodes": 3, "gpus_per_node": 1}, "does not divide into 4 updates_per_generation x 3 processes"),
         ({"lr_scheduler_type": "linear"}, "the engine verl knows constant_with_warmup, constant, cosine"),
         ({"trainer_mode": "async"}, "the engine verl knows sync"),
+        ({"correctness_threshold": 0.5}, "the verifier says what is correct"),
         ({"max_grad_norm": 0}, "would let verl train nothing"),
         ({"overlong_buffer": 600}, r"overlong_buffer is 600, needs 0 to max_completion_length \(512\)"),
         ({"temperature": 0}, "temperature is 0, needs to be above 0"),
@@ -155,3 +160,18 @@ def test_the_command_survives_the_shell():
 def test_values_are_as_hydra_writes_them():
     assert in_hydra({"a": True, "b": [1, 2.5, None]}) == "{a:True,b:[1,2.5,null]}"
     assert float(in_hydra(1e-6)) == 1e-6
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_policy_without_a_chat_template_gets_the_tokens_that_trl_gives_it(begins):
+    vocabulary = {"<s>": 0, "1": 1, "+": 2, "=": 3}
+    raw = Tokenizer(models.WordLevel(vocabulary, unk_token="<s>"))
+    raw.pre_tokenizer = pre_tokenizers.Split("", behavior="isolated")
+    if begins:
+        raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", pad_token="<s>")
+    (ours,) = tokenize_prompts(["1+1="], tokenizer)
+    message = [{"role": "user", "content": "1+1="}]
+    sent = tokenizer.apply_chat_template(message, chat_template=bare_template(tokenizer), tokenize=False)
+    assert tokenizer(sent, add_special_tokens=False).input_ids == ours
+    assert len(ours) == 4 + begins

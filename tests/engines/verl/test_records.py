@@ -194,3 +194,19 @@ def test_a_full_disk_is_one_clear_error_and_harms_nothing(tmp_path, monkeypatch)
     with pytest.raises(UserError, match=f"no space left on the disk of {tmp_path}"):
         run.rollouts(ROLLOUTS)
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_the_summary_says_where_the_policy_is(tmp_path):
+    def model(step):
+        run = records(tmp_path / f"run{step}")
+        run.config["trainer"]["default_local_dir"] = str(tmp_path / "checkpoints")
+        run.begin(0, prompts=32, held_out=6)
+        run.finish(step)
+        return run.directory.read_json("summary.json")["model"]
+
+    sharded, whole = (tmp_path / "checkpoints" / f"global_step_{step}" / "actor" for step in (1, 2))
+    for folder in (sharded, whole):
+        (folder / "huggingface").mkdir(parents=True)
+    (whole / "huggingface" / "model.safetensors").write_text("")
+    assert (model(1), model(2)) == (str(sharded), str(whole / "huggingface"))
+    assert model(3) == "none: trainer.save_freq wrote no checkpoint of the last step"

@@ -29,7 +29,7 @@ def metrics_to_watch() -> list[str]:
     return [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
 
 
-@pytest.mark.timeout(1500)  # two minutes where nothing else runs
+@pytest.mark.timeout(1500)  # 13 minutes beside ten other jobs
 def test_data_training_checkpoint_and_evaluation_by_the_commands_of_the_page(tmp_path):
     start_processes()
     places = {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.defpath}"}
@@ -43,8 +43,8 @@ def test_data_training_checkpoint_and_evaluation_by_the_commands_of_the_page(tmp
     for step in steps:
         assert sum(step[f"group/G{k}/token_share"] for k in range(1, 9)) == pytest.approx(1)
     watched = re.findall(r"`([a-z_A-Z0-9]+(?:/[a-z_A-Z0-9@]+)*)`", "".join(metrics_to_watch()))
-    known = set(steps[-1]) | {"val-core/aime24/acc/mean@32", "group/Gk/entropy"}
-    assert set(watched) <= known
+    elsewhere = {"group/Gk/entropy", "actor/grad_norm", "training/filter_groups/discarded_surplus_samples"}
+    assert set(watched) - elsewhere <= set(steps[-1])
     (checkpoint,) = tmp_path.glob("*/checkpoints/htpo_paper/global_step_2/actor")
     parameters = (checkpoint / "huggingface" / "model.safetensors").stat().st_size
     assert 2 * parameters == pytest.approx((checkpoint / "optim_world_size_1_rank_0.pt").stat().st_size, rel=0.05)

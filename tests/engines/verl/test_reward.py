@@ -125,6 +125,16 @@ def test_one_line_is_enough_for_exported_data(make_worker, tmp_path):
 
 
 @pytest.mark.verl
+def test_the_chat_template_that_adds_nothing_is_read_as_the_export_prints_it(make_worker):
+    from htpo.cli.data_export import NO_TEMPLATE
+
+    worker = make_worker(f"actor_rollout_ref.model.custom_chat_template={NO_TEMPLATE}")
+    tokenizer, messages = worker.input_tokenizer, [{"role": "user", "content": "01 02>03:"}]
+    template = worker.config.actor_rollout_ref.model.custom_chat_template
+    assert tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False) == "01 02>03:"
+
+
+@pytest.mark.verl
 def test_the_overlong_buffer_lowers_the_reward_and_not_the_correctness(make_worker, tmp_path):
     rows = exported_rows(
         tmp_path,
