@@ -11,6 +11,14 @@ os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 from tests.engines.tiny import save_tiny_model
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test of verl begins in a process that verl can work in: it must know that before anything of it is imported."""
+    if item.get_closest_marker("verl"):
+        from tests.engines.verl.worker import start_processes
+
+        start_processes()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real benchmark data beside the repository; tests that need it are skipped without it."""

@@ -4,18 +4,12 @@ import pytest
 import torch
 
 from htpo.objectives import make_objective
-from tests.engines.verl.worker import start_processes
 from tests.objectives.samples import random_batch
 
 pytestmark = pytest.mark.verl
 
 NO_CLIP = {"clip_low": 1e9, "clip_high": 1e9}
 EVERY_LENGTH = [1, 2, *range(3, 40), 80]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes():
-    start_processes()
 
 
 def verl_loss(name, batch, *, clip_low, clip_high, dual_clip=1e9, **policy_loss):

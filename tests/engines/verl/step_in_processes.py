@@ -1,4 +1,4 @@
-"""Run by torchrun: an update on each process's share of the rollouts; the first process saves what came of it."""
+"""Run by torchrun: with each objective an update on each process's share of the rollouts; the first saves them."""
 
 import sys
 
@@ -17,14 +17,17 @@ from tests.engines.verl.worker import (
 )
 
 if __name__ == "__main__":
-    path, name, target = sys.argv[1:]
+    path, target, *names = sys.argv[1:]
     start_processes()
     rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    rollouts, objective = make_rollouts(path), make_objective(name)
+    rollouts, worker, steps = make_rollouts(path), start_worker(path, "dynamic"), {}
     rows = list(range(rank, len(rollouts.known), processes))
-    fields = {key: value[rows] for key, value in fields_of(objective, rollouts).items()}
-    data = verl_batch(rollouts.rows(rows), "dynamic", **fields)
-    gradient, metrics = train_once(start_worker(path, "dynamic"), loss_of(objective), data)
-    if rank == 0:
+    for name in names:
+        objective = make_objective(name)
+        fields = {key: value[rows] for key, value in fields_of(objective, rollouts).items()}
+        data = verl_batch(rollouts.rows(rows), "dynamic", **fields)
+        gradient, metrics = train_once(worker, loss_of(objective), data)
         stats = read_sums({key: values[0] for key, values in metrics.items() if isinstance(values, list)})
-        torch.save({"processes": processes, "gradient": gradient, "stats": stats}, target)
+        steps[name] = {"processes": processes, "gradient": gradient, "stats": stats}
+    if rank == 0:
+        torch.save(steps, target)

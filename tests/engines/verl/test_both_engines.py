@@ -13,7 +13,6 @@ from tests.engines.verl.worker import (
     Rollouts,
     fields_of,
     loss_of,
-    start_processes,
     start_worker,
     train_once,
     verl_batch,
@@ -21,11 +20,6 @@ from tests.engines.verl.worker import (
 from tests.objectives.oracle import Response
 
 pytestmark = pytest.mark.verl
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes():
-    start_processes()
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from tests.engines.verl.worker import (
     loss_of,
     make_rollouts,
     per_token,
-    start_processes,
     start_worker,
     train_once,
     verl_batch,
@@ -29,11 +28,6 @@ from tests.engines.verl.worker import (
 from tests.objectives.oracle import Options, htpo_tokens
 
 pytestmark = pytest.mark.verl
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes():
-    start_processes()
 
 
 @pytest.fixture(scope="module")
@@ -179,12 +173,17 @@ def test_the_loss_mode_alone_is_refused():
         policy_loss(*torch.zeros(4, 1, 1))
 
 
-@pytest.mark.parametrize("name", ["htpo", "grpo"])
-def test_two_processes_make_the_same_gradient(name, rollouts, tiny_model, tmp_path):
-    done = torchrun(2, "tests/engines/verl/step_in_processes.py", tiny_model, name, str(tmp_path / "step.pt"))
+@pytest.fixture(scope="module")
+def of_two_processes(tiny_model, tmp_path_factory):
+    target = str(tmp_path_factory.mktemp("processes") / "steps.pt")
+    done = torchrun(2, "tests/engines/verl/step_in_processes.py", tiny_model, target, "htpo", "grpo")
     assert done.returncode == 0, done.stderr[-3000:]
-    step = torch.load(tmp_path / "step.pt", weights_only=True)
-    objective = make_objective(name)
+    return torch.load(target, weights_only=True)
+
+
+@pytest.mark.parametrize("name", ["htpo", "grpo"])
+def test_two_processes_make_the_same_gradient(name, rollouts, tiny_model, of_two_processes):
+    step, objective = of_two_processes[name], make_objective(name)
     assert step["processes"] == 2
     assert_same(step["gradient"], expected(tiny_model, objective, rollouts)[0])
     for share, value in objective(as_token_batch(rollouts)).stats.items():

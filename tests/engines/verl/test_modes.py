@@ -3,14 +3,8 @@
 import pytest
 
 from tests.engines.verl.test_training import logged, train
-from tests.engines.verl.worker import start_processes
 
-pytestmark = pytest.mark.verl
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes():
-    start_processes()
+pytestmark = [pytest.mark.verl, pytest.mark.slow]
 
 
 def check(steps: list[dict]) -> None:

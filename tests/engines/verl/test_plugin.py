@@ -7,14 +7,9 @@ import sys
 import pytest
 
 from htpo.errors import UserError
-from tests.engines.verl.worker import ENVIRONMENT, configuration, start_processes
+from tests.engines.verl.worker import ENVIRONMENT, configuration
 
 pytestmark = pytest.mark.verl
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes():
-    start_processes()
 
 
 @pytest.mark.parametrize("mode", ["sync", "colocate_async", "separate_async"])

@@ -14,7 +14,6 @@ import pytest
 from htpo.engines.verl.cpu import ENVIRONMENT
 from htpo.runs import RunDirectory, RunRecord
 from tests.engines.tiny import save_tiny_model
-from tests.engines.verl.worker import start_processes
 
 pytestmark = pytest.mark.verl
 
@@ -102,11 +101,6 @@ def train(folder: Path, reward: str = REWARD, changed: dict | None = None, **htp
     )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _processes():
-    start_processes()
-
-
 def logged(folder: Path, done: subprocess.CompletedProcess) -> list[dict]:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (log,) = {*folder.rglob("*.jsonl")} - {folder / "run" / "metrics.jsonl"}
@@ -172,6 +166,7 @@ def check_records(run: RunRecord, steps: list[dict]) -> None:
         assert shares == pytest.approx([update[f"group/G{k}/token_share"] for k in range(1, 9)], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_prompts_that_are_all_too_easy_end_in_a_diagnosis(tmp_path):
     easy = REWARD.replace("len(solution_str) % 3 == 0", "True")
     dynamic = {"algorithm.filter_groups.enable": True, "algorithm.filter_groups.metric": "acc"}
