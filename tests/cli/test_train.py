@@ -51,7 +51,7 @@ def test_every_option_is_listed():
 def quickstart(tmp_path_factory):
     """A short quickstart, as a user starts it: (run directory, what it printed)."""
     path = tmp_path_factory.mktemp("quickstart") / "run"
-    done = htpo_afresh("train", *SMALL, "--rollout_every", "2", "--output_dir", path)
+    done = htpo_afresh("train", *SMALL, "--report", "true", "--rollout_every", "2", "--output_dir", path)
     assert done.returncode == 0, done.stderr
     return RunDirectory(path), done.stdout
 

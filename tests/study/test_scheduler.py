@@ -16,7 +16,7 @@ from htpo.study.scheduler import train_command
 from tests.cli.command import command, htpo, one_thread
 
 TINY = {"prompts_per_generation": 8, "num_generations": 4, "updates_per_generation": 2, "train_prompts": 200}
-TINY |= {"held_out_prompts": 8, "eval_samples": 4, "save_steps": 4, "max_steps": 40, "rollout_every": 0}
+TINY |= {"held_out_prompts": 8, "eval_samples": 4, "save_steps": 4, "max_steps": 24, "rollout_every": 0}
 
 
 def test_options_survive_the_way_through_flags():
@@ -69,7 +69,7 @@ def test_a_stopped_study_ends_its_runs_and_goes_on_and_a_failed_run_is_reported(
         command("study", file, "--output_dir", path, "--parallel", "2"),
         env=one_thread(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    while len(directory.run(good).read_metrics()) < 9 and stopped.poll() is None:
+    while len(directory.run(good).read_metrics()) < 5 and stopped.poll() is None:
         time.sleep(0.02)
     stopped.send_signal(signal.SIGTERM)
     printed, _ = stopped.communicate(timeout=60)
@@ -83,7 +83,7 @@ def test_a_stopped_study_ends_its_runs_and_goes_on_and_a_failed_run_is_reported(
     assert "paths / bad / seed 5 (exit code 2): htpo: 200 of 200 training prompts" in done.stdout
     assert "longer than 1 tokens" in done.stdout
     assert "Resuming" in directory.log(good).read_text()
-    assert [record["step"] for record in directory.run(good).read_metrics() if "accuracy" in record] == [*range(1, 41)]
+    assert [record["step"] for record in directory.run(good).read_metrics() if "accuracy" in record] == [*range(1, 25)]
     assert "**Not finished** (1 runs)" in (path / "results.md").read_text()
 
     content["seeds"] = [6]

@@ -1,7 +1,6 @@
 """The smoke study from command to report, with real training."""
 
 import json
-import time
 
 import pytest
 from matplotlib.image import imread
@@ -14,16 +13,15 @@ RUNS = [Run("number_path", method, seed) for seed in (0, 1) for method in ("dapo
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """(study directory, what it printed, seconds it took)."""
-    path, started = tmp_path_factory.mktemp("smoke") / "study", time.monotonic()
+    """(study directory, what it printed)."""
+    path = tmp_path_factory.mktemp("smoke") / "study"
     done = htpo_afresh("study", "smoke", "--output_dir", path)
     assert done.returncode == 0, done.stderr
-    return StudyDirectory(path), done.stdout, time.monotonic() - started
+    return StudyDirectory(path), done.stdout
 
 
-def test_it_runs_in_under_three_minutes_and_says_what_came_out(smoke):
-    directory, printed, seconds = smoke
-    assert seconds < 180
+def test_it_says_what_came_out(smoke):
+    directory, printed = smoke
     assert "2 methods x 1 tasks x 2 seeds = 4 runs" in printed
     assert "htpo (2 seeds): pass@1 0." in printed
     assert "pass@8, htpo - dapo: " in printed
@@ -33,7 +31,7 @@ def test_it_runs_in_under_three_minutes_and_says_what_came_out(smoke):
 
 
 def test_all_runs_are_done_and_the_report_is_complete(smoke):
-    directory, _, _ = smoke
+    directory, _ = smoke
     assert all(directory.is_done(run) for run in RUNS)
     results = json.loads((directory.path / "results.json").read_text())
     assert results["missing"] == []
@@ -63,7 +61,7 @@ def test_seeds_differ_in_problems(smoke):
 
 
 def test_the_report_is_redone_without_training(smoke):
-    directory, _, _ = smoke
+    directory, _ = smoke
     texts = {name: (directory.path / name).read_text() for name in ("results.json", "results.md")}
     for name in texts:
         (directory.path / name).unlink()

@@ -1,7 +1,4 @@
-"""A training of a few updates whose rollouts are kept; by torchrun in several processes."""
-
-import sys
-from pathlib import Path
+"""A training of a few updates whose rollouts are kept."""
 
 from transformers import AutoTokenizer
 
@@ -49,7 +46,3 @@ def train_and_keep(model_path: str, folder, kept: int = 32, **options) -> RunDir
     )
     host.train()
     return run
-
-
-if __name__ == "__main__":
-    train_and_keep(sys.argv[1], Path(sys.argv[2]), kept=int(sys.argv[3]))

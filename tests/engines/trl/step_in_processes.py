@@ -1,11 +1,13 @@
-"""Run by torchrun: an update on scripted rollouts for each set of options; the first process saves what came of it."""
+"""Run by torchrun: an update on scripted rollouts for each set of options, and a run that keeps its rollouts."""
 
 import json
 import sys
+from pathlib import Path
 
 import torch
 
 from tests.engines.tiny import evaluated, step_once
+from tests.engines.trl.kept_rollouts import train_and_keep
 
 if __name__ == "__main__":
     model_path, output_dir, options_by_name = sys.argv[1:]
@@ -16,3 +18,4 @@ if __name__ == "__main__":
         steps[name] = {"parameters": parameters, "processes": host.accelerator.num_processes, "log": log}
     if host.accelerator.is_main_process:
         torch.save(steps, f"{output_dir}/steps.pt")
+    train_and_keep(model_path, Path(output_dir) / "kept")

@@ -49,7 +49,7 @@ def too_hard(completions, **kwargs):
 
 def test_at_the_cap_it_trains_on_what_there_is_and_says_so_once(tiny_model, tmp_path, caplog):
     host = trainer(
-        tiny_model, config(tmp_path, max_generation_rounds=3, max_steps=4, max_completion_length=300), too_hard
+        tiny_model, config(tmp_path, max_generation_rounds=3, max_steps=4, max_completion_length=120), too_hard
     )
     before = torch.cat([p.detach().flatten().clone() for p in host.model.parameters()])
     host.train()
@@ -156,7 +156,7 @@ def test_groups_left_over_are_trained_on_in_the_next_batch(tiny_model, tmp_path)
     ],
 )
 def test_the_reason_given_is_the_true_one(tiny_model, tmp_path, caplog, rewards, said):
-    args = config(tmp_path, max_generation_rounds=2, max_completion_length=300)
+    args = config(tmp_path, max_generation_rounds=2, max_completion_length=120)
     trainer(tiny_model, args, lambda completions, **kwargs: rewards * (len(completions) // 4)).train()
     message = next(r.message for r in caplog.records if "Dynamic sampling stopped" in r.message)
     assert f"of 16 prompts drawn, 16 {said}" in message.replace("were answered ", "").replace("had ", "")

@@ -10,10 +10,8 @@ import torch
 from htpo.engines.judging import Judgement
 from htpo.engines.recording import draw_rows
 from htpo.engines.trl.judgements import pack, unpack
-from htpo.runs import RunDirectory
 from htpo.verifiers import Verdict
 from tests.engines.trl.kept_rollouts import train_and_keep
-from tests.engines.trl.test_processes import torchrun
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +47,6 @@ def test_fewer_are_whole_prompts_drawn_by_seed_and_update(tiny_model, tmp_path, 
     assert sorted(Counter(first["prompt_id"].to_pylist()).values()) == [2, 4, 4]
     everything = {(row["prompt_id"], row["response"]) for row in kept.filter(pc.equal(kept["step"], 1)).to_pylist()}
     assert {(row["prompt_id"], row["response"]) for row in first.to_pylist()} <= everything
-
-
-def test_two_processes_keep_what_one_keeps(tiny_model, tmp_path, kept):
-    done = torchrun(2, "-m", "tests.engines.trl.kept_rollouts", tiny_model, str(tmp_path), "32")
-    assert done.returncode == 0, done.stderr[-3000:]
-    two = RunDirectory(tmp_path).read_rollouts()
-    what = ["step", "prompt_id", "response", "gold", "answer", "failure", "correct", "group_accuracy"]
-
-    def said(table):
-        rows = table.filter(pc.equal(table["step"], 1)).select(what).to_pylist()  # the second has other weights
-        return sorted(rows, key=str)
-
-    assert said(two) == said(kept)
-    assert two["prompt_id"].to_pylist()[:32:4] == kept["prompt_id"].to_pylist()[:32:4]
 
 
 @pytest.mark.parametrize(("kept", "sizes"), [(0, []), (3, [3]), (4, [4]), (7, [3, 4]), (100, [4, 4, 4])])

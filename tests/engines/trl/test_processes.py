@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 import torch
 
 from htpo.engines import launch
+from htpo.runs import RunDirectory
 from tests.engines.tiny import evaluated, step_once
+from tests.engines.trl.kept_rollouts import train_and_keep
 
 ROOT = Path(__file__).parents[3]
 DEFAULTS = {"per_device_train_batch_size": 64, "prompts_per_generation": 16}
@@ -52,18 +55,18 @@ UPDATES = {
 
 
 @pytest.fixture(scope="module")
-def of_two_processes(tiny_model, tmp_path_factory) -> dict:
-    """What two processes make of every one of `UPDATES`, and of an evaluation after it."""
+def two_processes(tiny_model, tmp_path_factory) -> Path:
+    """Folder of what two processes make of every one of `UPDATES` and of an evaluation after it, and of what they keep."""
     folder = tmp_path_factory.mktemp("processes")
     options = {name: DEFAULTS | {"per_device_eval_batch_size": 8} | given for name, given in UPDATES.items()}
     done = torchrun(2, "tests/engines/trl/step_in_processes.py", tiny_model, str(folder), json.dumps(options))
     assert done.returncode == 0, done.stderr[-3000:]
-    return torch.load(folder / "steps.pt", weights_only=True)
+    return folder
 
 
 @pytest.mark.parametrize("name", UPDATES)
-def test_two_processes_make_the_same_update_as_one(tiny_model, tmp_path, of_two_processes, name):
-    two = of_two_processes[name]
+def test_two_processes_make_the_same_update_as_one(tiny_model, tmp_path, two_processes, name):
+    two = torch.load(two_processes / "steps.pt", weights_only=True)[name]
     assert two["processes"] == 2
     host, alone = step_once(tiny_model, tmp_path, per_device_eval_batch_size=16, **DEFAULTS | UPDATES[name])
     torch.testing.assert_close(alone, two["parameters"], rtol=1e-4, atol=2e-5)
@@ -71,6 +74,21 @@ def test_two_processes_make_the_same_update_as_one(tiny_model, tmp_path, of_two_
     by_group = ["group/G1/token_share", "group/G2/weight_share"]
     for key in ("loss", "entropy", "accuracy", "reward", *by_group, "eval_loss", "eval_group/G2/token_share"):
         assert two["log"][key] == pytest.approx(one_log[key], abs=1e-5), key
+
+
+def test_two_processes_keep_what_one_keeps(tiny_model, tmp_path, two_processes):
+    two, one = (
+        RunDirectory(two_processes / "kept").read_rollouts(),
+        train_and_keep(tiny_model, tmp_path).read_rollouts(),
+    )
+    what = ["step", "prompt_id", "response", "gold", "answer", "failure", "correct", "group_accuracy"]
+
+    def said(table):
+        rows = table.filter(pc.equal(table["step"], 1)).select(what).to_pylist()  # the second has other weights
+        return sorted(rows, key=str)
+
+    assert said(two) == said(one)
+    assert two["prompt_id"].to_pylist()[:32:4] == one["prompt_id"].to_pylist()[:32:4]
 
 
 class Parent:

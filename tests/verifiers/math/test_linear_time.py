@@ -64,7 +64,7 @@ def test_what_is_not_linear_runs_in_a_worker_process_alone():
 
 def test_the_longest_answer_is_read_in_time_whatever_it_holds():
     slowest = {}
-    for name, text_of in list(families())[::3]:
+    for name, text_of in list(families())[::7]:
         start = time.process_time()
         read(text_of(LONGEST_ANSWER))
         slowest[name] = time.process_time() - start

