@@ -56,7 +56,7 @@ UPDATES = {
 
 @pytest.fixture(scope="module")
 def two_processes(tiny_model, tmp_path_factory) -> Path:
-    """Folder of what two processes make of every one of `UPDATES` and of an evaluation after it, and of what they keep."""
+    """Folder of what two processes make of each of `UPDATES` and an evaluation after it, and of what they keep."""
     folder = tmp_path_factory.mktemp("processes")
     options = {name: DEFAULTS | {"per_device_eval_batch_size": 8} | given for name, given in UPDATES.items()}
     done = torchrun(2, "tests/engines/trl/step_in_processes.py", tiny_model, str(folder), json.dumps(options))

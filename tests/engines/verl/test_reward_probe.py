@@ -4,7 +4,7 @@ import pytest
 
 from htpo.errors import UserError
 from tests.engines.tiny import save_tiny_model
-from tests.engines.verl.worker import configuration, start_processes
+from tests.engines.verl.worker import configuration
 
 pytestmark = pytest.mark.verl
 
@@ -14,11 +14,6 @@ ROW = {
     "reward_model": {"style": "rule", "ground_truth": "2"},
     "extra_info": {"index": 0},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes():
-    start_processes()
 
 
 def probe(folder, returned: str, *overrides: str) -> None:
