@@ -216,21 +216,36 @@ def test_lora_trains_an_adapter(tmp_path):
     assert "kl" in RunDirectory(tmp_path / "run").read_metrics()[0]
 
 
-def test_two_processes_run_the_same_recipe(tmp_path):
-    launcher = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
-    done = htpo_afresh("train", *SMALL, "--use_cpu", "--output_dir", tmp_path / "run", launcher=launcher)
+TWO_PROCESSES = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
+
+
+@pytest.fixture(scope="module")
+def of_two_processes(tmp_path_factory):
+    """A run of two processes: (run directory, what it printed)."""
+    path = tmp_path_factory.mktemp("two") / "run"
+    done = htpo_afresh("train", *SMALL, "--use_cpu", "--output_dir", path, launcher=TWO_PROCESSES)
     assert done.returncode == 0, done.stderr
-    assert "8 prompts x 4 samples -> 2 updates of 16 sequences" in done.stdout
-    assert "2 processes" in done.stdout
-    assert done.stdout.count("4 updates in") == 1
-    run = RunDirectory(tmp_path / "run")
+    return RunDirectory(path), done.stdout
+
+
+def test_two_processes_run_the_same_recipe(of_two_processes):
+    run, printed = of_two_processes
+    assert "8 prompts x 4 samples -> 2 updates of 16 sequences" in printed
+    assert "2 processes" in printed
+    assert printed.count("4 updates in") == 1
     assert [record["step"] for record in run.read_metrics()] == [1, 2, 3, 4]
     assert len(run.read_json("evaluation_after.json")["correct"]) == 8
-    whole = [{k: v for k, v in record.items() if k not in TIMES} for record in run.read_metrics()]
+
+
+@pytest.mark.slow
+def test_two_processes_resume_to_the_same_metrics(of_two_processes, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    shutil.copytree(of_two_processes[0].path, run.path)
+    whole = without_times(run.read_metrics())
     shutil.rmtree(run.path / "checkpoint-4")
-    done = htpo_afresh("train", "--resume", "--output_dir", run.path, launcher=launcher)
+    done = htpo_afresh("train", "--resume", "--output_dir", run.path, launcher=TWO_PROCESSES)
     assert done.returncode == 0, done.stderr
-    assert [{k: v for k, v in record.items() if k not in TIMES} for record in run.read_metrics()] == whole
+    assert without_times(run.read_metrics()) == whole
 
 
 def test_a_recipe_file_and_flags_meet_in_the_stored_config(tmp_path):

@@ -33,7 +33,12 @@ def report_and_analyze(run):
     return shown
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+OF_EACH_KIND = ("htpo", "dapo", "gspo", "bapo", "clip_cov")  # with and without groups, by sequences, over the batch
+
+
+@pytest.mark.parametrize(
+    "objective", [pytest.param(name, marks=[] if name in OF_EACH_KIND else pytest.mark.slow) for name in OBJECTIVES]
+)
 def test_a_run_of_one_update_is_reported_whatever_the_objective(tmp_path, objective):
     run = train(tmp_path, objective, "1 update")
     shown = report(run)
