@@ -30,7 +30,6 @@ def check(**environment: str) -> subprocess.CompletedProcess:
         env=os.environ | ENVIRONMENT | environment,
         capture_output=True,
         text=True,
-        timeout=120,
     )
 
 
