@@ -112,7 +112,7 @@ class ObjectiveTrainer(Recording):
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         import transfer_queue as tq
-        from tensordict import TensorDict
+        from tensordict import NonTensorData, TensorDict
 
         batch = super()._compute_advantage(batch, metrics)  # which may take tokens out of the mask
         # A reward model on the policy's devices judges all answers at once, and its verdicts get a field of their own.
@@ -121,9 +121,8 @@ class ObjectiveTrainer(Recording):
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=needed)
         extra = [getattr(value, "data", value) for value in data.pop("extra_fields")]
         if apart and "acc" in data:
-            extra = [
-                {**row, "reward_extra_info": {"acc": acc}} for row, acc in zip(extra, data.pop("acc"), strict=True)
-            ]
+            verdicts = [acc.data if isinstance(acc, NonTensorData) else acc for acc in data.pop("acc")]
+            extra = [{**row, "reward_extra_info": {"acc": acc}} for row, acc in zip(extra, verdicts, strict=True)]
         padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
         metrics.update(batch_failure_shares(batch.keys, extra, padding, self.config.actor_rollout_ref.rollout.n))
         per_token = data.to_padded_tensor() if self.per_token else None

@@ -1,8 +1,10 @@
 """Every node of Ray has the plugin, or the run stops before it begins."""
 
+from importlib.util import find_spec
+
 import pytest
 
-from htpo.engines.verl.nodes import SWITCH, installed, refuse_differences, switched_off
+from htpo.engines.verl.nodes import SWITCH, installed, refuse_differences, refuse_lacking_nodes, switched_off
 from htpo.errors import UserError
 
 HERE = {"htpo": "0.1.0", "verl": "0.9.1", SWITCH: "auto"}
@@ -38,3 +40,25 @@ def test_what_is_installed_here_is_known():
 )
 def test_verl_s_switch_for_plugins_is_read_as_verl_reads_it(switch, off):
     assert switched_off(switch) is off
+
+
+@pytest.mark.verl
+def test_a_second_node_of_ray_that_keeps_plugins_out_stops_the_run():
+    if find_spec("verl") is None:
+        pytest.skip("verl is not installed")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    ray.init(address=cluster.address, log_to_driver=False)
+    try:
+        refuse_lacking_nodes()
+        second = cluster.add_node(num_cpus=1, env_vars={SWITCH: "none"})
+        with pytest.raises(UserError, match=f"unset {SWITCH} there"):
+            refuse_lacking_nodes()
+        cluster.remove_node(second)
+        cluster.add_node(num_cpus=1)
+        refuse_lacking_nodes()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
