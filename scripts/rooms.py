@@ -58,7 +58,7 @@ def room_of(module: str) -> str | None:
 
 
 def room_imports() -> nx.DiGraph:
-    """Which room imports which, without what is implied.
+    """Which room imports which, without what is implied. A folder of data, which imports nothing, is no room.
 
     Raises:
         ValueError: rooms import each other in a circle.
@@ -68,7 +68,6 @@ def room_imports() -> nx.DiGraph:
         rooms = room_of(above), room_of(below)
         if None not in rooms and rooms[0] != rooms[1]:
             graph.add_edge(*rooms)
-    graph.add_nodes_from(room for room in map(room_of, module_files()) if room)
     if not nx.is_directed_acyclic_graph(graph):
         raise ValueError(f"rooms import each other in a circle: {nx.find_cycle(graph)}")
     return nx.transitive_reduction(graph)
