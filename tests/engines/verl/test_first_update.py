@@ -15,18 +15,12 @@ from tests.engines.verl.worker import (
     fields_of,
     loss_of,
     make_rollouts,
-    start_processes,
     start_worker,
     train_once,
     verl_batch,
 )
 
 pytestmark = pytest.mark.verl
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes():
-    start_processes()
 
 
 @pytest.mark.parametrize("layout", ["unpadded", "padded, cut in four"])

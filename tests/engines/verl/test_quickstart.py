@@ -1,7 +1,5 @@
 """`htpo train quickstart --engine verl` with the real verl, on the CPU, for a few updates."""
 
-from importlib.util import find_spec
-
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -10,14 +8,8 @@ from htpo.engines.job import BUILT_IN_POLICIES
 from htpo.runs import RunDirectory
 from tests.cli.command import SMALL, htpo
 
-pytestmark = pytest.mark.verl
+pytestmark = [pytest.mark.verl, pytest.mark.slow]
 VERL = ["train", "quickstart", "--engine", "verl", *SMALL, "--learning_rate", "0.003", "--warmup_steps", "0"]
-
-
-@pytest.fixture(autouse=True)
-def _verl():
-    if find_spec("verl") is None:
-        pytest.skip("verl is not installed")
 
 
 def change(path) -> float:
@@ -45,7 +37,6 @@ def test_two_batches_leave_a_run_as_any_engine_does(tmp_path):
     assert (path / "report.html").is_file()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_run_goes_on_where_it_was(tmp_path):
     path = tmp_path / "run"

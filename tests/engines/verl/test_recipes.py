@@ -8,7 +8,6 @@ import yaml
 import htpo
 from htpo.engines.verl.settings import read_settings
 from htpo.objectives import make_objective
-from tests.engines.verl.worker import start_processes
 
 pytestmark = pytest.mark.verl
 
@@ -57,11 +56,6 @@ PAPER = {  # SPEC section 4
     "actor_rollout_ref.rollout.val_kwargs.temperature": 1.0,
     "actor_rollout_ref.rollout.val_kwargs.top_p": 0.7,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes():
-    start_processes()
 
 
 def composed(*overrides):

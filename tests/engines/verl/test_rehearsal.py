@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.verl.worker import start_processes
-
-pytestmark = pytest.mark.verl
+pytestmark = [pytest.mark.verl, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "verl-cluster.md").read_text(encoding="utf-8")
@@ -31,7 +29,6 @@ def metrics_to_watch() -> list[str]:
 
 @pytest.mark.timeout(1500)  # 13 minutes beside ten other jobs
 def test_data_training_checkpoint_and_evaluation_by_the_commands_of_the_page(tmp_path):
-    start_processes()
     places = {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.defpath}"}
     script = commands().replace("\nhtpo ", "\npython -m htpo ")
     command = ["bash", "-euo", "pipefail", "-c", script]

@@ -6,17 +6,11 @@ import pytest
 from transformers import AutoTokenizer
 
 from htpo.engines.verl.cpu.rollout import Server
-from tests.engines.verl.worker import start_processes
 
 pytestmark = pytest.mark.verl
 
 PROMPT = [5, 6, 7]
 ASKED = {"max_tokens": 200, "ignore_eos": True}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes():
-    start_processes()
 
 
 @pytest.fixture
