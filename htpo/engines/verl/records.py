@@ -126,6 +126,11 @@ class RunRecords:
         directory = self.directory
         if not directory.holds_run:
             directory.check_free(self.options)
+            if checkpoint is not None and self.config["trainer"]["resume_mode"] == "auto":
+                raise UserError(
+                    f"verl would go on from {checkpoint}, and +htpo.output_dir {directory.path} has no run of it: give "
+                    "trainer.default_local_dir another folder, or trainer.resume_mode=disable"
+                )
         else:
             directory.check_resumable(self.options, may_change=_may_change)
             ended = directory.read_json("summary.json") is not None

@@ -170,6 +170,13 @@ def test_a_finished_run_is_not_overwritten_by_one_that_starts_anew(tmp_path):
     assert "goes on from no checkpoint of it: choose another" in refusal(tmp_path)
 
 
+def test_a_new_run_does_not_go_on_from_another_s_checkpoint_without_a_word(tmp_path):
+    said = refusal(tmp_path / "new", checkpoint="global_step_2")
+    assert "verl would go on from global_step_2" in said
+    assert "trainer.resume_mode=disable" in said
+    records(tmp_path / "new", checkpoint="global_step_2", resume_mode="resume_path")  # asked for by name
+
+
 def test_a_run_that_must_not_go_on_does_not_take_an_interrupted_one_s_folder(tmp_path):
     with_steps(tmp_path, last=2)
     assert "goes on from no checkpoint of it: choose another" in refusal(tmp_path, resume_mode="disable")
