@@ -42,6 +42,11 @@ def _devices(options: VerlOptions, on_cpu: bool) -> None:
             f"nodes={options.nodes} need a Ray cluster: `ray start` on each of them, and RAY_ADDRESS in the environment"
         )
     if on_cpu:
+        if options.beta:
+            raise UserError(
+                f"beta={options.beta:g} needs a reference model, which verl can keep beside a GPU only: leave it at 0, "
+                "or take --engine trl"
+            )
         return
     if options.devices % options.vllm_tensor_parallel_size:
         raise UserError(

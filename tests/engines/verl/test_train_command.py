@@ -88,6 +88,7 @@ def test_the_command_is_printed_and_the_data_written(tmp_path):
         (["--use_peft"], "use_peft is an option of the engine trl; the engine is verl"),
         (["--eval_every", "2"], "problems are measured before and after training"),
         (["--nodes", "2"], "nodes=2 need a Ray cluster"),
+        (["--beta", "0.1"], "beta=0.1 needs a reference model, which verl can keep beside a GPU only"),
         (["--engine", "torch"], "no engine 'torch': there are trl, verl"),
         (["--verl_options", "trainer.nnodes=2"], "trainer.nnodes is said by --nodes: give that"),
     ],
