@@ -10,6 +10,7 @@ workers, which a busy machine does not change by much.
 import argparse
 import json
 import random
+import resource
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -64,8 +65,9 @@ HEAD = "| tasks | policy | done | rate | score | steps | invalid | failures | ms
 
 
 def workers_seconds() -> float:
-    """Processor time of all processes below this one."""
-    return sum(sum(process.cpu_times()[:2]) for process in psutil.Process().children(recursive=True))
+    """Processor time of all processes below this one, and of those that have ended."""
+    ended = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    return ended + sum(sum(process.cpu_times()[:2]) for process in psutil.Process().children(recursive=True))
 
 
 def played(worlds: EnvironmentWorkers, rows: list[dict[str, Any]], policy: str, seed: int) -> Played:

@@ -1,6 +1,8 @@
 """WebShop: what leads where, what a purchase earns, and which goals there are."""
 
 import json
+import random
+from itertools import permutations
 
 import pytest
 
@@ -11,7 +13,7 @@ from htpo.environments import EnvironmentWorkers
 from htpo.environments.webshop import environment
 from htpo.environments.webshop.environment import WebShop
 from htpo.environments.webshop.goals import NO_LIMIT, human_goals, synthetic_goals
-from htpo.environments.webshop.products import read_products
+from htpo.environments.webshop.products import read_products, title_words
 from htpo.environments.webshop.reward import plain_colour, reward, type_factor
 from htpo.errors import UserError
 
@@ -182,6 +184,24 @@ def test_the_reward_counts_attributes_options_and_price_times_the_type(data):
     assert type_factor({**mug, **nouns, "title_nouns": ["a"]}, {**mug, "title_nouns": list("abcdefghijkl")}) == 0.1
     assert type_factor(mug, {**mug, "title_nouns": []}) == 1
     assert [plain_colour(text) for text in ("violet lavender", "webshop", "")] == ["lavender", "webshop", ""]
+
+
+def test_words_of_a_title_do_for_its_nouns_where_there_are_none(shared_data):
+    products = list(read_products(shared_data / "agents" / "webshop"))
+    by_words = [{**product, "title_nouns": title_words(product["title"])} for product in products]
+    queries: dict[str, list[int]] = {}
+    for place, product in enumerate(products):
+        queries.setdefault(product["query"], []).append(place)
+    rng = random.Random(0)
+    pairs = [rng.sample(range(len(products)), 2) for _ in range(4000)]
+    alike = [pair for places in queries.values() for pair in permutations(places, 2)]
+
+    def same(pairs):
+        factors = [[type_factor(each[one], each[other]) for one, other in pairs] for each in (products, by_words)]
+        return sum(one == other for one, other in zip(*factors)) / len(pairs)
+
+    assert same(pairs) == pytest.approx(0.97, abs=0.01)
+    assert same(alike) == pytest.approx(0.92, abs=0.005)
 
 
 def test_missing_and_damaged_files_are_said_in_a_line(data, monkeypatch):

@@ -47,7 +47,12 @@ class AlfWorld:
         game = row["game"]
         if game != self._loaded:
             self._loaded = None
-            self._world.load(self._games.read(game))
+            held = self._games.read(game)
+            try:
+                self._world.load(held)
+            except (Exception, SystemExit) as error:
+                path = self._games.folder / game
+                raise UserError(f"{path}: textworld cannot load the game ({error or type(error).__name__})") from None
             self._loaded = game
         state = self._world.reset()
         return self._shown(state.feedback.replace(GREETING, "").strip(), state)

@@ -6,6 +6,7 @@ The translation is text. It is kept compressed, beside the game's digest, and re
 import contextlib
 import gzip
 import hashlib
+import sys
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
@@ -37,7 +38,8 @@ def _translation(translate: Callable[..., tuple[Any, str]], domain: str, problem
     digest = hashlib.sha256("\0".join([version("fast_downward_textworld"), domain, problem]).encode()).hexdigest()
     path = cache_folder("alfworld") / digest[:2] / f"{digest}.sas.gz"
     with contextlib.suppress(OSError, EOFError, UnicodeDecodeError, zlib.error):  # not there, or damaged: done again
-        return _parsed(domain, problem), gzip.decompress(path.read_bytes()).decode()
+        sas = gzip.decompress(path.read_bytes()).decode()
+        return _parsed(domain, problem), sas
     task, sas = translate(domain, problem)
     with contextlib.suppress(OSError):  # a full or read-only disk costs time, not the game
         write_whole(path, gzip.compress(sas.encode(), mtime=0))
@@ -47,8 +49,13 @@ def _translation(translate: Callable[..., tuple[Any, str]], domain: str, problem
 def _parsed(domain: str, problem: str) -> Any:
     """The problem's objects and actions, which the planner does not give back."""
     from fast_downward.interface import CapturingStdout
-    from fast_downward.translate import normalize
-    from fast_downward.translate.pddl_parser import lisp_parser, parsing_functions
+
+    arguments, sys.argv = sys.argv, ["translate.py", "domain", "task"]  # which it reads when it is imported
+    try:
+        from fast_downward.translate import normalize
+        from fast_downward.translate.pddl_parser import lisp_parser, parsing_functions
+    finally:
+        sys.argv = arguments
 
     with CapturingStdout():
         texts = [lisp_parser.parse_nested_list(text.split("\n")) for text in (domain, problem)]
