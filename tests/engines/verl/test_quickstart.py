@@ -9,7 +9,19 @@ from htpo.runs import RunDirectory
 from tests.cli.command import SMALL, htpo
 
 pytestmark = [pytest.mark.verl, pytest.mark.slow]
-VERL = ["train", "quickstart", "--engine", "verl", *SMALL, "--learning_rate", "0.003", "--warmup_steps", "0"]
+VERL = [
+    "train",
+    "quickstart",
+    "--engine",
+    "verl",
+    *SMALL,
+    "--report",
+    "true",
+    "--learning_rate",
+    "0.003",
+    "--warmup_steps",
+    "0",
+]
 
 
 def change(path) -> float:
