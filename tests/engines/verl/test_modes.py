@@ -2,9 +2,11 @@
 
 import pytest
 
-from tests.engines.verl.test_training import logged, train
+from tests.engines.verl.test_training import ROLLOUT, logged, train
 
 pytestmark = [pytest.mark.verl, pytest.mark.slow]
+
+OLDER = "training/off_policy/trajectory_staleness"  # verl's metric: updates since the policy that drew an answer
 
 
 def check(steps: list[dict]) -> None:
@@ -13,11 +15,29 @@ def check(steps: list[dict]) -> None:
         assert sum(shares) == pytest.approx(1)
         assert step["nonfinite_tokens"] == 0
         assert not [name for name in step if "htpo_sums" in name]
-    assert steps[-1]["training/off_policy/trajectory_staleness/mean"] > 0
+        if step[f"{OLDER}/max"] == 0:
+            assert step["training/rollout_probs_diff_mean"] < 0.01, "what samples is not the policy of the last update"
+    assert max(step[f"{OLDER}/max"] for step in steps) > 0, "no answer is older"
 
 
 def test_colocated_training_goes_on_while_the_next_prompts_are_answered(tmp_path):
     changed = {"trainer.v1.trainer_mode": "htpo_colocate_async", "trainer.total_training_steps": 3}
+    steps = logged(tmp_path, train(tmp_path, changed=changed, entropy_of="old", entropy_scope="batch"))
+    assert [step["training/global_step"] for step in steps] == [1, 2, 3]
+    check(steps)
+
+
+def test_training_goes_on_apart_from_sampling(tmp_path):
+    changed = {
+        "trainer.v1.trainer_mode": "htpo_separate_async",
+        "trainer.v1.separate_async.parameter_sync_step": 1,
+        "data.train_batch_size": 4,  # one mini-batch between two syncs
+        "trainer.total_training_steps": 3,
+        f"{ROLLOUT}.nnodes": 1,
+        f"{ROLLOUT}.n_gpus_per_node": 1,
+        f"{ROLLOUT}.checkpoint_engine.backend": "file",
+        "+ray_kwargs.ray_init.num_gpus": 2,
+    }
     steps = logged(tmp_path, train(tmp_path, changed=changed, entropy_of="old", entropy_scope="batch"))
     assert [step["training/global_step"] for step in steps] == [1, 2, 3]
     check(steps)
