@@ -19,7 +19,8 @@ BELOW = {
     "evaluate": {"tasks", "verifiers", "runs", "statistics"},
     "analysis": {"runs", "evaluate", "tasks", "verifiers", "statistics"},
     "figures": {"analysis", "evaluate", "runs", "tasks", "verifiers", "statistics"},
-    "engines": {"objectives", "evaluate", "figures", "analysis", "tasks", "verifiers", "runs", "statistics"},
+    "engines": {"objectives", "evaluate", "figures", "analysis", "tasks", "verifiers", "runs", "statistics"}
+    | {"environments"},
     "study": {"runs", "evaluate", "figures", "analysis", "statistics"},
     "report": {"study", "figures", "analysis", "evaluate", "tasks", "verifiers", "runs", "statistics"},
     "cli": {"report", "study", "engines", "figures", "analysis", "evaluate", "objectives", "tasks", "verifiers"}

@@ -1,0 +1,64 @@
+"""Turns of an episode as token ids: what a policy sampled is carried as it is, what it is shown is put between."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from htpo.environments import Observation
+from htpo.environments.prompts import PromptFormat
+from htpo.errors import UserError
+from htpo.tasks.prompts import as_chat, as_sent, tokenize_prompts
+
+_TURN = "TURN-OF-THE-POLICY"  # stands for it where a chat template is asked what comes after
+
+
+@dataclass(frozen=True)
+class TurnTokens:
+    """An environment's side of an episode as token ids, and the policy's as an action.
+
+    Args:
+        told: the words.
+        end_tokens: ids that end a turn of the policy.
+        template_options: of the tokenizer's chat template.
+    """
+
+    told: PromptFormat
+    tokenizer: Any
+    end_tokens: Collection[int]
+    template_options: Mapping[str, Any] | None = None
+
+    def first(self, observation: Observation) -> list[int]:
+        """The prompt: what the policy reads before its first turn."""
+        text = self.told.shown(observation, first=True)
+        prompt = as_chat(text) if self.told.chat else text
+        return tokenize_prompts([prompt], self.tokenizer, self.template_options)[0]
+
+    def following(self, turn: Sequence[int], observation: Observation) -> list[int]:
+        """What stands between a turn of the policy and its next.
+
+        A chat template ends every turn itself; where the policy has sampled that token, it is not put twice.
+
+        Raises:
+            UserError: the chat template does not show what the policy wrote.
+        """
+        text = self.told.shown(observation, first=False)
+        ids: list[int] = self.tokenizer(
+            text=self._in_template(text) if self.told.chat else text, add_special_tokens=False
+        )["input_ids"]
+        ended = bool(turn) and turn[-1] in self.end_tokens and ids[:1] == [turn[-1]]
+        return ids[1:] if ended else ids
+
+    def action(self, turn: Sequence[int]) -> str | None:
+        """The action in a turn of the policy, None where there is none."""
+        return self.told.action(self.tokenizer.decode(list(turn), skip_special_tokens=True))
+
+    def _in_template(self, text: str) -> str:
+        conversation = [
+            {"role": "user", "content": "-"},
+            {"role": "assistant", "content": _TURN},
+            {"role": "user", "content": text},
+        ]
+        _, turn, rest = as_sent(conversation, self.tokenizer, self.template_options).partition(_TURN)
+        if not turn:
+            raise UserError("the chat template does not show earlier turns of the policy: use --prompt_format compact")
+        return rest

@@ -1,0 +1,158 @@
+"""Episodes as rows, played by a scripted policy."""
+
+import random
+
+import pytest
+from transformers import AutoTokenizer
+
+from htpo.engines.episodes import Player, Turn
+from htpo.engines.turn_tokens import TurnTokens
+from htpo.environments import EnvironmentWorkers
+from htpo.environments.prompts import PROMPT_FORMATS, Compact
+from htpo.errors import UserError
+
+COUNTING = "tests.environments.unruly:Counting"
+EOS, UNKNOWN = 1, 2
+TEMPLATE = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}<eos>.{% endfor %}{{ 'a:' if add_generation_prompt }}"
+
+
+@pytest.fixture(scope="module")
+def worlds():
+    with EnvironmentWorkers(COUNTING, {"total": 4}, workers=1) as workers:
+        yield workers
+
+
+@pytest.fixture
+def tokenizer(tiny_model):
+    return AutoTokenizer.from_pretrained(tiny_model)
+
+
+class CompactChat(Compact):
+    chat = True
+
+
+class Scripted:
+    """Writes 1, 2 or something invalid, by the ids before alone; keeps what it was asked and what it answered."""
+
+    def __init__(self, tokenizer, seed=0):
+        self.tokenizer, self.seed, self.asked, self.answered = tokenizer, seed, [], []
+
+    def __call__(self, contexts):
+        turns = [self.turn(context) for context in contexts]
+        self.asked += contexts
+        self.answered += turns
+        return turns
+
+    def turn(self, context):
+        rng = random.Random(repr((self.seed, context)))
+        ids = self.tokenizer(rng.choice(["1", "2", "no", ""]))["input_ids"] + [EOS] * rng.randrange(2)
+        ids = [UNKNOWN] * rng.randrange(2) + ids or [UNKNOWN]  # decodes to nothing: encoded again it would be gone
+        return Turn(ids, [rng.uniform(-3, 0) for _ in ids])
+
+
+def play(worlds, tokenizer, told=None, sample=None, tasks=6, max_tokens=500, **changes):
+    turns = TurnTokens(told or PROMPT_FORMATS["compact"], tokenizer, [EOS])
+    sample = sample or Scripted(tokenizer)
+    rows = [{**row, **changes} for row in worlds.rows("train", tasks)]
+    return Player(worlds, turns, max_turn_tokens=5, max_tokens=max_tokens).play(rows, [0] * tasks, sample)
+
+
+@pytest.mark.parametrize("told", [Compact(), CompactChat()])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_row_is_what_each_turn_was_sampled_after_and_its_mask_exactly_what_was_sampled(worlds, tokenizer, told, seed):
+    tokenizer.chat_template = TEMPLATE
+    policy = Scripted(tokenizer, seed)
+    rows = play(worlds, tokenizer, told, policy, tasks=3)
+    for row in rows:
+        whole = row.prompt + row.response
+        place = len(row.prompt)
+        for _ in row.episode.actions:
+            turn = policy.turn(whole[:place])
+            assert whole[:place] in policy.asked
+            assert whole[place : place + len(turn.ids)] == turn.ids
+            start = place - len(row.prompt)
+            assert row.sampled[start : start + len(turn.ids)] == [True] * len(turn.ids)
+            assert row.log_probs[start : start + len(turn.ids)] == turn.log_probs
+            place += len(turn.ids)
+            shown = row.sampled[place - len(row.prompt) :]
+            shown = shown.index(True) if True in shown else len(shown)
+            assert row.log_probs[place - len(row.prompt) :][:shown] == [0.0] * shown
+            place += shown
+        assert place == len(whole)
+        assert row.sampled[-1]
+        assert len(row.sampled) == len(row.log_probs) == len(row.response)
+    assert sum(len(turn.ids) for turn in policy.answered) == sum(sum(row.sampled) for row in rows)
+    assert len({tuple(row.response) for row in rows}) == 1, "the scripted policy knows no chance"
+
+
+def test_what_was_not_sampled_is_what_the_environment_showed(worlds, tokenizer):
+    row = play(worlds, tokenizer, sample=lambda contexts: [Turn([*tokenizer("1")["input_ids"], EOS])] * 6)[0]
+    assert tokenizer.decode(row.prompt) == "0 of 4 >"
+    assert tokenizer.decode(row.response) == "1<eos> 1 of 4 >1<eos> 2 of 4 >1<eos> 3 of 4 >1<eos>"
+    assert row.episode.success
+    assert row.log_probs is None
+
+
+def test_a_chat_is_the_templates_own_where_the_policy_writes_as_the_tokenizer_does(worlds, tokenizer):
+    tokenizer.chat_template = TEMPLATE
+    row = play(worlds, tokenizer, CompactChat(), lambda contexts: [Turn([*tokenizer("2")["input_ids"], EOS])] * 6)[0]
+    chat = [{"role": "user", "content": "0 of 4 >"}, {"role": "assistant", "content": "2"}]
+    chat += [{"role": "user", "content": " 2 of 4 >"}]
+    expected = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False) + "2<eos>"
+    assert tokenizer.decode(row.prompt + row.response) == expected
+    cut = play(worlds, tokenizer, CompactChat(), lambda contexts: [Turn(tokenizer("2")["input_ids"])] * 6)[0]
+    assert tokenizer.decode(cut.prompt + cut.response) == expected.removesuffix("<eos>"), "the template ends a turn"
+
+
+def test_an_episode_is_the_same_alone_and_among_others(worlds, tokenizer):
+    together = play(worlds, tokenizer, sample=Scripted(tokenizer, 7))
+    alone = play(worlds, tokenizer, sample=Scripted(tokenizer, 7), tasks=1)
+    assert [(row.prompt, row.response, row.sampled, row.log_probs) for row in together[:1]] == [
+        (row.prompt, row.response, row.sampled, row.log_probs) for row in alone
+    ]
+
+
+def test_only_living_episodes_are_asked_for_a_turn(worlds, tokenizer):
+    sizes = []
+
+    def sample(contexts):
+        sizes.append(len(contexts))
+        return [Turn([*tokenizer(text)["input_ids"], EOS]) for text in ["2", *["1"] * 5][: len(contexts)]]
+
+    play(worlds, tokenizer, sample=sample)
+    assert sizes == [6, 6, 5, 4], "the first of those that are left adds two, the others one"
+
+
+def test_an_episode_that_no_longer_fits_is_given_up(worlds, tokenizer):
+    policy = Scripted(tokenizer)
+    full = play(worlds, tokenizer, sample=policy)[0]
+    rows = play(worlds, tokenizer, sample=Scripted(tokenizer), max_tokens=len(full.response) - 1)
+    for row in rows:
+        assert row.overflowed
+        assert not row.episode.success
+        assert len(row.response) < len(full.response)
+        assert row.sampled[-1], "nothing is shown that nobody answers"
+    assert not full.overflowed
+
+
+def test_an_action_that_is_none_is_invalid_and_takes_a_step(worlds, tokenizer):
+    row = play(worlds, tokenizer, sample=lambda contexts: [Turn([EOS])] * len(contexts))[0]
+    assert row.episode.actions == [None] * 6
+    assert row.episode.invalid_actions == 6
+    assert row.episode.truncated
+    assert not row.episode.success
+
+
+@pytest.mark.parametrize(("at", "turns"), [("reset", 0), (2, 2)])
+def test_an_environment_that_fails_ends_its_episode_alone(worlds, tokenizer, at, turns):
+    one = Turn([*tokenizer("1")["input_ids"], EOS])
+    rows = play(worlds, tokenizer, sample=lambda contexts: [one] * len(contexts), tasks=2, at=at, does="raises")
+    assert [row.episode.failure for row in rows] == ["crash", "crash"]
+    assert [len(row.episode.actions) for row in rows] == [turns and turns - 1] * 2
+    assert [sum(row.sampled) for row in rows] == [2 * turns] * 2
+
+
+def test_a_chat_template_that_hides_earlier_turns_is_refused(worlds, tokenizer):
+    tokenizer.chat_template = "{{ messages[-1].content }}"
+    with pytest.raises(UserError, match="does not show earlier turns of the policy"):
+        play(worlds, tokenizer, CompactChat())
