@@ -20,13 +20,19 @@ def check(steps: list[dict]) -> None:
     assert max(step[f"{OLDER}/max"] for step in steps) > 0, "no answer is older"
 
 
-def test_colocated_training_goes_on_while_the_next_prompts_are_answered(tmp_path):
-    changed = {"trainer.v1.trainer_mode": "htpo_colocate_async", "trainer.total_training_steps": 3}
-    steps = logged(tmp_path, train(tmp_path, changed=changed, entropy_of="old", entropy_scope="batch"))
+@pytest.mark.timeout(1200)  # 13 minutes with 30 processes on two cores
+def test_colocated_training_goes_on_while_the_next_prompts_are_answered_and_from_its_checkpoint(tmp_path):
+    changed = {"trainer.v1.trainer_mode": "htpo_colocate_async", "trainer.save_freq": 3}
+    htpo = {"entropy_of": "old", "entropy_scope": "batch"}
+    steps = logged(tmp_path, train(tmp_path, changed=changed | {"trainer.total_training_steps": 3}, **htpo))
     assert [step["training/global_step"] for step in steps] == [1, 2, 3]
     check(steps)
+    again = logged(tmp_path, train(tmp_path, changed=changed | {"trainer.total_training_steps": 5}, **htpo))[-2:]
+    assert [step["training/global_step"] for step in again] == [4, 5]
+    check(again)
 
 
+@pytest.mark.timeout(1200)
 def test_training_goes_on_apart_from_sampling(tmp_path):
     changed = {
         "trainer.v1.trainer_mode": "htpo_separate_async",
