@@ -1,6 +1,6 @@
 """Turns of an episode as token ids: what a policy sampled is carried as it is, what it is shown is put between."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,11 @@ class TurnTokens:
 
     Args:
         told: the words.
-        end_tokens: ids that end a turn of the policy.
         template_options: of the tokenizer's chat template.
     """
 
     told: PromptFormat
     tokenizer: Any
-    end_tokens: Collection[int]
     template_options: Mapping[str, Any] | None = None
 
     def first(self, observation: Observation) -> list[int]:
@@ -42,15 +40,18 @@ class TurnTokens:
             UserError: the chat template does not show what the policy wrote.
         """
         text = self.told.shown(observation, first=False)
-        ids: list[int] = self.tokenizer(
-            text=self._in_template(text) if self.told.chat else text, add_special_tokens=False
-        )["input_ids"]
-        ended = bool(turn) and turn[-1] in self.end_tokens and ids[:1] == [turn[-1]]
-        return ids[1:] if ended else ids
+        if not self.told.chat:
+            return self._encode(text)
+        ids = self._encode(self._in_template(text))
+        return ids[1:] if ids[:1] == list(turn[-1:]) else ids
 
     def action(self, turn: Sequence[int]) -> str | None:
         """The action in a turn of the policy, None where there is none."""
         return self.told.action(self.tokenizer.decode(list(turn), skip_special_tokens=True))
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text=text, add_special_tokens=False)["input_ids"]
+        return ids
 
     def _in_template(self, text: str) -> str:
         conversation = [

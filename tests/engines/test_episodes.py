@@ -51,7 +51,7 @@ class Scripted:
 
 
 def play(worlds, tokenizer, told=None, sample=None, tasks=6, max_tokens=500, **changes):
-    turns = TurnTokens(told or PROMPT_FORMATS["compact"], tokenizer, [EOS])
+    turns = TurnTokens(told or PROMPT_FORMATS["compact"], tokenizer)
     sample = sample or Scripted(tokenizer)
     rows = [{**row, **changes} for row in worlds.rows("train", tasks)]
     return Player(worlds, turns, max_turn_tokens=5, max_tokens=max_tokens).play(rows, [0] * tasks, sample)

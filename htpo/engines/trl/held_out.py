@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import DistributedType, broadcast_object_list, gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from datasets import Dataset
 from transformers import TrainerCallback
 
 from htpo.engines.held_out import AFTER, BEFORE, HeldOutProblems
+from htpo.engines.trl.playing import SHARDED
 from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.errors import UserError
 from htpo.statistics import PassRates
 
 METRIC = "held_out/pass@1"  # logged with the update after which it was measured
 BEST = "best/held_out.json"
-SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
 @dataclass

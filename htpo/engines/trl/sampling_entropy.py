@@ -5,13 +5,13 @@ from typing import Any
 from torch import Tensor
 
 from htpo.engines.trl.contract import refuse_host
-from htpo.engines.trl.prompts import NumberedPrompts
+from htpo.engines.trl.playing import PlayedEpisodes
 
 OLD_LOG_PROB = "old_per_token_logps"  # among the host's tensors; absent while the policy is the one that sampled
 OLD_ENTROPY = "old_entropy"  # beside it, (B, T) nats, with `entropy_of: old`
 
 
-class SamplingEntropy(NumberedPrompts):
+class SamplingEntropy(PlayedEpisodes):
     """A trainer whose batches hold `OLD_ENTROPY` with `args.entropy_of` "old".
 
     The host scores a batch once it is sampled, also where vLLM has sampled it, and its head gives entropies in the same

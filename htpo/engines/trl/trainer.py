@@ -42,6 +42,8 @@ class HTPOTrainer(DynamicSampling):
             judges correctness is `args.correctness_reward`, or the only one: a value above `args.correctness_threshold`
             means correct; None or NaN means that the response is left out.
         judge: says instead what is correct. Reward functions then get its verdicts as `verdict`.
+        player: has the policy play episodes of an environment; see `htpo.engines.trl.playing`. The training data then
+            has a task in every row, and `judge` an `EpisodeVerifier`.
         rollout_recorder: called in every training micro-batch on every process; see `RolloutRecorder`.
     """
 

@@ -1,0 +1,138 @@
+"""Episodes of an environment in the trainer."""
+
+import json
+from typing import ClassVar
+
+import pytest
+from datasets import Dataset
+from transformers import AutoTokenizer
+
+from htpo.engines.episode_verdicts import EpisodeVerifier
+from htpo.engines.episodes import Player
+from htpo.engines.judging import Judge
+from htpo.engines.trl.playing import MEASURED
+from htpo.engines.trl.token_batch import policy_mask
+from htpo.engines.trl.verifier_reward import correct, partial_credit
+from htpo.engines.turn_tokens import TurnTokens
+from htpo.environments import EnvironmentWorkers
+from htpo.environments.prompts import PROMPT_FORMATS
+from tests.engines.tiny import config, trainer
+
+GROUP, TURN, LIMIT = 4, 3, 60
+
+
+@pytest.fixture(scope="module")
+def worlds():
+    with EnvironmentWorkers("tests.engines.trl.worlds:EvenLength", workers=1) as workers:
+        yield workers
+
+
+class Kept(Player):
+    """Keeps what was played."""
+
+    played: ClassVar[list] = []
+
+    def play(self, *args):
+        rows = super().play(*args)
+        self.played += rows
+        return rows
+
+
+def train(model, folder, worlds, broken=False, max_tokens=LIMIT, verifier=None, **options):
+    """The trainer after training, everything it played, and the inputs and batch of every micro-batch."""
+    tasks = [{**row, "broken": broken and row["number"] == 0} for row in worlds.rows("train", 4)]
+    data = Dataset.from_dict(
+        {"prompt": [task["id"] for task in tasks], "environment_row": list(map(json.dumps, tasks))}
+    )
+    turns = TurnTokens(PROMPT_FORMATS["compact"], AutoTokenizer.from_pretrained(model))
+    seen = []
+    Kept.played.clear()
+    defaults = {"max_steps": 1, "prompts_per_generation": 4, "updates_per_generation": 1, "dynamic_sampling": False}
+    host = trainer(
+        model,
+        config(folder, **(defaults | {"max_completion_length": max_tokens, "num_generations": GROUP} | options)),
+        [correct, partial_credit],
+        train_dataset=data,
+        judge=Judge(verifier or EpisodeVerifier(by_score=True, invalid_action_penalty=0.5)),
+        player=Kept(worlds, turns, TURN, max_tokens),
+        rollout_recorder=lambda step, inputs, batch, *_: seen.append((inputs, batch)),
+    )
+    host.train()
+    return host, list(Kept.played), seen
+
+
+def trained_rows(seen):
+    """(prompt ids, response ids, mask, correct, group accuracy, reward) of every row."""
+    for inputs, batch in seen:
+        mask = policy_mask(inputs)
+        for row in range(len(mask)):
+            real = inputs["completion_mask"][row].bool()
+            yield (
+                inputs["prompt_ids"][row][inputs["prompt_mask"][row].bool()].tolist(),
+                inputs["completion_ids"][row][real].tolist(),
+                batch.mask[row][real].tolist(),
+                bool(batch.correct[row]),
+                float(batch.group_accuracy[row]),
+                float(inputs["reward"][row]),
+            )
+
+
+def test_what_is_trained_on_is_what_was_played_and_correct_is_success(tiny_model, tmp_path, worlds):
+    host, played, seen = train(tiny_model, tmp_path, worlds)
+    expected = []
+    for start in range(0, len(played), GROUP):
+        group = played[start : start + GROUP]
+        accuracy = sum(row.episode.success for row in group) / GROUP
+        for row in group:
+            reward = row.episode.score - 0.5 * row.episode.invalid_actions
+            expected.append((row.prompt, row.response, row.sampled, row.episode.success, accuracy, reward))
+    found = sorted(trained_rows(seen))
+    assert len(found) == 16
+    for row, wanted in zip(found, sorted(expected), strict=True):
+        assert row[:4] == wanted[:4]
+        assert row[4:] == pytest.approx(wanted[4:])
+    assert {True, False} == {row[3] for row in found}
+    assert all(len(row.episode.actions) == 3 for row in played)
+    log = host.state.log_history[0]
+    assert log["accuracy"] == pytest.approx(sum(row.episode.success for row in played) / 16)
+    assert log["episodes/turns"] == 3
+    assert {f"episodes/{name}" for name in MEASURED} <= set(log)
+
+
+def test_the_same_seed_plays_the_same_episodes_and_another_others(tiny_model, tmp_path, worlds):
+    def responses(seed):
+        return [row.response for row in train(tiny_model, tmp_path, worlds, seed=seed)[1]]
+
+    once = responses(1)
+    assert responses(1) == once
+    assert responses(2) != once
+
+
+def test_dynamic_sampling_fills_the_batch_with_tasks_whose_episodes_differ(tiny_model, tmp_path, worlds):
+    options = {"dynamic_sampling": True, "prompts_per_generation": 2, "max_generation_rounds": 8}
+    _, _, seen = train(tiny_model, tmp_path, worlds, verifier=EpisodeVerifier(), **options)
+    rows = [row for row in trained_rows(seen) if any(row[2])]
+    assert rows
+    assert all(0 < row[4] < 1 and row[5] == row[3] for row in rows)
+
+
+def test_several_updates_of_a_batch_take_the_sampling_policys_log_probabilities(tiny_model, tmp_path, worlds):
+    _, _, seen = train(tiny_model, tmp_path, worlds, updates_per_generation=2, max_steps=2)
+    first, second = (batch for _, batch in seen)
+    assert (first.log_prob - first.old_log_prob)[first.mask].abs().max() < 1e-5
+    assert (second.log_prob - second.old_log_prob)[second.mask].abs().max() > 1e-5
+
+
+def test_a_task_that_the_environment_fails_on_is_wrong_and_holds_no_token(tiny_model, tmp_path, worlds):
+    host, played, seen = train(tiny_model, tmp_path, worlds, broken=True)
+    assert sum(row.episode.failure == "crash" for row in played) == GROUP
+    broken = [row for row in trained_rows(seen) if not any(row[2])]
+    assert [row[3:] for row in broken] == [(False, 0.0, 0.0)] * GROUP
+    assert host.state.log_history[0]["episodes/failed_share"] == 0.25
+
+
+def test_an_episode_that_no_longer_fits_is_wrong(tiny_model, tmp_path, worlds):
+    host, played, seen = train(tiny_model, tmp_path, worlds, max_tokens=8)
+    assert all(row.overflowed for row in played)
+    assert not any(row[3] for row in trained_rows(seen))
+    assert host.state.log_history[0]["verifier/truncated_share"] == 1
