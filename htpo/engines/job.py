@@ -140,13 +140,15 @@ class Job:
     def _rewind(self, directory: RunDirectory, checkpoint: Checkpoint | None) -> None:
         """Drop what was recorded after the checkpoint: it will be done again."""
         for path in directory.incomplete_checkpoints():
-            self.console.print(f"[yellow]Note:[/] {path} was cut short while being written; it is not used")
+            self.console.print(
+                f"[yellow]Note:[/] {path} was cut short while being written; it is not used", soft_wrap=True
+            )
         step = checkpoint.step if checkpoint else 0
         directory.rewind(step)
         start = "the start: no complete checkpoint was written"
         if checkpoint is not None:
             start = f"update {step} ({checkpoint.folder})"
-        self.console.print(f"Resuming {directory.path} from {start}")
+        self.console.print(f"Resuming {directory.path} from {start}", soft_wrap=True)
 
     def _plan(self, task: Task, training: Training) -> dict[str, str]:
         parameters, trained = training.parameters

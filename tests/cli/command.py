@@ -1,6 +1,7 @@
 """Running the command: in a fork of the test's process, or in a process of its own; and data for it."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -41,6 +42,7 @@ def _become(words: list[str], out: int, err: int) -> None:
         sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
         os.environ |= one_thread()
         sys.argv = words
+        logging.getLogger().handlers.clear()  # pytest's, which keep what a user would see
         warnings.resetwarnings()
         warnings.simplefilter("ignore", DeprecationWarning)
         if "accelerate" in sys.modules:

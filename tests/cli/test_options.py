@@ -9,7 +9,7 @@ import pytest
 from htpo.cli import main
 from htpo.cli.rivals import without_rivals
 from htpo.cli.train import parse_train, read_recipe
-from htpo.engines import job
+from htpo.engines import job, plan
 from htpo.engines.trl.availability import TRACKERS
 from htpo.engines.trl.held_out import HeldOut
 from htpo.runs import RunDirectory
@@ -160,7 +160,7 @@ def fail(*arguments):
 
 
 def test_a_figure_that_cannot_be_drawn_fails_no_run(train):
-    outcome, run = train(patches=((job, "draw_training_figure", fail),))
+    outcome, run = train(patches=((plan, "draw_training_figure", fail),))
     assert outcome.kind == "ok", outcome
     summary = run.read_json("summary.json")
     assert summary["figure"] == "none: RuntimeError: no such luck"
