@@ -18,6 +18,7 @@ from htpo.engines.engine import Engine, engine_class
 from htpo.engines.job_options import JobOptions
 from htpo.engines.objective_options import refuse_options_of_other_objectives, with_flags
 from htpo.engines.option_rules import check_values, refuse_without_feature
+from htpo.environments import is_environment
 from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, objective_options, option_meanings
 from htpo.option_parsing import parse, refuse
@@ -33,7 +34,7 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     if arguments and not arguments[0].startswith("--"):
         recipe, *arguments = arguments
     flags = read_flags(arguments)
-    recipe = recipe or ("quickstart" if flags.get("dataset") in (None, *PUZZLE_FAMILIES) else "own_data")
+    recipe = recipe or _default_recipe(flags.get("dataset"))
     values, name = read_recipe(recipe), Path(recipe).stem
     if is_true(flags.get("resume")):
         values = _stored_options(flags) or values
@@ -70,6 +71,12 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
 
         report_at_the_end(Path(engine.output_dir), console)
     return summary
+
+
+def _default_recipe(dataset: Any) -> str:
+    if dataset in (None, *PUZZLE_FAMILIES):
+        return "quickstart"
+    return "episodes" if isinstance(dataset, str) and is_environment(dataset) else "own_data"
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:

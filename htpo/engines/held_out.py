@@ -1,11 +1,15 @@
 """Held-out problems of a training job: which, when, and how a policy at hand is measured on them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset
 
+from htpo.engines.environment_task import TASK
+from htpo.engines.episode_pass_rates import measure_episodes
+from htpo.engines.episodes import Player
 from htpo.engines.job_options import JobOptions
 from htpo.evaluate import ModelGenerator, SamplingOptions, measure_pass_rates
 from htpo.runs import RunDirectory
@@ -71,12 +75,31 @@ class HeldOutProblems:
         generator = ModelGenerator(
             model,
             tokenizer,
-            SamplingOptions(
-                temperature=options.eval_temperature, top_p=options.eval_top_p, max_tokens=max_tokens, seed=seed
-            ),
+            self._sampling(max_tokens, seed),
             batch_size=BATCH_SIZE,
             template_options=template_options,
         )
         rows = self.problems if problems is None else problems
         share = Problems(self.task.name, rows, self.task.verifier, self.task.description)
         return measure_pass_rates(share, generator, options.eval_samples, progress)
+
+    def success_rates(
+        self, player: Player, model: Any, tokenizer: Any, *, seed: int, problems: Dataset, progress: str | None
+    ) -> PassRates:
+        """Have a model play episodes of the problems, tasks of an environment; arguments as for `pass_rates`."""
+        return measure_episodes(
+            player,
+            model,
+            tokenizer,
+            [json.loads(task) for task in problems[TASK]],
+            self.options.eval_samples,
+            self._sampling(player.max_turn_tokens, seed),
+            batch_size=BATCH_SIZE,
+            progress=progress,
+        )
+
+    def _sampling(self, max_tokens: int, seed: int) -> SamplingOptions:
+        options = self.options
+        return SamplingOptions(
+            temperature=options.eval_temperature, top_p=options.eval_top_p, max_tokens=max_tokens, seed=seed
+        )

@@ -11,6 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 
 import htpo
 from htpo.engines.engine import Checkpoint, Engine, Training
+from htpo.engines.environment_task import load_environment_task, refuse_episode_options
 from htpo.engines.job_options import JobOptions
 from htpo.engines.launch import silently_single
 from htpo.engines.plan import (
@@ -22,6 +23,7 @@ from htpo.engines.plan import (
     print_plan,
     print_summary,
 )
+from htpo.environments import is_environment
 from htpo.errors import UserError
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.statistics import PassRates
@@ -119,8 +121,13 @@ class Job:
 
     def _task(self, tokenizer: Any) -> Task:
         options, template_options = self.options, self.engine.template_options
-        task = load_task(options, conversational=tokenizer.chat_template is not None, seed=self.engine.seed)
-        check_template(task.train[0]["prompt"], tokenizer, template_options)
+        task: Task
+        if any(map(is_environment, options.dataset)):
+            task = load_environment_task(options, self.engine.seed)
+        else:
+            refuse_episode_options(options)
+            task = load_task(options, conversational=tokenizer.chat_template is not None, seed=self.engine.seed)
+            check_template(task.train[0]["prompt"], tokenizer, template_options)
         if options.max_prompt_length is not None:
             task = limit_prompt_lengths(
                 task,

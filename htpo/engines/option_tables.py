@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from htpo.engines.entropy_of import ENTROPIES
+from htpo.engines.episode_options import REWARDS
+from htpo.environments.prompts import PROMPT_FORMATS
 
 RANGES = {
     # sampling
@@ -73,6 +75,10 @@ RANGES = {
     "lora_r": "[1, inf)",
     "lora_alpha": "(0, inf)",
     "lora_dropout": "[0, 1)",
+    # episodes
+    "max_turn_length": "[1, inf)",
+    "max_turns": "[1, inf)",
+    "invalid_action_penalty": "[0, inf)",
     # data, measurement
     "max_verifier_failures": "[0, 1]",
     "train_prompts": "[1, inf)",
@@ -95,6 +101,8 @@ CHOICES = {
     "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
     "lora_task_type": ("CAUSAL_LM",),
     "entropy_of": tuple(ENTROPIES),
+    "prompt_format": tuple(PROMPT_FORMATS),
+    "episode_reward": REWARDS,
     "debug": ("", "underflow_overflow", "tpu_metrics_debug"),
 }
 """Words an option may be, where the host takes any and fails late. None is always allowed."""

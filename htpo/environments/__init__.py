@@ -2,7 +2,7 @@
 
 from htpo.environments.environment import FAILURES, Environment, Observation
 from htpo.environments.episode import Episode
-from htpo.environments.label import ENVIRONMENTS, EnvironmentLabel
+from htpo.environments.label import ENVIRONMENTS, EnvironmentLabel, is_environment
 from htpo.environments.workers import EnvironmentWorkers
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "EnvironmentWorkers",
     "Episode",
     "Observation",
+    "is_environment",
 ]

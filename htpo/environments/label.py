@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,14 @@ ENVIRONMENTS = {
 """The classes that come with the package, imported when they are asked for."""
 
 ASKED = ("rows", "reset", "step", "walkthrough")
+
+
+_CLASS = re.compile(r"[\w.]+:[A-Z]\w*(:\w+)?")  # a user's own, as package.module:Class
+
+
+def is_environment(label: str) -> bool:
+    """Whether a label of `--dataset` names an environment; a user's own by the capital of its class."""
+    return label.partition(":")[0] in ENVIRONMENTS or _CLASS.fullmatch(label) is not None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from transformers import PrinterCallback, ProgressCallback
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from htpo.engines.engine import Engine, Training
+from htpo.engines.environment_task import EnvironmentTask
 from htpo.engines.job_options import JobOptions
 from htpo.engines.judging import Judge
 from htpo.engines.option_rules import changed, check_values, refuse_unused, refuse_without_feature
@@ -95,6 +96,10 @@ class TrlEngine(Engine):
             as_sent=lambda prompt: as_sent(prompt, tokenizer, self.template_options),
             answer_column=options.answer_column,
         )
+        player = None
+        if isinstance(task, EnvironmentTask):
+            limit = self.config.max_completion_length
+            player = task.player(options, tokenizer, self.template_options, limit)
         partial = [partial_credit] if getattr(task.verifier, "graded", False) else []
         try:
             trainer = HTPOTrainer(
@@ -107,6 +112,7 @@ class TrlEngine(Engine):
                 peft_config=get_peft_config(self.model),
                 callbacks=[MetricsWriter(run), CheckpointMarker(run), ProgressBar()],
                 judge=judge,
+                player=player,
                 rollout_recorder=RolloutWriter(run, tokenizer, options.rollout_every, options.rollouts_kept, self.seed),
             )
         except (OSError, ValueError, ImportError, TypeError, NotImplementedError) as error:
@@ -163,3 +169,5 @@ class TrlTraining(Training):
     def close(self) -> None:
         self.trainer.accelerator.wait_for_everyone()
         self.trainer.accelerator.end_training()
+        if self.trainer.player is not None:
+            self.trainer.player.worlds.close()

@@ -112,14 +112,21 @@ class HeldOut(HeldOutProblems):
 
     def _measure_share(self, when: str, problems: Dataset) -> PassRates:
         args, accelerator = self.trainer.args, self.trainer.accelerator
+        model = accelerator.unwrap_model(self.trainer.model)
+        seed = args.seed + accelerator.process_index
+        progress = f"held-out, {when}" if accelerator.is_main_process else None
+        if self.trainer.player is not None:
+            return self.success_rates(
+                self.trainer.player, model, self.tokenizer, seed=seed, problems=problems, progress=progress
+            )
         return self.pass_rates(
-            accelerator.unwrap_model(self.trainer.model),
+            model,
             self.tokenizer,
             max_tokens=args.max_completion_length,
-            seed=args.seed + accelerator.process_index,
+            seed=seed,
             template_options=args.chat_template_kwargs,
             problems=problems,
-            progress=f"held-out, {when}" if accelerator.is_main_process else None,
+            progress=progress,
         )
 
 

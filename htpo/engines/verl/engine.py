@@ -8,6 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from htpo.engines.engine import Checkpoint, Engine
+from htpo.engines.environment_task import EnvironmentTask
 from htpo.engines.held_out import HeldOutProblems
 from htpo.engines.job_options import JobOptions
 from htpo.engines.verl.availability import refuse_unavailable
@@ -89,6 +90,8 @@ class VerlEngine(Engine):
                 f"eval_every={options.eval_every}: with the engine verl, problems are measured before and after "
                 "training; leave it out, or have verl validate by --verl_options trainer.test_freq=N"
             )
+        if isinstance(task, EnvironmentTask):
+            raise UserError(f"{task.name}: the engine verl plays no environments yet, use --engine trl")
         parts = [rows for rows in (task.train, task.held_out) if rows is not None]
         longest = max(max(prompt_lengths(rows, tokenizer, self.template_options).lengths) for rows in parts)
         place = Place(Path(run.path).absolute())

@@ -1,0 +1,139 @@
+"""From options to a task whose prompts are played: a dataset that is an environment."""
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import Dataset
+
+from htpo.engines.episode_options import changed_episode_options
+from htpo.engines.episode_verdicts import EpisodeVerifier
+from htpo.engines.episodes import Player
+from htpo.engines.job_options import JobOptions
+from htpo.engines.turn_tokens import TurnTokens
+from htpo.environments import ENVIRONMENTS, EnvironmentLabel, EnvironmentWorkers
+from htpo.environments.prompts import prompt_format
+from htpo.errors import UserError
+from htpo.tasks import Task
+from htpo.tasks.selection import given_options
+
+TASK = "environment_row"
+"""Column of the data that holds a task as the environment takes it, as JSON."""
+
+OF_ENVIRONMENTS = {"dataset", "dataset_config", "eval_dataset", "train_prompts", "held_out_prompts"}
+"""Options of the data that have an effect on an environment; `dataset_config` is its own options as JSON."""
+
+
+@dataclass(frozen=True)
+class EnvironmentTask(Task):
+    """A task whose rows have a `TASK` and whose responses are episodes.
+
+    Attributes:
+        worlds: where the episodes are played.
+    """
+
+    worlds: EnvironmentWorkers
+
+    def player(
+        self, options: JobOptions, tokenizer: Any, template: Mapping[str, Any] | None, max_tokens: int
+    ) -> Player:
+        """What has a policy play.
+
+        Args:
+            template: options of the tokenizer's chat template.
+            max_tokens: of an episode.
+
+        Raises:
+            UserError: a turn is allowed to be longer than an episode, or the format cannot be used.
+        """
+        if options.max_turn_length > max_tokens:
+            raise UserError(
+                f"max_turn_length ({options.max_turn_length}) is above max_completion_length ({max_tokens}), which is "
+                "that of a whole episode: lower the first or raise the second"
+            )
+        told = prompt_format(options.prompt_format, has_chat_template=tokenizer.chat_template is not None)
+        return Player(self.worlds, TurnTokens(told, tokenizer, template), options.max_turn_length, max_tokens)
+
+
+def refuse_episode_options(options: JobOptions) -> None:
+    """Raise `UserError` where an option of episodes was given and there are none."""
+    for name in changed_episode_options(options):
+        raise UserError(
+            f"{name}={getattr(options, name)!r} has no effect: it belongs to a dataset that is an environment "
+            f"({', '.join(ENVIRONMENTS)}, or your own as package.module:Class)"
+        )
+
+
+def load_environment_task(options: JobOptions, seed: int) -> EnvironmentTask:
+    """The tasks to play in training, and those held out.
+
+    Without `eval_dataset`, the latter are drawn from the same split, at most a tenth of it.
+
+    Args:
+        seed: of the tasks where they are made, and of the division.
+
+    Raises:
+        UserError: the environment cannot be made, or an option contradicts it or would have no effect.
+    """
+    if options.max_prompt_length is not None:
+        raise UserError(
+            f"max_prompt_length={options.max_prompt_length} has no effect on {options.dataset[0]}: leave it out"
+        )
+    if len(options.dataset) > 1:
+        raise UserError(f"--dataset {' '.join(options.dataset)}: an environment is trained on alone so far")
+    for name in given_options(options).keys() - OF_ENVIRONMENTS:
+        raise UserError(f"{name}={getattr(options, name)!r} has no effect on {options.dataset[0]}, an environment")
+    label = EnvironmentLabel.parse(options.dataset[0])
+    worlds = EnvironmentWorkers(label.name, _own_options(options), max_steps=options.max_turns)
+    count = options.held_out_prompts
+    if options.eval_dataset is None:
+        rows = worlds.rows(label.split, options.train_prompts + count, seed)
+        random.Random(seed).shuffle(rows)
+        kept = min(count, max(1, len(rows) // 10))
+        held_out, train = rows[:kept], rows[kept:]
+    else:
+        other = EnvironmentLabel.parse(options.eval_dataset)
+        if other.name != label.name:
+            raise UserError(f"--eval_dataset {options.eval_dataset} is another environment than {label.name}")
+        train, held_out = (
+            worlds.rows(label.split, options.train_prompts, seed),
+            worlds.rows(other.split, count, seed) if count else [],
+        )
+    verifier = EpisodeVerifier(options.episode_reward == "score", options.invalid_action_penalty)
+    earns = f"reward is {options.episode_reward}"
+    if options.invalid_action_penalty:
+        earns += f", less {options.invalid_action_penalty:g} for every invalid action"
+    return EnvironmentTask(
+        name=label.name,
+        train=_as_dataset(train),
+        held_out=_as_dataset(held_out) if held_out else None,
+        verifier=verifier,
+        description=f"{options.dataset[0]}: {len(train)} tasks to train on, {len(held_out)} held out from "
+        f"{options.eval_dataset or 'the same'}; an episode is correct when it succeeds, its {earns}",
+        worlds=worlds,
+    )
+
+
+def _own_options(options: JobOptions) -> dict[str, Any]:
+    try:
+        own = json.loads(options.dataset_config or "{}")
+    except ValueError:
+        own = None
+    if not isinstance(own, dict):
+        raise UserError(
+            f"dataset_config is {options.dataset_config!r}, needs the environment's options as JSON: '{{\"rooms\": 2}}'"
+        )
+    return own
+
+
+def _as_dataset(rows: list[dict[str, Any]]) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "prompt": [str(row.get("task") or row["id"]) for row in rows],
+            TASK: [json.dumps(row) for row in rows],
+            "task_type": [str(row["task_type"]) for row in rows],
+            "row": list(range(1, len(rows) + 1)),
+        }
+    )

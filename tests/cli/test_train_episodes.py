@@ -1,0 +1,76 @@
+"""`htpo train --dataset` with an environment."""
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from htpo.cli.train import train_from_arguments
+from htpo.environments.household.environment import vocabulary
+from htpo.errors import UserError
+from htpo.runs import RunDirectory
+from tests.engines.tiny import save_tiny_qwen
+
+SMALL = {
+    "train_prompts": 28,
+    "held_out_prompts": 2,
+    "eval_samples": 2,
+    "prompts_per_generation": 2,
+    "num_generations": 2,
+    "updates_per_generation": 1,
+    "max_turns": 2,
+    "max_turn_length": 4,
+    "max_completion_length": 128,
+    "dynamic_sampling": "false",
+    "save_strategy": "no",
+    "max_steps": 2,
+    "rollout_every": 1,
+    "use_cpu": "true",
+    "report": "false",
+}
+
+
+@pytest.fixture(scope="module")
+def word_model(tmp_path_factory):
+    """A tiny random model with household's words as tokens."""
+    words = {word: number for number, word in enumerate(["<pad>", "<eos>", "<unk>", ">", *vocabulary()])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+    )
+    return save_tiny_qwen(tmp_path_factory.mktemp("words"), fast)
+
+
+def train(dataset, model, folder, **options):
+    given = SMALL | {"dataset": dataset, "model_name_or_path": model, "output_dir": folder} | options
+    return train_from_arguments([text for name, value in given.items() for text in (f"--{name}", str(value))])
+
+
+def test_household_trains_and_is_measured_before_and_after(word_model, tmp_path):
+    summary = train("household", word_model, tmp_path / "run", invalid_action_penalty=0.1)
+    assert summary["updates"] == 2
+    run = RunDirectory(tmp_path / "run")
+    assert all(record["episodes/turns"] == 2 for record in run.read_metrics() if "episodes/turns" in record)
+    assert run.read_json("evaluation_before.json")["samples"] == 2
+    assert len(run.read_json("evaluation_after.json")["correct"]) == 2
+    assert "an episode is correct when it succeeds" in run.read_json("plan.json")["task"]
+    assert "your task is to" in run.read_rollouts()["prompt"][0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "said"),
+    [
+        ("household:nowhere", {}, "nowhere"),
+        ("household", {"dataset_config": "rooms=2"}, "needs the environment's options as JSON"),
+        ("household", {"max_turn_length": 200}, "max_turn_length .200. is above max_completion_length"),
+        ("household", {"prompt_format": "verl_agent"}, "needs a model with a chat template"),
+        ("household", {"prompt_format": "react"}, "prompt_format is 'react'"),
+        ("household", {"verifier": "math"}, "verifier='math' has no effect on household"),
+        ("household", {"max_prompt_length": 10}, "max_prompt_length=10 has no effect on household"),
+        ("household", {"eval_dataset": "webshop:test"}, "is another environment than household"),
+        ("number_path", {}, "max_turn_length=4 has no effect: it belongs to a dataset that is an environment"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_before_training(word_model, tmp_path, dataset, options, said):
+    with pytest.raises(UserError, match=said):
+        train(dataset, word_model, tmp_path / "run", **options)
