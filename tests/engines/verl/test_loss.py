@@ -169,7 +169,7 @@ def test_statistics_are_those_of_the_whole_batch(layout, worker_of, rollouts):
 
 
 def test_the_loss_mode_alone_is_refused():
-    with pytest.raises(RuntimeError, match="trainer_mode=htpo_sync"):
+    with pytest.raises(RuntimeError, match="no policy loss of its own: train by trainer_mode=htpo_"):
         policy_loss(*torch.zeros(4, 1, 1))
 
 
