@@ -118,16 +118,18 @@ def left_alone(ratio):
 """A user's module, which every process of verl's must find."""
 
 
-def test_two_steps_by_the_stored_entropy_and_a_third_from_their_checkpoint(tmp_path):
+@pytest.mark.parametrize("resumed", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_three_steps_by_the_stored_entropy_in_one_run_or_the_third_from_a_checkpoint(resumed, tmp_path):
     (tmp_path / "my_rules.py").write_text(MODULE)
     listed = "{entropy_scope:batch,plugin:my_rules,cells:{wrong:left_alone}}"
     records = {"output_dir": tmp_path / "run", "rollout_every": 1}
     htpo = {"entropy_of": "old", "objective_options": listed, **records}
-    steps = logged(tmp_path, train(tmp_path, changed={"trainer.save_freq": 2} | VALIDATION, **htpo))
-    assert [step["training/global_step"] for step in steps] == [1, 2]
-    longer = {"trainer.total_training_steps": 3} | VALIDATION
-    steps += logged(tmp_path, train(tmp_path, changed=longer, **htpo))[-1:]
-    assert steps[-1]["training/global_step"] == 3
+    whole = {"trainer.total_training_steps": 3} | VALIDATION
+    first = []
+    if resumed:
+        first = logged(tmp_path, train(tmp_path, changed={"trainer.save_freq": 2} | VALIDATION, **htpo))
+    steps = first + logged(tmp_path, train(tmp_path, changed=whole, **htpo))[-1 if resumed else 0 :]
+    assert [step["training/global_step"] for step in steps] == [1, 2, 3]
     for step in steps:
         shares = [step[f"group/G{k}/token_share"] for k in range(1, 9)]
         assert sum(shares) == pytest.approx(1)
