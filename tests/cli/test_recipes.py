@@ -9,6 +9,7 @@ from htpo.cli.train import _parser, parse_train, read_recipe
 from htpo.engines.objective_options import with_flags
 from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, make_objective, objective_options
+from tests.engines.published import HTPO_OPTIONS
 
 NAMES = sorted(path.stem for path in (Path(htpo.__file__).parent / "recipes").glob("*.yaml"))
 
@@ -45,17 +46,7 @@ def test_the_papers_recipe_holds_the_papers_numbers(tmp_path):
     )
     assert (config.beta, config.max_generation_rounds) == (0.0, 10)
     assert (config.overlong_buffer, config.overlong_factor) == (4096, 1.0)
-    assert config.objective_options == {
-        "variant": "paper",
-        "clip_low": 0.2,
-        "clip_high": 0.28,
-        "dual_clip": 10.0,
-        "difficulty_threshold": 0.4,
-        "high_entropy_fraction": 0.2,
-        "detach_lowest": 0.006,
-        "detach_highest": 0.02,
-        "entropy_scope": "response",
-    }
+    assert config.objective_options == HTPO_OPTIONS
     assert config.use_vllm
 
 

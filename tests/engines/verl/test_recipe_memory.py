@@ -51,9 +51,8 @@ def test_a_row_at_the_limit_takes_its_tokens_times_their_fields():
 def test_verl_s_worker_holds_the_policy_four_times_over_in_float32(tmp_path):
     from htpo.objectives import make_objective
     from tests.engines.tiny import save_tiny_model
-    from tests.engines.verl.worker import loss_of, make_rollouts, start_processes, start_worker, train_once, verl_batch
+    from tests.engines.verl.worker import loss_of, make_rollouts, start_worker, train_once, verl_batch
 
-    start_processes()
     path = save_tiny_model(tmp_path, tie_word_embeddings=False)
     tiny = Architecture(AutoModelForCausalLM.from_pretrained(path).config.vocab_size, *list(vars(TINY).values())[1:])
     worker = start_worker(path, "unpadded")

@@ -8,6 +8,7 @@ import yaml
 import htpo
 from htpo.engines.verl.settings import read_settings
 from htpo.objectives import make_objective
+from tests.engines.published import HTPO_OPTIONS
 
 pytestmark = pytest.mark.verl
 
@@ -83,18 +84,7 @@ def test_the_recipe_holds_the_paper_s_numbers():
     config = leaves(plain())
     assert {name: config[name] for name in PAPER} == PAPER
     options = read_settings(plain()).objective.options
-    stated = {
-        "variant": "paper",
-        "clip_low": 0.2,
-        "clip_high": 0.28,
-        "dual_clip": 10.0,
-        "difficulty_threshold": 0.4,
-        "high_entropy_fraction": 0.2,
-        "detach_lowest": 0.006,
-        "detach_highest": 0.02,
-        "entropy_scope": "response",
-    }
-    assert {name: options[name] for name in stated} == stated
+    assert {name: options[name] for name in HTPO_OPTIONS} == HTPO_OPTIONS
     assert options == make_objective("htpo").options
 
 
