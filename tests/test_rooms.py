@@ -15,16 +15,17 @@ BELOW = {
     "verifiers": {"workers"},
     "environments": {"workers"},
     "tasks": {"verifiers"},
+    "playing": {"environments", "tasks", "verifiers"},
     "runs": {"statistics"},
-    "evaluate": {"tasks", "verifiers", "runs", "statistics"},
+    "evaluate": {"playing", "environments", "tasks", "verifiers", "runs", "statistics"},
     "analysis": {"runs", "evaluate", "tasks", "verifiers", "statistics"},
     "figures": {"analysis", "evaluate", "runs", "tasks", "verifiers", "statistics"},
     "engines": {"objectives", "evaluate", "figures", "analysis", "tasks", "verifiers", "runs", "statistics"}
-    | {"environments"},
+    | {"environments", "playing"},
     "study": {"runs", "evaluate", "figures", "analysis", "statistics"},
     "report": {"study", "figures", "analysis", "evaluate", "tasks", "verifiers", "runs", "statistics"},
     "cli": {"report", "study", "engines", "figures", "analysis", "evaluate", "objectives", "tasks", "verifiers"}
-    | {"environments", "runs", "statistics"},
+    | {"environments", "playing", "runs", "statistics"},
 }
 DRAWS = {"matplotlib", "wordcloud"}
 FOREIGN = {
@@ -32,6 +33,7 @@ FOREIGN = {
     "tasks": {"trl", "verl", "torch"} | DRAWS,
     "verifiers": {"trl", "verl", "torch", "transformers", "datasets"} | DRAWS,
     "environments": {"trl", "verl", "torch", "transformers", "datasets"} | DRAWS,
+    "playing": {"trl", "verl", "torch"} | DRAWS,
     "workers": {"trl", "verl", "torch", "transformers", "datasets"} | DRAWS,
     "runs": {"trl", "verl", "torch"} | DRAWS,
     "evaluate": {"trl", "verl"} | DRAWS,

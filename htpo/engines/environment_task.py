@@ -9,13 +9,13 @@ from typing import Any
 from datasets import Dataset
 
 from htpo.engines.episode_options import changed_episode_options
-from htpo.engines.episode_verdicts import EpisodeVerifier
-from htpo.engines.episodes import Player
 from htpo.engines.job_options import JobOptions
-from htpo.engines.turn_tokens import TurnTokens
 from htpo.environments import ENVIRONMENTS, EnvironmentLabel, EnvironmentWorkers
-from htpo.environments.prompts import prompt_format
 from htpo.errors import UserError
+from htpo.playing.formats import prompt_format
+from htpo.playing.player import Player
+from htpo.playing.turn_tokens import TurnTokens
+from htpo.playing.verdicts import EpisodeVerifier
 from htpo.tasks import Task
 from htpo.tasks.selection import given_options
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 
-from htpo.environments.prompts import PROMPT_FORMATS
+from htpo.playing.formats import PROMPT_FORMATS
 
 REWARDS = ("success", "score")
 

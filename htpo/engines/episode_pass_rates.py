@@ -7,11 +7,11 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from htpo.engines.episode_verdicts import EPISODE, EpisodeVerifier
-from htpo.engines.episodes import EpisodeRow, Player, Turn
 from htpo.evaluate import SamplingOptions
 from htpo.evaluate.generators.sampling import sample_batch, sampling_settings, seeded
 from htpo.evaluate.generators.vocabulary import derived_seed
+from htpo.playing.player import EpisodeRow, Player, Turn
+from htpo.playing.verdicts import EPISODE, EpisodeVerifier
 from htpo.statistics import PassRates
 from htpo.statistics.pass_rates import choose_examples
 from htpo.terminal import progress_bar

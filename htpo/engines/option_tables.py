@@ -5,7 +5,7 @@ from typing import Any
 
 from htpo.engines.entropy_of import ENTROPIES
 from htpo.engines.episode_options import REWARDS
-from htpo.environments.prompts import PROMPT_FORMATS
+from htpo.playing.formats import PROMPT_FORMATS
 
 RANGES = {
     # sampling

@@ -7,16 +7,16 @@ import pytest
 from datasets import Dataset
 from transformers import AutoTokenizer
 
-from htpo.engines.episode_verdicts import EpisodeVerifier
-from htpo.engines.episodes import Player
 from htpo.engines.judging import Judge
 from htpo.engines.trl.playing import MEASURED
 from htpo.engines.trl.token_batch import policy_mask
 from htpo.engines.trl.verifier_reward import correct, partial_credit
-from htpo.engines.turn_tokens import TurnTokens
 from htpo.environments import EnvironmentWorkers
-from htpo.environments.prompts import PROMPT_FORMATS
 from htpo.errors import UserError
+from htpo.playing.formats import PROMPT_FORMATS
+from htpo.playing.player import Player
+from htpo.playing.turn_tokens import TurnTokens
+from htpo.playing.verdicts import EpisodeVerifier
 from tests.engines.tiny import config, trainer
 
 GROUP, TURN, LIMIT = 4, 3, 60

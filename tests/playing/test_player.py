@@ -5,11 +5,11 @@ import random
 import pytest
 from transformers import AutoTokenizer
 
-from htpo.engines.episodes import Player, Turn
-from htpo.engines.turn_tokens import TurnTokens
 from htpo.environments import EnvironmentWorkers
-from htpo.environments.prompts import PROMPT_FORMATS, Compact
 from htpo.errors import UserError
+from htpo.playing.formats import PROMPT_FORMATS, Compact
+from htpo.playing.player import Player, Turn
+from htpo.playing.turn_tokens import TurnTokens
 
 COUNTING = "tests.environments.unruly:Counting"
 EOS, UNKNOWN = 1, 2

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from htpo.engines.episodes import EpisodeRow
+from htpo.playing.player import EpisodeRow
 from htpo.verifiers.verdict import Verdict
 
 EPISODE = "episode"

@@ -3,8 +3,8 @@
 import pytest
 
 from htpo.environments import Observation
-from htpo.environments.prompts import PROMPT_FORMATS, prompt_format
 from htpo.errors import UserError
+from htpo.playing.formats import PROMPT_FORMATS, prompt_format
 
 SEEN = Observation("you are in the kitchen.", ("look", "open fridge 1"))
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from htpo.engines.turn_tokens import TurnTokens
 from htpo.environments import EnvironmentWorkers, Episode
+from htpo.playing.turn_tokens import TurnTokens
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from htpo.environments import Observation
-from htpo.environments.prompts import PromptFormat
 from htpo.errors import UserError
+from htpo.playing.formats import PromptFormat
 from htpo.tasks.prompts import as_chat, as_sent, tokenize_prompts
 
 _TURN = "TURN-OF-THE-POLICY"  # stands for it where a chat template is asked what comes after
