@@ -15,6 +15,8 @@ OWN_DATA = ["--max_steps", "4", "--held_out_prompts", "8", "--eval_samples", "4"
 OWN_DATA += ["--prompts_per_generation", "8", "--num_generations", "4", "--updates_per_generation", "2"]
 OWN_DATA += ["--report", "false"]  # it takes longer to draw than such a run
 SMALL = [*OWN_DATA, "--train_prompts", "200"]
+TIMES = {"step_time", "train_runtime"}
+TWO_PROCESSES = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
 
 
 def htpo(*arguments) -> subprocess.CompletedProcess:
@@ -85,3 +87,7 @@ def write_problems(path: Path, problems: list[dict]) -> Path:
 
 def sums(count: int) -> list[dict]:
     return [{"problem": f"{i}+{i}=", "answer": str(2 * i)} for i in range(count)]
+
+
+def without_times(records):
+    return [{name: value for name, value in record.items() if name not in TIMES} for record in records]

@@ -18,9 +18,18 @@ from htpo.cli.built_in import RECIPES, built_in
 from htpo.cli.report import report_at_the_end
 from htpo.objectives import OBJECTIVES, objective_options
 from htpo.runs import RunDirectory
-from tests.cli.command import OWN_DATA, SMALL, command, htpo, htpo_afresh, one_thread, sums, write_problems
-
-TIMES = {"step_time", "train_runtime"}
+from tests.cli.command import (
+    OWN_DATA,
+    SMALL,
+    TWO_PROCESSES,
+    command,
+    htpo,
+    htpo_afresh,
+    one_thread,
+    sums,
+    without_times,
+    write_problems,
+)
 
 
 def test_help_answers_without_loading_torch():
@@ -131,10 +140,6 @@ def test_rollouts_are_kept_token_by_token(quickstart):
     assert pq.read_metadata(quickstart[0].path / "rollouts" / files[0]).num_rows <= 32
 
 
-def without_times(records):
-    return [{name: value for name, value in record.items() if name not in TIMES} for record in records]
-
-
 def kill_after(updates, run, *options):
     """Start a run and kill it once it has logged so many updates."""
     process = subprocess.Popen(
@@ -216,14 +221,11 @@ def test_lora_trains_an_adapter(tmp_path):
     assert "kl" in RunDirectory(tmp_path / "run").read_metrics()[0]
 
 
-TWO_PROCESSES = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
-
-
 @pytest.fixture(scope="module")
 def of_two_processes(tmp_path_factory):
     """A run of two processes: (run directory, what it printed)."""
     path = tmp_path_factory.mktemp("two") / "run"
-    done = htpo_afresh("train", *SMALL, "--use_cpu", "--output_dir", path, launcher=TWO_PROCESSES)
+    done = htpo_afresh("train", *SMALL, "--output_dir", path, launcher=TWO_PROCESSES)
     assert done.returncode == 0, done.stderr
     return RunDirectory(path), done.stdout
 

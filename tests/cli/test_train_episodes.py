@@ -1,6 +1,10 @@
 """`htpo train --dataset` with an environment."""
 
+import shutil
+
 import pytest
+import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -8,6 +12,7 @@ from htpo.cli.train import train_from_arguments
 from htpo.environments.household.environment import vocabulary
 from htpo.errors import UserError
 from htpo.runs import RunDirectory
+from tests.cli.command import TWO_PROCESSES, htpo_afresh, without_times
 from tests.engines.tiny import save_tiny_qwen
 
 SMALL = {
@@ -27,6 +32,7 @@ SMALL = {
     "use_cpu": "true",
     "report": "false",
 }
+EVEN_LENGTH = "tests.engines.trl.worlds:EvenLength"  # which a random policy solves half the time
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +61,30 @@ def test_household_trains_and_is_measured_before_and_after(word_model, tmp_path)
     assert len(run.read_json("evaluation_after.json")["correct"]) == 2
     assert "an episode is correct when it succeeds" in run.read_json("plan.json")["task"]
     assert "your task is to" in run.read_rollouts()["prompt"][0].as_py()
+
+
+def test_a_resumed_run_of_episodes_equals_the_uninterrupted_one(word_model, tmp_path):
+    whole, cut = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "cut")
+    options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "num_generations": 8, "max_turns": 3}
+    train(EVEN_LENGTH, word_model, whole.path, **options)
+    shutil.copytree(whole.path, cut.path)
+    shutil.rmtree(cut.path / "checkpoint-4")
+    train(EVEN_LENGTH, word_model, cut.path, **options, resume="true")
+    assert all(0 < record["accuracy"] < 1 and record["grad_norm"] > 0 for record in whole.read_metrics())
+    assert without_times(cut.read_metrics()) == without_times(whole.read_metrics())
+    ours, theirs = (load_file(run.path / "model" / "model.safetensors") for run in (cut, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_two_processes_play_each_their_share(word_model, tmp_path):
+    given = SMALL | {"dataset": "household", "model_name_or_path": word_model, "output_dir": tmp_path / "run"}
+    options = [text for name, value in given.items() if name != "use_cpu" for text in (f"--{name}", str(value))]
+    done = htpo_afresh("train", *options, launcher=TWO_PROCESSES)
+    assert done.returncode == 0, done.stderr
+    run = RunDirectory(tmp_path / "run")
+    assert [record["step"] for record in run.read_metrics()] == [1, 2]
+    assert "2 processes" in done.stdout
+    assert len(set(run.read_rollouts()["response"].to_pylist())) == 8
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,8 @@ class HTPOConfig(ObjectiveOptions, GRPOConfig):
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False
             self.bf16 = bool(self.bf16)  # unset means true to the host, which then refuses
+            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                self.use_cpu = True  # else the host has each process train alone, all into one directory
         objective = self.make_objective()
         check_entropy_of(objective, self.entropy_of)
         self._refuse_options_without_effect(objective)
