@@ -1,6 +1,7 @@
 """Which responses are shown token by token, and what is said of each token."""
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,16 @@ from htpo.analysis.tokens import CELLS, TokenTable
 from htpo.verifiers.verdict import FAILURES
 
 LONGEST = 2000  # tokens of a response that are shown
+
+
+@dataclass(frozen=True)
+class ShownTurn:
+    """A turn of an episode: its tokens, counted, the action found in it, and what the environment showed then."""
+
+    tokens: int
+    action: str | None
+    invalid: bool | None  # None where the environment failed on it
+    shown: str | None  # None after the last turn
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,8 @@ class Example:
     group_accuracy: float | None
     tokens: pd.DataFrame  # rows of the token table
     length: int  # tokens of the whole response
+    turns: list[ShownTurn]  # of an episode; else none
+    outcome: str | None  # of an episode: its task and how it went
 
 
 def choose_examples(table: TokenTable) -> list[Example]:
@@ -62,6 +75,8 @@ def _example(table: TokenTable, fitting: pd.DataFrame, title: str) -> Example:
         None if np.isnan(row["group_accuracy"]) else float(row["group_accuracy"]),
         tokens,
         int(row["tokens"]),
+        shown_turns(row),
+        episode_outcome(row),
     )
 
 
@@ -71,3 +86,22 @@ def judgement_lines(response: pd.Series) -> list[tuple[str, str]]:
     meaning = f"{failure}: it {FAILURES[failure]}" if failure in FAILURES else failure
     named = {"right answer": response["gold"], "answer found": response["extracted"], "failure": meaning}
     return [(name, text) for name, text in named.items() if text is not None]
+
+
+def shown_turns(response: pd.Series) -> list[ShownTurn]:
+    """The turns of a response (a row of the token table's `responses`) that is an episode; else none."""
+    if response["turn_tokens"] is None:
+        return []
+    parts = (response[name] for name in ("turn_tokens", "actions", "invalid", "shown"))
+    return [ShownTurn(*turn) for turn in zip_longest(*parts)]
+
+
+def episode_outcome(response: pd.Series) -> str | None:
+    """Task type, success, score, turns and invalid actions of a response that is an episode; else None."""
+    if response["turn_tokens"] is None:
+        return None
+    turns, invalid = len(response["turn_tokens"]), sum(response["invalid"])
+    success = "success" if response["correct"] == 1 else "no success"
+    return (
+        f"{response['task_type']}: {success}, score {response['score']:.2f}, turns {turns}, invalid actions {invalid}"
+    )

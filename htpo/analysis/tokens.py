@@ -11,6 +11,7 @@ import pyarrow as pa
 from htpo.analysis.token_text import restore_spaces
 from htpo.errors import UserError
 from htpo.runs import RunRecord
+from htpo.runs.rollouts import OF_EPISODES
 from htpo.statistics import PromptSample
 
 HIGH_SHARE = (1, 5)  # the top fifth of a response's tokens by entropy is high, as in the method
@@ -34,7 +35,7 @@ class TokenTable:
     `responses`, by response id: `prompt`, `response`, `step` (update), `prompt_id` (responses to one prompt in one
     update of one run share it), `correct` (1, 0 or NaN), `group_accuracy`, `advantage` (NaN where not known),
     `difficulty` (hard, easy or missing), `answer` (correct, wrong or missing), `tokens` (count), and if known `gold`,
-    `extracted` (the answer that was judged) and `failure`, else None.
+    `extracted` (the answer that was judged), `failure` and, of episodes, `htpo.runs.rollouts.OF_EPISODES`, else None.
 
     `tokens`, in order: `response_id`, `position`, `text`, `entropy` (nats), `log_prob`, `old_log_prob` (nats),
     `group` (1 and up), `weight`, `advantage`, `correct`, `group_accuracy`, `step`, `high` (among the top fifth of its
@@ -111,7 +112,7 @@ def build(rollouts: pa.Table, labels: dict[str, str]) -> TokenTable:
 
 
 def _responses(rollouts: pa.Table, lengths: np.ndarray) -> pd.DataFrame:
-    def texts(name: str) -> list[str | None]:
+    def texts(name: str) -> list[Any]:
         return rollouts[name].to_pylist() if name in rollouts.column_names else [None] * len(rollouts)
 
     def column(name: str) -> np.ndarray:
@@ -126,6 +127,7 @@ def _responses(rollouts: pa.Table, lengths: np.ndarray) -> pd.DataFrame:
             "gold": pd.Series(texts("gold"), dtype=object),
             "extracted": pd.Series(texts("answer"), dtype=object),
             "failure": pd.Series(texts("failure"), dtype=object),
+            **{name: pd.Series(texts(name), dtype=object) for name in OF_EPISODES},
             **{name: column(name) for name in ("step", "run", "correct", "group_accuracy", "advantage")},
             "tokens": lengths,
         }

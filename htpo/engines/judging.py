@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from htpo.environments import Episode
+from htpo.playing.verdicts import EPISODE
 from htpo.tasks.prompts import Prompt, readable
 from htpo.tasks.task import gold_of
 from htpo.verifiers.verdict import Verdict, Verifier, judge_finished
@@ -15,6 +17,7 @@ class Judgement:
 
     verdict: Verdict
     gold: str | None  # the right answer, or else a right response, as far as the data says
+    episode: Episode | None = None  # that the response is
 
 
 @dataclass(frozen=True)
@@ -37,5 +40,6 @@ class Judge:
         sent = [self.as_sent(row["prompt"]) for row in rows]
         verdicts = judge_finished(self.verifier, responses, rows, finished, sent)
         return [
-            Judgement(verdict, gold_of(row, self.answer_column)) for row, verdict in zip(rows, verdicts, strict=True)
+            Judgement(verdict, gold_of(row, self.answer_column), row[EPISODE].episode if EPISODE in row else None)
+            for row, verdict in zip(rows, verdicts, strict=True)
         ]

@@ -1,6 +1,7 @@
 """What a run keeps of its rollouts: which responses, and what of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,7 +44,7 @@ def rollout(
     response: Tensor,
     prompt_id: int,
     reward: float,
-    said: Mapping[str, str | None],
+    said: Mapping[str, Any],
 ) -> dict[str, Any]:
     """One response by the columns of `htpo.runs.rollouts`.
 
@@ -52,7 +53,7 @@ def rollout(
         prompt: token ids, without padding.
         response: (T,) int, token ids.
         prompt_id: the prompt's row in the data; below 0 where it is not known.
-        said: what was said of it: gold, answer and failure.
+        said: what was said of it: gold, answer and failure; of an episode also its task type, score and actions.
     """
     mask = batch.mask[row]
 
@@ -66,6 +67,7 @@ def rollout(
         "prompt": text(prompt),
         "response": text(token_ids),
         **said,
+        **(_turns(mask, response, text) if said.get("actions") is not None else {"turn_tokens": None, "shown": None}),
         "correct": bool(batch.correct[row]),
         "group_accuracy": float(batch.group_accuracy[row]),
         "reward": reward,
@@ -78,3 +80,16 @@ def rollout(
         "group": [0] * len(token_ids) if group is None else group,
         "weight": outcome.weight[row][mask].float().tolist(),
     }
+
+
+def _turns(mask: Tensor, response: Tensor, text: Callable[[list[int]], str]) -> dict[str, Any]:
+    """The tokens of every turn of an episode, counted, and what was shown after each that another one follows."""
+    turn_tokens: list[int] = []
+    shown: list[str] = []
+    for sampled, places in groupby(range(len(mask)), key=mask.tolist().__getitem__):
+        ids = response[list(places)].tolist()
+        if sampled:
+            turn_tokens.append(len(ids))
+        elif turn_tokens:
+            shown.append(text(ids))
+    return {"turn_tokens": turn_tokens, "shown": shown[: len(turn_tokens) - 1]}

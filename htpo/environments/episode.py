@@ -15,7 +15,7 @@ class Episode:
         max_steps: after how many actions it ends.
         observation: what the policy sees now.
         actions: those given so far; None stands for one that was no text.
-        invalid_actions: how many of them were not possible.
+        invalid: of each action, whether it was not possible.
         failure: a key of `FAILURES` when the environment failed.
         truncated: whether it ended for its number of actions.
     """
@@ -25,7 +25,7 @@ class Episode:
     max_steps: int = 0
     observation: Observation = field(default_factory=lambda: Observation(""))
     actions: list[str | None] = field(default_factory=list)
-    invalid_actions: int = 0
+    invalid: list[bool] = field(default_factory=list)
     failure: str | None = None
     truncated: bool = False
 
@@ -33,6 +33,11 @@ class Episode:
     def done(self) -> bool:
         """Whether there is nothing more to do."""
         return self.observation.done
+
+    @property
+    def invalid_actions(self) -> int:
+        """How many actions were not possible."""
+        return sum(self.invalid)
 
     @property
     def success(self) -> bool:
@@ -51,7 +56,7 @@ class Episode:
     def acted(self, action: str | None, observation: Observation) -> None:
         """Take in what an action led to."""
         self.actions.append(action)
-        self.invalid_actions += observation.invalid
+        self.invalid.append(observation.invalid)
         self.truncated = not observation.done and len(self.actions) >= self.max_steps
         self.observation = _ended(observation) if self.truncated else observation
 

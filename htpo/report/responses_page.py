@@ -1,7 +1,9 @@
 """Responses as a standalone page: every token shaded by its entropy and marked with its group and weight."""
 
 import math
+from itertools import islice
 
+from htpo.analysis.examples import Example
 from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.token_text import visible
 from htpo.figures.responses import weight_text
@@ -17,7 +19,7 @@ def responses_page(tokens: TokenAnalysis, title: str) -> str:
     """
     scale = entropy_scale(tokens.examples)
     shown = [
-        {"example": example, "tokens": [_token(token, scale) for token in example.tokens.itertuples()]}
+        {"example": example, "count": len(example.tokens), "turns": _turns(example, scale)}
         for example in tokens.examples
     ]
     return render_page(
@@ -30,6 +32,16 @@ def responses_page(tokens: TokenAnalysis, title: str) -> str:
         stops=ramp(BY_ENTROPY),
         highest=scale.vmax,
     )
+
+
+def _turns(example: Example, scale) -> list[dict]:
+    """The tokens turn by turn, with the turn; of an answer that is no episode all in one, with None."""
+    tokens = [_token(token, scale) for token in example.tokens.itertuples()]
+    if not example.turns:
+        return [{"turn": None, "tokens": tokens}]
+    left = iter(tokens)  # fewer than the turns have, where the episode is long
+    parts = [{"turn": turn, "tokens": list(islice(left, turn.tokens))} for turn in example.turns]
+    return [part for part in parts if part["tokens"]]
 
 
 def _token(token, scale) -> dict:

@@ -29,6 +29,14 @@ COLUMNS = [
     Column("gold", pa.string(), f"right answer, or a right response, from the data; {LONGEST_TEXT} characters at most"),
     Column("answer", pa.string(), "final answer that was found in the response and judged; cut as `gold` is"),
     Column("failure", pa.string(), "why it could not be judged as usual (timeout, crash, unparsable, truncated)"),
+    Column("task_type", pa.string(), "of an episode: the kind of its task"),
+    Column("score", pa.float64(), "of an episode: how well the task is done, as the environment says"),
+    Column("actions", pa.list_(pa.string()), "of an episode, per action: its text; null where none was found"),
+    Column("invalid", pa.list_(pa.bool_()), "of an episode, per action: it was not possible"),
+    Column("turn_tokens", pa.list_(pa.int64()), "of an episode, per turn: how many policy tokens it has"),
+    Column(
+        "shown", pa.list_(pa.string()), "of an episode, per turn but the last: what the environment showed after it"
+    ),
     Column("correct", pa.bool_(), "the verifier's verdict"),
     Column("group_accuracy", pa.float64(), "share of correct ones among all responses to the prompt"),
     Column("reward", pa.float64(), "weighted sum of all rewards, shaping included"),
@@ -43,7 +51,14 @@ COLUMNS = [
 ]
 """In the order of the file."""
 
-ADDED_LATER = ("prompt_id", "gold", "answer", "failure")  # null in the files of versions that did not know them
+OF_EPISODES = ("task_type", "score", "actions", "invalid", "turn_tokens", "shown")
+ADDED_LATER = (
+    "prompt_id",
+    "gold",
+    "answer",
+    "failure",
+    *OF_EPISODES,
+)  # null in the files of versions that did not know them
 
 
 def write_rollouts(folder: Path, step: int, columns: Mapping[str, Sequence[Any]]) -> None:

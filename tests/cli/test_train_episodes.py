@@ -1,6 +1,7 @@
 """`htpo train --dataset` with an environment."""
 
 import shutil
+from html import unescape
 
 import pytest
 import torch
@@ -8,10 +9,14 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from htpo.analysis.logic_words import read_logic_words
+from htpo.analysis.token_analysis import TokenAnalysis
+from htpo.analysis.tokens import read_runs
 from htpo.cli.train import train_from_arguments
 from htpo.environments.household.environment import vocabulary
 from htpo.errors import UserError
-from htpo.runs import RunDirectory
+from htpo.report.responses_page import responses_page
+from htpo.runs import RunDirectory, RunRecord
 from tests.cli.command import TWO_PROCESSES, htpo_afresh, without_times
 from tests.engines.tiny import save_tiny_qwen
 
@@ -60,7 +65,22 @@ def test_household_trains_and_is_measured_before_and_after(word_model, tmp_path)
     assert run.read_json("evaluation_before.json")["samples"] == 2
     assert len(run.read_json("evaluation_after.json")["correct"]) == 2
     assert "an episode is correct when it succeeds" in run.read_json("plan.json")["task"]
-    assert "your task is to" in run.read_rollouts()["prompt"][0].as_py()
+    kept = run.read_rollouts().to_pylist()
+    assert "your task is to" in kept[0]["prompt"]
+    for row in kept:
+        assert sum(row["turn_tokens"]) == len(row["tokens"])
+        assert [len(row[name]) for name in ("turn_tokens", "actions", "invalid", "shown")] == [2, 2, 2, 1]
+    page = episodes_page(run.path)
+    first = next(row for row in kept if row["prompt"] in page)
+    assert first["task_type"] in page
+    assert "Turn 2" in page
+    assert "no success, score 0.00, turns 2, invalid actions" in page
+    assert ("<strong>invalid</strong>" in page) == any(any(row["invalid"]) for row in kept)
+
+
+def episodes_page(folder):
+    table = read_runs([RunRecord.read(RunDirectory(folder))])
+    return unescape(responses_page(TokenAnalysis(table, read_logic_words(), 1), "episodes"))
 
 
 def test_a_resumed_run_of_episodes_equals_the_uninterrupted_one(word_model, tmp_path):

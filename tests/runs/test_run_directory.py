@@ -10,7 +10,7 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.runs import RunDirectory, check_disk_space, writing
-from htpo.runs.rollouts import COLUMNS
+from htpo.runs.rollouts import ADDED_LATER, COLUMNS
 
 CONFIG = {"objective": "htpo", "seed": 1, "output_dir": "somewhere"}
 
@@ -91,9 +91,7 @@ def test_rollouts_of_earlier_versions_are_read_beside_new_ones(run):
     (run.path / "rollouts").mkdir()
     old = pa.table({"step": [1], "prompt": ["p"], "tokens": [["a"]]})
     pq.write_table(old, run.path / "rollouts" / "step-000001.parquet")
-    assert run.read_rollouts().to_pylist() == [
-        {"step": 1, "prompt": "p", "tokens": ["a"]} | dict.fromkeys(["prompt_id", "gold", "answer", "failure"])
-    ]
+    assert run.read_rollouts().to_pylist() == [{"step": 1, "prompt": "p", "tokens": ["a"]} | dict.fromkeys(ADDED_LATER)]
     run.write_rollouts(2, {"prompt": ["q"], "tokens": [["b"]], "gold": ["7"], "answer": [None]})
     assert run.read_rollouts().select(["gold", "answer", "failure"]).to_pylist() == [
         {"gold": None, "answer": None, "failure": None},

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,25 +11,30 @@ from htpo.engines.judging import Judgement
 from htpo.engines.recording import storable
 
 JUDGEMENT = "judgement"
-"""Name among the host's tensors: (B, L) uint8, UTF-8 of a JSON list of the texts `FIELDS`, zeros after it."""
-FIELDS = ("gold", "answer", "failure")
+"""Name among the host's tensors: (B, L) uint8, UTF-8 of a JSON list of what `FIELDS` names, zeros after it."""
+FIELDS = ("gold", "answer", "failure", "task_type", "score", "actions", "invalid")
 
 
 def pack(judgements: Sequence[Judgement | None], device: torch.device) -> Tensor:
     """(B, L) uint8, L being the longest; None where nothing is known."""
-    texts = [json.dumps(list(map(storable, _fields(judgement)))).encode() for judgement in judgements]
+    texts = [json.dumps(_fields(judgement)).encode() for judgement in judgements]
     width = max(map(len, texts), default=0)
     packed = torch.frombuffer(bytearray(b"".join(text.ljust(width, b"\0") for text in texts)), dtype=torch.uint8)
     return packed.view(len(texts), width).to(device)
 
 
-def unpack(row: Tensor) -> dict[str, str | None]:
-    """The texts of one row, (L,) uint8, by `FIELDS`."""
-    texts = json.loads(bytes(row.tolist()).rstrip(b"\0"))
-    return dict(zip(FIELDS, texts, strict=True))
+def unpack(row: Tensor) -> dict[str, Any]:
+    """What is known of one row, (L,) uint8, by `FIELDS`."""
+    values = json.loads(bytes(row.tolist()).rstrip(b"\0"))
+    return dict(zip(FIELDS, values, strict=True))
 
 
-def _fields(judgement: Judgement | None) -> tuple[str | None, str | None, str | None]:
+def _fields(judgement: Judgement | None) -> list[Any]:
     if judgement is None:
-        return None, None, None
-    return judgement.gold, judgement.verdict.extracted, judgement.verdict.failure
+        return [None] * len(FIELDS)
+    verdict, episode = judgement.verdict, judgement.episode
+    judged = list(map(storable, (judgement.gold, verdict.extracted, verdict.failure)))
+    if episode is None:
+        return [*judged, None, None, None, None]
+    task_type = storable(str(episode.row["task_type"]))
+    return [*judged, task_type, episode.score, list(map(storable, episode.actions)), episode.invalid]
