@@ -8,7 +8,7 @@ import pytest
 # Before anything imports torch or the hub's client: a test process has one core, and no test may reach for a hub.
 os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
-from tests.engines.tiny import save_tiny_model
+from tests.engines.tiny import save_household_model, save_tiny_model
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -32,3 +32,9 @@ def shared_data() -> Path:
 def tiny_model(tmp_path_factory) -> str:
     """Folder of a tiny random Qwen3 and its tokenizer."""
     return save_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def word_model(tmp_path_factory) -> str:
+    """Folder of a tiny random Qwen3 with household's words as tokens."""
+    return save_household_model(tmp_path_factory.mktemp("words"))

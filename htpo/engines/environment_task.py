@@ -1,12 +1,9 @@
 """From options to a task whose prompts are played: a dataset that is an environment."""
 
-import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from datasets import Dataset
 
 from htpo.engines.episode_options import changed_episode_options
 from htpo.engines.job_options import JobOptions
@@ -14,13 +11,11 @@ from htpo.environments import ENVIRONMENTS, EnvironmentLabel, EnvironmentWorkers
 from htpo.errors import UserError
 from htpo.playing.formats import prompt_format
 from htpo.playing.player import Player
+from htpo.playing.tasks import environment_options, tasks_as_dataset
 from htpo.playing.turn_tokens import TurnTokens
 from htpo.playing.verdicts import EpisodeVerifier
 from htpo.tasks import Task
 from htpo.tasks.selection import given_options
-
-TASK = "environment_row"
-"""Column of the data that holds a task as the environment takes it, as JSON."""
 
 OF_ENVIRONMENTS = {"dataset", "dataset_config", "eval_dataset", "train_prompts", "held_out_prompts"}
 """Options of the data that have an effect on an environment; `dataset_config` is its own options as JSON."""
@@ -86,7 +81,7 @@ def load_environment_task(options: JobOptions, seed: int) -> EnvironmentTask:
     for name in given_options(options).keys() - OF_ENVIRONMENTS:
         raise UserError(f"{name}={getattr(options, name)!r} has no effect on {options.dataset[0]}, an environment")
     label = EnvironmentLabel.parse(options.dataset[0])
-    worlds = EnvironmentWorkers(label.name, _own_options(options), max_steps=options.max_turns)
+    worlds = EnvironmentWorkers(label.name, environment_options(options.dataset_config), max_steps=options.max_turns)
     count = options.held_out_prompts
     if options.eval_dataset is None:
         rows = worlds.rows(label.split, options.train_prompts + count, seed)
@@ -107,33 +102,10 @@ def load_environment_task(options: JobOptions, seed: int) -> EnvironmentTask:
         earns += f", less {options.invalid_action_penalty:g} for every invalid action"
     return EnvironmentTask(
         name=label.name,
-        train=_as_dataset(train),
-        held_out=_as_dataset(held_out) if held_out else None,
+        train=tasks_as_dataset(train),
+        held_out=tasks_as_dataset(held_out) if held_out else None,
         verifier=verifier,
         description=f"{options.dataset[0]}: {len(train)} tasks to train on, {len(held_out)} held out from "
         f"{options.eval_dataset or 'the same'}; an episode is correct when it succeeds, its {earns}",
         worlds=worlds,
-    )
-
-
-def _own_options(options: JobOptions) -> dict[str, Any]:
-    try:
-        own = json.loads(options.dataset_config or "{}")
-    except ValueError:
-        own = None
-    if not isinstance(own, dict):
-        raise UserError(
-            f"dataset_config is {options.dataset_config!r}, needs the environment's options as JSON: '{{\"rooms\": 2}}'"
-        )
-    return own
-
-
-def _as_dataset(rows: list[dict[str, Any]]) -> Dataset:
-    return Dataset.from_dict(
-        {
-            "prompt": [str(row.get("task") or row["id"]) for row in rows],
-            TASK: [json.dumps(row) for row in rows],
-            "task_type": [str(row["task_type"]) for row in rows],
-            "row": list(range(1, len(rows) + 1)),
-        }
     )

@@ -2,29 +2,15 @@
 
 from dataclasses import dataclass, field, fields
 
-from htpo.playing.formats import PROMPT_FORMATS
+from htpo.playing.options import PlayOptions
 
 REWARDS = ("success", "score")
 
 
 @dataclass
-class EpisodeOptions:
+class EpisodeOptions(PlayOptions):
     """Options of a dataset that is an environment; of no effect, and refused, with any other."""
 
-    prompt_format: str | None = field(
-        default=None,
-        metadata={
-            "help": f"How episodes are told to the policy: {' or '.join(PROMPT_FORMATS)}. Default: verl_agent with a "
-            "chat template, else compact."
-        },
-    )
-    max_turn_length: int = field(
-        default=512,
-        metadata={"help": "Tokens of a turn of the policy at most; max_completion_length is that of whole episodes."},
-    )
-    max_turns: int | None = field(
-        default=None, metadata={"help": "Actions after which an episode ends. Default: the environment's own."}
-    )
     episode_reward: str = field(
         default="success",
         metadata={"help": "What an episode earns: 1 for a success, or the environment's score. Correct is a success."},

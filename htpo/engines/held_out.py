@@ -7,11 +7,11 @@ from typing import Any
 
 from datasets import Dataset
 
-from htpo.engines.environment_task import TASK
 from htpo.engines.episode_pass_rates import measure_episodes
 from htpo.engines.job_options import JobOptions
 from htpo.evaluate import ModelGenerator, SamplingOptions, measure_pass_rates
 from htpo.playing.player import Player
+from htpo.playing.tasks import TASK
 from htpo.runs import RunDirectory
 from htpo.statistics import PassRates
 from htpo.tasks import Task

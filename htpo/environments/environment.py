@@ -42,7 +42,7 @@ class Environment(Protocol):
     the seed and the actions: an episode whose process has died goes on by its actions given again.
 
     Attributes:
-        splits: names of the sets of tasks, the one to train on first.
+        splits: names of the sets of tasks, the one to train on first, the one to be measured on last.
         max_steps: after how many actions an episode ends, unless the caller says otherwise.
     """
 

@@ -42,6 +42,12 @@ def environment(path: str, options: str) -> Environment:
 
 
 @said
+def splits(path: str, options: str) -> list[str]:
+    """Names of the sets of tasks."""
+    return list(environment(path, options).splits)
+
+
+@said
 def rows(path: str, options: str, split: str | None, count: int | None, seed: int) -> list[dict[str, Any]]:
     """Tasks of a split, by default of the first."""
     asked = environment(path, options)
@@ -98,6 +104,7 @@ def end(episode: int) -> None:
 
 if __name__ == "__main__":
     handlers: dict[str, Callable[..., Any]] = {
+        "splits": splits,
         "rows": rows,
         "walkthrough": walkthrough,
         "tried": tried,

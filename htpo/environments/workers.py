@@ -72,6 +72,11 @@ class EnvironmentWorkers:
         self._owner = os.getpid()
         self.failures: Counter[str] = Counter()
 
+    def splits(self) -> list[str]:
+        """Names of the sets of tasks (see `Environment`). Raises `UserError` where the environment cannot be made."""
+        splits: list[str] = self._answer(["splits", *self._asked])
+        return splits
+
     def rows(self, split: str | None = None, count: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
         """Tasks of a split (see `Environment.rows`), by default of the first.
 

@@ -6,6 +6,7 @@ import json
 
 from htpo.errors import UserError
 from htpo.evaluate.answers import Numbered, Row, answer, judge, numbered
+from htpo.evaluate.episodes import EnvironmentProblems, play
 from htpo.evaluate.generators.vocabulary import Generator
 from htpo.evaluate.samples import SampleStore
 from htpo.evaluate.votes import equivalent_votes
@@ -51,7 +52,10 @@ def collect(
                 f"{store.folder} holds sample {sample} of problem {problem}, which is not asked for: it is of another "
                 "evaluation"
             )
-        answer(problems, generator, samples, store.append, done=done, progress=progress)
+        if isinstance(problems, EnvironmentProblems):
+            play(problems, generator, samples, store.append, done=done, progress=progress)
+        else:
+            answer(problems, generator, samples, store.append, done=done, progress=progress)
         missing = len(wanted - store.done())
         if not missing:
             store.compact(equivalent_votes(problems.verifier, store, progress))

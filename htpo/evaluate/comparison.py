@@ -14,7 +14,7 @@ def compare(first: dict[str, TaskSamples], second: dict[str, TaskSamples]) -> li
     """second - first for every task that both have, measure by measure.
 
     Measures are avg (over all samples of each), pass@k for k = 2, 4, ... up to the smaller number of samples, and maj@k
-    at that number.
+    at that number; of episodes the score, too.
 
     Returns:
         Rows with `task`, `measure`, `first` and `second` (means), the fields of a `Difference`, and `holm`, the p-value
@@ -39,6 +39,7 @@ def compare(first: dict[str, TaskSamples], second: dict[str, TaskSamples]) -> li
             "avg": (before.correct.mean(1), after.correct.mean(1)),
             **{f"pass@{k}": (before.pass_curves[:, k - 1], after.pass_curves[:, k - 1]) for k in ks},
             f"maj@{samples}": (before.majority(samples), after.majority(samples)),
+            "score": (before.episode_scores, after.episode_scores),
         }
         for measure, (old, new) in pairs.items():
             if old is not None and new is not None:

@@ -15,7 +15,7 @@ from htpo.errors import UserError
 from htpo.evaluate.collection import digest
 from htpo.evaluate.results import TAUS, TaskSamples, measures
 from htpo.evaluate.samples import SampleStore
-from htpo.evaluate.tables import stability_table, summary_table
+from htpo.evaluate.tables import result_tables
 from htpo.markdown import markdown_table
 from htpo.runs import RunDirectory, write_atomically, writing
 from htpo.tasks.task import Problems
@@ -27,6 +27,11 @@ right samples, pass@n of problems with a right one among n, maj@n of problems wh
 G-Pass@k tau is the chance that a share tau of k samples is right, mG-Pass@k its mean over tau from 0.5 to 1; "cut off"
 at the token limit, "no answer" that the verifier could read; "length" is the mean in tokens. `results.json` has pass@k
 for every k; docs/evaluate.md explains all of it.
+"""
+OF_EPISODES = """
+Of an environment a sample is an episode: "success" is avg@n, "steps" its actions, "invalid" those of them that were
+none or not possible; "step limit" is the share that ended for its number of actions, "given up" of those that outgrew
+--max_tokens or the model's context.
 """
 
 
@@ -107,9 +112,9 @@ class EvaluationDirectory:
         results = {name: measures(found, taus) for name, found in samples.items()}
         self.run.write_json("results.json", {"tasks": results, **notes})
         described = "".join(f"- {task['description']}\n" for task in self.tasks.values())
-        stability = stability_table(results)
-        tables = markdown_table(*summary_table(results)) + ("\n" + markdown_table(*stability) if stability else "")
-        text = f"# {self.run.config['model']}\n\n{tables}{LEGEND}\n{described}"
+        tables = "\n".join(markdown_table(*table) for table, _ in result_tables(results))
+        legend = LEGEND + (OF_EPISODES if any(found["episodes"] for found in results.values()) else "")
+        text = f"# {self.run.config['model']}\n\n{tables}{legend}\n{described}"
         write_atomically(self.path / "results.md", text)
         return results
 

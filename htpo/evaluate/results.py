@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from htpo.evaluate.votes import as_vote
 from htpo.statistics import (
+    Estimate,
     g_pass_at_k,
     majority_at_k,
     mean_g_pass_at_k,
@@ -41,6 +42,7 @@ class TaskSamples:
     extracted: list[list[str | None]]
     failure: list[list[str | None]]
     vote: list[list[str | None]]  # the answer that stands for all that mean the same, where it is another
+    episodes: "EpisodeSamples | None" = None
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "TaskSamples":
@@ -64,6 +66,7 @@ class TaskSamples:
             lists("extracted"),
             lists("failure"),
             lists("vote"),
+            EpisodeSamples.from_table(table, shape) if table["task_type"].null_count == 0 else None,
         )
 
     @property
@@ -86,8 +89,15 @@ class TaskSamples:
         """(problems, samples) pass@k for k = 1..samples."""
         return pass_curves(self.samples, self.counts)
 
+    @property
+    def episode_scores(self) -> NDArray[np.float64] | None:
+        """(problems,) mean scores of episodes; None of other samples."""
+        return None if self.episodes is None else self.score.mean(1)
+
     def majority(self, k: int) -> NDArray[np.float64] | None:
-        """(problems,) maj@k; None where the verifier reads no answers to vote with."""
+        """(problems,) maj@k; None where the verifier reads no answers to vote with, and of episodes."""
+        if self.episodes is not None:
+            return None
         flat = zip((a for row in self.extracted for a in row), (f for row in self.failure for f in row))
         if any(answer is None and failure is None for answer, failure in flat):
             return None
@@ -103,6 +113,31 @@ class TaskSamples:
         failed = np.array([[failure == kind for failure in row] for row in self.failure])
         shares: NDArray[np.float64] = failed.mean(1)
         return shares
+
+
+@dataclass(frozen=True)
+class EpisodeSamples:
+    """What is known of samples that are episodes. All arrays are (problems, samples)."""
+
+    task_types: list[str]  # by problem
+    steps: NDArray[np.float64]  # actions
+    invalid_actions: NDArray[np.float64]
+    step_limit: NDArray[np.bool_]  # ended for their number of actions
+
+    @classmethod
+    def from_table(cls, table: pa.Table, shape: tuple[int, int]) -> "EpisodeSamples":
+        """From the complete table of `SampleStore.measured`.
+
+        Args:
+            shape: (problems, samples).
+        """
+        invalid = table["invalid"].to_pylist()
+        return cls(
+            table["task_type"].to_pylist()[:: shape[1]],
+            np.array([len(actions) for actions in invalid], dtype=float).reshape(shape),
+            np.array([sum(actions) for actions in invalid], dtype=float).reshape(shape),
+            np.array(table["step_limit"].to_pylist(), dtype=bool).reshape(shape),
+        )
 
 
 def measures(found: TaskSamples, taus: Sequence[float] = TAUS) -> dict[str, Any]:
@@ -137,10 +172,39 @@ def measures(found: TaskSamples, taus: Sequence[float] = TAUS) -> dict[str, Any]
         "truncated": rate_interval(1 - found.finished.mean(1)).to_json(),
         "unparsable": rate_interval(found.share_failed("unparsable")).to_json(),
         "mean_length": None if lengths is None else mean_interval(lengths).to_json(),
-        "mean_score": None if scores is None else mean_interval(scores).to_json(),
+        "mean_score": None if scores is None else _score_interval(scores).to_json(),
         "failures": dict(Counter(failure for row in found.failure for failure in row if failure)),
+        "episodes": None if found.episodes is None else _episode_measures(found, found.episodes),
         "correct": dict(zip(map(str, found.numbers), found.counts)),
     }
+
+
+def _episode_measures(found: TaskSamples, episodes: EpisodeSamples) -> dict[str, Any]:
+    """Of episodes: of all, and by type of task, in the order of their names."""
+    types = np.array(episodes.task_types)
+    of_types = {name: types == name for name in sorted(set(episodes.task_types))}
+    return {
+        "steps": mean_interval(episodes.steps.mean(1)).to_json(),
+        "invalid_actions": mean_interval(episodes.invalid_actions.mean(1)).to_json(),
+        "step_limit": rate_interval(episodes.step_limit.mean(1)).to_json(),
+        "by_task_type": {
+            name: {
+                "problems": int(chosen.sum()),
+                "avg": rate_interval(found.correct[chosen].mean(1)).to_json(),
+                "pass_at_n": rate_interval(found.pass_curves[chosen, -1]).to_json(),
+                "mean_score": _score_interval(found.score[chosen].mean(1)).to_json(),
+                "steps": mean_interval(episodes.steps[chosen].mean(1)).to_json(),
+                "invalid_actions": mean_interval(episodes.invalid_actions[chosen].mean(1)).to_json(),
+            }
+            for name, chosen in of_types.items()
+        },
+    }
+
+
+def _score_interval(scores: NDArray[np.float64]) -> Estimate:
+    """Of scores, which are rates unless one is below 0 or above 1."""
+    of_rates = bool(((scores >= 0) & (scores <= 1)).all())
+    return rate_interval(scores) if of_rates else mean_interval(scores)
 
 
 def _known_means(values: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -33,12 +33,24 @@ SCHEMA = pa.schema(
         ("failure", pa.string()),  # why it could not be judged: unparsable, truncated, timeout, crash
         ("vote", pa.string()),  # the answer to the problem that stands for all that mean the same; null: `extracted`
         ("reasoning", pa.string()),  # what a server keeps apart from the response
+        # Of an episode of an environment; null of other responses. The prompt is what stood before its first turn.
+        ("task_type", pa.string()),
+        ("step_limit", pa.bool_()),  # it ended for its number of actions
+        ("actions", pa.list_(pa.string())),  # per action: null where none was found
+        ("invalid", pa.list_(pa.bool_())),  # per action: it was not possible
+        ("written", pa.list_(pa.string())),  # per turn: the policy's text
+        ("turn_tokens", pa.list_(pa.int32())),  # per turn: generated; null where a server does not say
+        ("shown", pa.list_(pa.string())),  # per turn but the last: what stood before the next, as the model got it
+        ("last_shown", pa.string()),  # what the environment said to the last action
     ]
 )
-LATER = {"vote", "reasoning"}
+OF_EPISODES = {"task_type", "step_limit", "actions", "invalid", "written", "turn_tokens", "shown", "last_shown"}
+LATER = {"vote", "reasoning"} | OF_EPISODES
 """Columns that evaluations of earlier versions lack."""
 MEASURED = ["problem", "sample", "tokens", "finished", "correct", "score", "extracted", "failure", "vote"]
-TEXTS = ("prompt", "response", "extracted", "failure", "vote", "reasoning")
+MEASURED += ["task_type", "step_limit", "invalid"]
+TEXTS = ("prompt", "response", "extracted", "failure", "vote", "reasoning", "last_shown")
+LISTS_OF_TEXTS = ("actions", "written", "shown")
 
 
 class SampleStore:
@@ -51,7 +63,7 @@ class SampleStore:
         """Store rows (the columns of `SCHEMA`) as one file."""
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.folder / f".{uuid.uuid4().hex}"
-        clean = [row | {name: _encodable(row.get(name)) for name in TEXTS} for row in rows]
+        clean = [_encodable(row) for row in rows]
         try:
             pq.write_table(pa.Table.from_pylist(clean, SCHEMA), unfinished, compression="zstd")
             os.replace(unfinished, self.folder / f"part-{time.time_ns()}-{unfinished.name[1:9]}.parquet")
@@ -134,7 +146,7 @@ class SampleStore:
                 absent = LATER.difference(opened.schema_arrow.names)
                 table = opened.read(columns=[name for name in columns if name not in absent])
             for name in absent.intersection(columns):
-                table = table.append_column(name, pa.nulls(len(table), pa.string()))
+                table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))
             return table.select(columns).cast(pa.schema([SCHEMA.field(name) for name in columns]))
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -144,6 +156,11 @@ class SampleStore:
 MEASURED_KEYS = ("problem", "sample", "correct")
 
 
-def _encodable(text: str | None) -> str | None:
-    """Text that UTF-8 can hold: a model's half characters (lone surrogates) become question marks."""
-    return None if text is None else text.encode("utf-8", "replace").decode("utf-8")
+def _encodable(row: Row) -> Row:
+    """A row that UTF-8 can hold: a model's half characters (lone surrogates) become question marks."""
+
+    def text(given: str | None) -> str | None:
+        return None if given is None else given.encode("utf-8", "replace").decode("utf-8")
+
+    lists = {name: list(map(text, row[name])) for name in LISTS_OF_TEXTS if row.get(name) is not None}
+    return row | {name: text(row.get(name)) for name in TEXTS} | lists

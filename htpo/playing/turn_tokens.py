@@ -25,6 +25,11 @@ class TurnTokens:
     tokenizer: Any
     template_options: Mapping[str, Any] | None = None
 
+    def check(self) -> None:
+        """Raise `UserError` where the chat template does not show what the policy wrote."""
+        if self.told.chat:
+            self._in_template("-")
+
     def first(self, observation: Observation) -> list[int]:
         """The prompt: what the policy reads before its first turn."""
         text = self.told.shown(observation, first=True)
@@ -47,7 +52,17 @@ class TurnTokens:
 
     def action(self, turn: Sequence[int]) -> str | None:
         """The action in a turn of the policy, None where there is none."""
-        return self.told.action(self.tokenizer.decode(list(turn), skip_special_tokens=True))
+        return self.told.action(self.written(turn))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Ids as the policy read them, special tokens with them."""
+        text: str = self.tokenizer.decode(list(ids))
+        return text
+
+    def written(self, turn: Sequence[int]) -> str:
+        """A turn of the policy, to be read by people."""
+        text: str = self.tokenizer.decode(list(turn), skip_special_tokens=True)
+        return text
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text=text, add_special_tokens=False)["input_ids"]

@@ -6,19 +6,15 @@ from html import unescape
 import pytest
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from htpo.analysis.logic_words import read_logic_words
 from htpo.analysis.token_analysis import TokenAnalysis
 from htpo.analysis.tokens import read_runs
 from htpo.cli.train import train_from_arguments
-from htpo.environments.household.environment import vocabulary
 from htpo.errors import UserError
 from htpo.report.responses_page import responses_page
 from htpo.runs import RunDirectory, RunRecord
 from tests.cli.command import TWO_PROCESSES, htpo_afresh, without_times
-from tests.engines.tiny import save_tiny_qwen
 
 SMALL = {
     "train_prompts": 28,
@@ -38,18 +34,6 @@ SMALL = {
     "report": "false",
 }
 EVEN_LENGTH = "tests.engines.trl.worlds:EvenLength"  # which a random policy solves half the time
-
-
-@pytest.fixture(scope="module")
-def word_model(tmp_path_factory):
-    """A tiny random model with household's words as tokens."""
-    words = {word: number for number, word in enumerate(["<pad>", "<eos>", "<unk>", ">", *vocabulary()])}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
-    )
-    return save_tiny_qwen(tmp_path_factory.mktemp("words"), fast)
 
 
 def train(dataset, model, folder, **options):

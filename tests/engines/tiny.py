@@ -6,6 +6,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from htpo.engines.trl import HTPOConfig, HTPOTrainer
+from htpo.environments.household.environment import vocabulary
 
 CHARACTERS = "0123456789+-*/=>:. abcdefghijklmnopqrstuvwxyz"
 
@@ -21,6 +22,17 @@ def save_tiny_model(path, chat_template: str | None = None, **config) -> str:
     )
     fast.chat_template = chat_template
     return save_tiny_qwen(path, fast, **config)
+
+
+def save_household_model(path) -> str:
+    """Write the model with household's words as tokens."""
+    words = {word: number for number, word in enumerate(["<pad>", "<eos>", "<unk>", ">", *vocabulary()])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+    )
+    return save_tiny_qwen(path, fast)
 
 
 def save_tiny_qwen(path, tokenizer: PreTrainedTokenizerFast, **config) -> str:

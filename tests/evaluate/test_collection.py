@@ -14,7 +14,7 @@ from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect, judge_again
 from htpo.evaluate.generators.vocabulary import Response
 from htpo.evaluate.results import TaskSamples, measures
-from htpo.evaluate.samples import SampleStore
+from htpo.evaluate.samples import OF_EPISODES, SampleStore
 from htpo.tasks.task import Problems
 from htpo.verifiers.verdict import Verdict
 from tests.engines.tiny import save_tiny_model
@@ -82,6 +82,7 @@ def test_samples_are_stored_with_their_verdicts_in_one_file_at_the_end(tmp_path)
         "failure": None,
         "vote": None,
         "reasoning": None,
+        **dict.fromkeys(OF_EPISODES),
     }
 
 

@@ -23,6 +23,11 @@ def judge_directory_again(
         if name not in JUDGING | {"tasks"}:
             raise UserError(f"--{name} has no effect on --rescore, which generates nothing: leave it out")
     wanted = parse_evaluation({n: v for n, v in old.run.config.items() if n != RESCORED_FROM} | flags)
+    if wanted.environments:
+        raise UserError(
+            f"--rescore: episodes of {', '.join(wanted.environments)} say themselves how they ended; there is nothing "
+            "to judge again"
+        )
     tasks = wanted.tasks(conversational=False, bare=True)
     if [task.name for task in tasks] != list(old.tasks):
         raise UserError(f"the tasks must be those of {old.path}: {', '.join(old.tasks)}")

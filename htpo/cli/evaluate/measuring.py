@@ -9,6 +9,7 @@ from htpo.cli.evaluate.options import MAY_CHANGE, Evaluation, parse_evaluation
 from htpo.cli.evaluate.printing import print_line, print_note, print_results
 from htpo.errors import UserError
 from htpo.evaluate import EvaluationDirectory, collect
+from htpo.evaluate.episodes import EnvironmentProblems
 from htpo.runs import writing
 from htpo.tasks.task import Problems
 
@@ -29,11 +30,14 @@ def measure(console: Console, output_dir: str | None, flags: dict[str, Any]) -> 
         directory.run.check_free(config)
     backend = wanted.backend()
     tasks = wanted.tasks(conversational=backend.conversational)
-    prompts = {task.name: task.rows["prompt"][:] for task in tasks}
+    played = [task for task in tasks if isinstance(task, EnvironmentProblems)]
+    prompts = {task.name: task.rows["prompt"][:] for task in tasks if not isinstance(task, EnvironmentProblems)}
     if resume:
         directory.check_resumable(config | {name: stored.get(name) for name in MAY_CHANGE}, tasks)
     for each in prompts.values():
         backend.check(each)
+    for task in played:
+        backend.check_episodes(task.settings.told)
     if backend.announcement:
         print_line(console, backend.announcement)
     generator = backend.start()
@@ -41,6 +45,9 @@ def measure(console: Console, output_dir: str | None, flags: dict[str, Any]) -> 
     if not resume:
         directory.begin(config, tasks)
     _print_plan(console, wanted, tasks, directory, resume)
+    longest = generator.longest_context
+    if played and longest is not None and longest < options.max_tokens:
+        print_note(console, f"episodes that outgrow the {longest} tokens of the model's context are given up")
     for name, said in beyond.items():
         if said:
             print_note(console, f"{name}: {said}")

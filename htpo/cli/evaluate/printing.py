@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from htpo.evaluate import EvaluationDirectory
-from htpo.evaluate.tables import stability_table, summary_table
+from htpo.evaluate.tables import result_tables
 from htpo.figures.catalogue import OF_EVALUATIONS, saved
 
 WORTH_A_WORD = (
@@ -38,13 +38,11 @@ def print_results(console: Console, directory: EvaluationDirectory, notes: dict[
     samples = directory.samples()
     thinking = {name: count for name in samples if (count := directory.store(name).only_reasoning())}
     results = directory.write_results(samples, {**notes, "only_reasoning": thinking} if thinking else notes)
-    _print_measures(console, *summary_table(results), intervals=3)
-    stability = stability_table(results)
-    if stability is not None:
-        _print_measures(console, *stability, intervals=len(stability[0]))
+    for table, intervals in result_tables(results):
+        _print_measures(console, *table, intervals=intervals)
     for name, found in results.items():
         for share, most, what in WORTH_A_WORD:
-            if found[share]["value"] > most:
+            if found[share]["value"] > most and not (found["episodes"] and share == "unparsable"):
                 print_note(console, f"{found[share]['value']:.0%} of the responses to {name} {what}")
     for name, count in thinking.items():
         what = "held only reasoning: raise --max_tokens, or see the server's reasoning parser"
@@ -72,6 +70,11 @@ def _print_measures(console: Console, header: list[str], rows: list[list[str]], 
     """A table of measures that fits a terminal: intervals stand below the first means, and are left out of the rest."""
     narrow = [[cell.rstrip(")").replace(" (", "\n").replace(" to ", "-") for cell in row[2:]] for row in rows]
     cells = [row[:intervals] + [cell.partition("\n")[0] for cell in row[intervals:]] for row in narrow]
-    tasks = [f"{row[0]}\nn = {row[1]}" for row in rows]
-    header = [name.replace(" ", "\n") for name in (header[0], *header[2:])]
+    tasks = [f"{_broken(row[0])}\nn = {row[1]}" for row in rows]
+    header = [name.replace(" ", "\n") for name in (_broken(header[0]), *header[2:])]
     print_table(console, header, [[task, *rest] for task, rest in zip(tasks, cells)])
+
+
+def _broken(task: str) -> str:
+    """A task's name in two lines where it has two parts."""
+    return task.replace(":", ":\n")

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from accelerate.utils import DistributedType
 
-from htpo.engines.environment_task import TASK
 from htpo.engines.handover import Handover
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.prompts import NumberedPrompts
 from htpo.errors import UserError
 from htpo.playing.player import EpisodeRow, Player, Turn
+from htpo.playing.tasks import TASK
 from htpo.playing.verdicts import EPISODE
 
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from htpo.errors import UserError
 from htpo.evaluate.generators.vocabulary import Generator, SamplingOptions
+from htpo.playing.formats import PromptFormat
 from htpo.tasks.prompts import Prompt
 
 
@@ -48,6 +49,10 @@ class Backend(ABC):
     @abstractmethod
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Refuse a task's prompts that the model cannot take. Raises `UserError`."""
+
+    @abstractmethod
+    def check_episodes(self, told: PromptFormat) -> None:
+        """Refuse a way to tell episodes that the model cannot take. Raises `UserError`."""
 
     @abstractmethod
     def start(self) -> Generator:

@@ -11,7 +11,9 @@ from htpo.errors import UserError
 from htpo.evaluate.generators.backend import Backend, BackendOptions, check_least, json_object
 from htpo.evaluate.generators.end_tokens import published_end_tokens
 from htpo.evaluate.generators.vocabulary import SamplingOptions
-from htpo.tasks.prompts import Prompt, check_template
+from htpo.playing.formats import PromptFormat
+from htpo.playing.turn_tokens import TurnTokens
+from htpo.tasks.prompts import Prompt, as_chat, check_template
 
 
 @dataclass
@@ -66,6 +68,11 @@ class LocalBackend(Backend):
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         check_template(prompts[0], self.tokenizer, self.local.template_options)
+
+    def check_episodes(self, told: PromptFormat) -> None:
+        if told.chat:
+            self.check([as_chat("-")])
+        TurnTokens(told, self.tokenizer, self.local.template_options).check()
 
     @property
     def asking(self) -> dict[str, Any]:

@@ -1,12 +1,25 @@
 """A model at hand as a generator, by transformers."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from htpo.evaluate.generators.sampling import batches_by_length, sample_batch, sampling_settings, seeded
-from htpo.evaluate.generators.vocabulary import Generator, Key, Request, Response, SamplingOptions, derived_seed
+from htpo.evaluate.generators.vocabulary import (
+    EpisodeRequest,
+    EpisodeSettings,
+    Generator,
+    Key,
+    Played,
+    Request,
+    Response,
+    SamplingOptions,
+    derived_seed,
+)
+from htpo.playing.player import Player, Turn
+from htpo.playing.turn_tokens import TurnTokens
 from htpo.tasks.prompts import Prompt, as_sent, tokenize_prompts
 
 
@@ -60,11 +73,49 @@ class ModelGenerator(Generator):
                 if request.key not in done
             ]
 
+    def play(
+        self, task: str, settings: EpisodeSettings, requests: Sequence[EpisodeRequest], done: Set[Key]
+    ) -> Iterator[list[Played]]:
+        """A list per batch, whose episodes take their turns together; see `generate`."""
+        player = token_player(settings, self.tokenizer, self.template_options, self.sampling, self.longest_context)
+        turn = replace(self.sampling, max_tokens=settings.max_turn_tokens)
+        drawing = sampling_settings(self.model, self.tokenizer, turn)
+
+        def sample(contexts: list[list[int]]) -> list[Turn]:
+            return [Turn(ids) for ids in sample_batch(self.model, self.tokenizer, contexts, drawing)]
+
+        for start in range(0, len(requests), self.batch_size):
+            asked = requests[start : start + self.batch_size]
+            if all(request.key in done for request in asked):
+                continue
+            with seeded(self.model, derived_seed(self.sampling.seed, task, self.batch_size, *asked[0].key)):
+                rows = player.play([request.task for request in asked], [settings.seed] * len(asked), sample)
+            yield [
+                Played(request, row, player.turns, [len(turn.ids) for turn in row.turns])
+                for request, row in zip(asked, rows)
+                if request.key not in done
+            ]
+
+    @property
+    def longest_context(self) -> int | None:
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
     def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
-        made_for = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         tokenized = tokenize_prompts(prompts, self.tokenizer, self.template_options)
-        said = beyond_length(tokenized, self.sampling.max_tokens, made_for)
+        said = beyond_length(tokenized, self.sampling.max_tokens, self.longest_context)
         return said and f"{said} was made for; what it writes there may be nonsense"
+
+
+def token_player(
+    settings: EpisodeSettings,
+    tokenizer: Any,
+    template_options: Mapping[str, Any] | None,
+    sampling: SamplingOptions,
+    longest_context: int | None,
+) -> Player:
+    """A player for a model whose tokens are known."""
+    turns = TurnTokens(settings.told, tokenizer, template_options)
+    return Player(settings.worlds, turns, settings.max_turn_tokens, sampling.max_tokens, longest_context)
 
 
 def beyond_length(prompts: Sequence[Sequence[int]], max_tokens: int, length: int | None) -> str | None:

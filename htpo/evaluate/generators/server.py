@@ -5,12 +5,9 @@ import contextlib
 import json
 import math
 import os
-import queue
 import random
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,17 +15,26 @@ import httpx
 
 from htpo.errors import UserError
 from htpo.evaluate.generators.backend import Backend, BackendOptions, check_least, json_object
-from htpo.evaluate.generators.server_replies import Nonsense, in_words, read_reply, retry_after
-from htpo.evaluate.generators.vocabulary import Generator, Key, Request, Response, SamplingOptions, derived_seed
+from htpo.evaluate.generators.background import Asked, Done, each_in_background
+from htpo.evaluate.generators.served_episode import ContextFull, ServedEpisode, TurnRequest
+from htpo.evaluate.generators.server_replies import Nonsense, context_is_full, in_words, read_reply, retry_after
+from htpo.evaluate.generators.vocabulary import (
+    EpisodeRequest,
+    EpisodeSettings,
+    Generator,
+    Key,
+    Played,
+    Request,
+    Response,
+    SamplingOptions,
+    derived_seed,
+)
+from htpo.playing.formats import PromptFormat
 from htpo.tasks.prompts import Prompt, as_chat
 
 TEMPORARY = {408, 409, 425, 429}  # and everything from 500 on: worth another try
 LONGEST_WAIT = 60.0  # seconds between two tries, if the server does not ask for more
 PROBE_SECONDS = 10.0
-TOGETHER_SECONDS = 2.0  # responses that come within this time are handed on together
-TOGETHER = 256
-Inbox = queue.SimpleQueue[Response | None]
-"""Responses as they come; None at the end."""
 
 
 @dataclass
@@ -74,6 +80,10 @@ class ServerBackend(Backend):
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """What it takes, the server says by itself."""
+
+    def check_episodes(self, told: PromptFormat) -> None:
+        if told.chat != self.conversational:
+            raise UserError("--prompt_format compact is text, which goes to /completions: add --chat false")
 
     def start(self) -> Generator:
         server = self.server
@@ -145,7 +155,6 @@ class ServerGenerator(Generator):
             "model": model,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
             **(extra_body or {}),
         }
         self._failed_in_a_row = 0
@@ -172,34 +181,49 @@ class ServerGenerator(Generator):
         Raises:
             UserError: the server refuses, or is down.
         """
-        wanted = [request for request in requests if request.key not in done]
-        inbox: Inbox = queue.SimpleQueue()
-        loop = asyncio.new_event_loop()
-        work = loop.create_task(self._answer_all(task, wanted, inbox))
-        thread = threading.Thread(target=_run_to_its_end, args=(loop, work, inbox), daemon=True)
-        thread.start()
-        interrupted = ended = False
-        came: list[Response] = []
-        try:
-            while not ended:
-                try:
-                    ended = _take_together(inbox, came)
-                except KeyboardInterrupt:
-                    loop.call_soon_threadsafe(work.cancel)
-                    interrupted = True
-                    continue
-                if came:
-                    yield came
-                    came = []
-        finally:
-            loop.call_soon_threadsafe(work.cancel)
-            thread.join()
-            loop.close()
-        if interrupted:
-            raise KeyboardInterrupt
-        error = None if work.cancelled() else work.exception()
-        if error is not None:
-            raise error
+
+        async def answer(client: httpx.AsyncClient, request: Request) -> Response | None:
+            return await self._answer(client, task, request)
+
+        yield from self._each([request for request in requests if request.key not in done], answer)
+
+    def play(
+        self, task: str, settings: EpisodeSettings, requests: Sequence[EpisodeRequest], done: Set[Key]
+    ) -> Iterator[list[Played]]:
+        """As many episodes at a time as requests; see `generate`."""
+
+        async def play(client: httpx.AsyncClient, request: EpisodeRequest) -> Played | None:
+            async def ask(turn: TurnRequest) -> Response | None:
+                return await self._answer(client, task, turn)
+
+            return await ServedEpisode(settings, request, self.sampling.max_tokens, self.chat, ask).play()
+
+        yield from self._each([request for request in requests if request.key not in done], play)
+
+    def _each(
+        self, wanted: Sequence[Asked], do: Callable[[httpx.AsyncClient, Asked], Awaitable[Done | None]]
+    ) -> Iterator[list[Done]]:
+        """Do it for each, several at a time; what nothing comes of is left out."""
+
+        async def do_all(wanted: Sequence[Asked], put: Callable[[Done], None]) -> None:
+            waiting = iter(wanted)
+            self._stopped = asyncio.Event()  # belongs to this event loop
+            limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
+            async with httpx.AsyncClient(headers=self._headers(), timeout=None, limits=limits) as client:
+
+                async def do_in_turn() -> None:
+                    for each in waiting:
+                        done = await do(client, each)
+                        if done is not None:
+                            put(done)
+                        if self._stop is not None:
+                            return
+
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self.concurrency, len(wanted))):
+                        group.create_task(do_in_turn())
+
+        yield from each_in_background(wanted, do_all)
         if self._stop is not None:
             raise self._stop
 
@@ -212,26 +236,12 @@ class ServerGenerator(Generator):
 
     # --- in the background thread ----------------------------------------------------------------------------------
 
-    async def _answer_all(self, task: str, wanted: list[Request], inbox: Inbox) -> None:
-        waiting = iter(wanted)
-        self._stopped = asyncio.Event()  # belongs to this event loop
-        limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
-        async with httpx.AsyncClient(headers=self._headers(), timeout=None, limits=limits) as client:
-
-            async def answer_in_turn() -> None:
-                for request in waiting:
-                    response = await self._answer(client, task, request)
-                    if response is not None:
-                        inbox.put(response)
-                    if self._stop is not None:
-                        return
-
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self.concurrency, len(wanted))):
-                    group.create_task(answer_in_turn())
-
     async def _answer(self, client: httpx.AsyncClient, task: str, request: Request) -> Response | None:
-        """The response; None when there is none after all tries, or the server is not to be asked any more."""
+        """The response; None when there is none after all tries, or the server is not to be asked any more.
+
+        Raises:
+            ContextFull: an episode has grown longer than the server takes.
+        """
         body, reason = self._body(task, request), ""
         for attempt in range(self.retries + 1):
             if self._stop is not None:
@@ -245,6 +255,8 @@ class ServerGenerator(Generator):
                     response = read_reply(reply, request, self._sent(request), chat=self.chat)
                     self._failed_in_a_row = 0
                     return response
+                if isinstance(request, TurnRequest) and request.turn and context_is_full(reply):
+                    raise ContextFull
                 if reply.status_code not in TEMPORARY and reply.status_code < 500:
                     self._give_up(f"{self._refusal(reply)} (problem {request.problem} of {task})")
                     return None
@@ -271,8 +283,11 @@ class ServerGenerator(Generator):
         self._stopped.set()
 
     def _body(self, task: str, request: Request) -> dict[str, Any]:
-        seed = derived_seed(self.sampling.seed, task, *request.key)
-        return {"messages" if self.chat else "prompt": self._put(request), "seed": seed, **self._fixed}
+        put = {"messages" if self.chat else "prompt": self._put(request)}
+        seed, longest = [self.sampling.seed, task, *request.key], self.sampling.max_tokens
+        if isinstance(request, TurnRequest):
+            seed, longest = [*seed, request.turn], request.max_tokens
+        return {**put, "seed": derived_seed(*seed), "max_tokens": longest, **self._fixed}
 
     def _put(self, request: Request) -> Prompt:
         """The prompt as it is sent: puzzles are text for every model."""
@@ -308,26 +323,3 @@ def checked_url(base_url: str) -> str:
     if url.userinfo or url.query or url.fragment:
         raise UserError("base_url must hold no user, password, query or fragment: give the key with --api_key_env")
     return str(url).rstrip("/")
-
-
-def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], inbox: Inbox) -> None:
-    try:
-        loop.run_until_complete(asyncio.wait([work]))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-    finally:
-        inbox.put(None)
-
-
-def _take_together(inbox: Inbox, came: list[Response]) -> bool:
-    """Add to `came` what comes within two seconds of the first response; whether nothing comes after it."""
-    until = None
-    while len(came) < TOGETHER:
-        try:
-            item = inbox.get(timeout=None if until is None else max(until - time.monotonic(), 0.0))
-        except queue.Empty:
-            return False
-        if item is None:
-            return True
-        came.append(item)
-        until = until or time.monotonic() + TOGETHER_SECONDS
-    return False

@@ -39,17 +39,26 @@ def read_reply(reply: httpx.Response, request: Request, sent: str, *, chat: bool
         text = ""  # a server that keeps the chain of thought apart, when it took all tokens
     if not isinstance(text, str):
         raise Nonsense("a reply without text")
-    usage = content.get("usage")
-    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    known = type(tokens) is int and 0 <= tokens <= LONGEST_COUNT
     reasoning = _reasoning(choice["message"]) if chat else None
-    return Response(request, sent, text, tokens if known else None, finished, reasoning)
+    tokens, before = (_count(content.get("usage"), name) for name in ("completion_tokens", "prompt_tokens"))
+    return Response(request, sent, text, tokens, finished, reasoning, before)
+
+
+def _count(usage: Any, name: str) -> int | None:
+    """A number of tokens that a reply says."""
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if type(count) is int and 0 <= count <= LONGEST_COUNT else None
 
 
 def _reasoning(message: dict[str, Any]) -> str | None:
     """What a reply keeps apart from its content, under either of the two names in use; None when there is none."""
     found = (message.get(name) for name in ("reasoning_content", "reasoning"))
     return next((text for text in found if isinstance(text, str) and text.strip()), None)
+
+
+def context_is_full(reply: httpx.Response) -> bool:
+    """Whether a server refuses a request as too long: no status says so, but all servers speak of the context then."""
+    return reply.status_code in (400, 413, 422) and "context" in reply.text.lower()
 
 
 def retry_after(reply: httpx.Response) -> float:

@@ -1,6 +1,7 @@
 """Backend transformers: a model is loaded into this process, on the accelerator where there is one."""
 
 from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 
 import torch
 from transformers import AutoModelForCausalLM
@@ -8,7 +9,15 @@ from transformers import AutoModelForCausalLM
 from htpo.errors import UserError
 from htpo.evaluate.generators.local import LocalBackend, first_line
 from htpo.evaluate.generators.model import ModelGenerator
-from htpo.evaluate.generators.vocabulary import Generator, Key, Request, Response
+from htpo.evaluate.generators.vocabulary import (
+    EpisodeRequest,
+    EpisodeSettings,
+    Generator,
+    Key,
+    Played,
+    Request,
+    Response,
+)
 
 
 class TransformersBackend(LocalBackend):
@@ -27,8 +36,19 @@ class LoadedGenerator(ModelGenerator):
     """A `ModelGenerator` that says which options to change when memory is not enough."""
 
     def generate(self, task: str, requests: Sequence[Request], done: Set[Key]) -> Iterator[list[Response]]:
-        try:
+        with self._remedy():
             yield from super().generate(task, requests, done)
+
+    def play(
+        self, task: str, settings: EpisodeSettings, requests: Sequence[EpisodeRequest], done: Set[Key]
+    ) -> Iterator[list[Played]]:
+        with self._remedy():
+            yield from super().play(task, settings, requests, done)
+
+    @contextmanager
+    def _remedy(self) -> Iterator[None]:
+        try:
+            yield
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f"out of memory with --batch_size {self.batch_size} and --max_tokens {self.sampling.max_tokens}: "

@@ -12,8 +12,19 @@ from htpo.errors import UserError
 from htpo.evaluate.generators.backend import BackendOptions, check_least, json_object
 from htpo.evaluate.generators.end_tokens import published_end_tokens
 from htpo.evaluate.generators.local import LocalBackend, LocalOptions, first_line
-from htpo.evaluate.generators.model import beyond_length
-from htpo.evaluate.generators.vocabulary import Generator, Key, Request, Response, SamplingOptions, derived_seed
+from htpo.evaluate.generators.model import beyond_length, token_player
+from htpo.evaluate.generators.vocabulary import (
+    EpisodeRequest,
+    EpisodeSettings,
+    Generator,
+    Key,
+    Played,
+    Request,
+    Response,
+    SamplingOptions,
+    derived_seed,
+)
+from htpo.playing.player import EpisodeRow, Turn, play_rounds
 from htpo.tasks.prompts import Prompt, as_sent, tokenize_prompts
 
 IN_NEED = "(what its processes wrote stands above; --gpu_memory_utilization and --max_model_len bound its memory)"
@@ -131,6 +142,11 @@ class VLLMGenerator(Generator):
         except (OSError, ValueError, ImportError, RuntimeError, TypeError) as error:
             raise UserError(f"vLLM does not start with {model!r}: {first_line(error)} {IN_NEED}") from error
 
+    @property
+    def longest_context(self) -> int | None:
+        length: int = self._engine.llm_engine.model_config.max_model_len
+        return length
+
     def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
         """The same of the engine's model length. Raises `UserError` where a prompt alone is as long."""
         length = self._engine.llm_engine.model_config.max_model_len
@@ -144,10 +160,8 @@ class VLLMGenerator(Generator):
         for start in range(0, len(wanted), self.batch_size):
             asked = wanted[start : start + self.batch_size]
             prompts = tokenize_prompts([request.prompt for request in asked], self.tokenizer, self.template_options)
-            outputs = self._engine.generate(
-                [{"prompt_token_ids": list(ids)} for ids in prompts],
-                [self._parameters(task, request) for request in asked],
-                use_tqdm=False,
+            outputs = self._outputs(
+                prompts, [self._parameters(self.sampling.max_tokens, task, *request.key) for request in asked]
             )
             yield [
                 Response(
@@ -160,14 +174,47 @@ class VLLMGenerator(Generator):
                 for request, output in zip(asked, outputs, strict=True)
             ]
 
-    def _parameters(self, task: str, request: Request) -> Any:
+    def play(
+        self, task: str, settings: EpisodeSettings, requests: Sequence[EpisodeRequest], done: Set[Key]
+    ) -> Iterator[list[Played]]:
+        """A list per `batch_size` episodes, which take their turns together; every turn has a seed of its own."""
+        player = token_player(settings, self.tokenizer, self.template_options, self.sampling, self.longest_context)
+        wanted = [request for request in requests if request.key not in done]
+        for start in range(0, len(wanted), self.batch_size):
+            asked = wanted[start : start + self.batch_size]
+            rows = player.begin([request.task for request in asked], [settings.seed] * len(asked))
+            keys = {row: request.key for row, request in zip(rows, asked)}
+
+            def sample(living: list[EpisodeRow], keys: Mapping[EpisodeRow, Key] = keys) -> list[Turn]:
+                seeds = [(task, *keys[row], len(row.turns)) for row in living]
+                parameters = [self._parameters(settings.max_turn_tokens, *parts) for parts in seeds]
+                outputs = self._outputs([row.context for row in living], parameters)
+                return [Turn(list(output.outputs[0].token_ids)) for output in outputs]
+
+            play_rounds(player.rounds(rows), sample)
+            yield [
+                Played(request, row, player.turns, [len(turn.ids) for turn in row.turns])
+                for request, row in zip(asked, rows)
+            ]
+
+    def _outputs(self, prompts: Sequence[Sequence[int]], parameters: list[Any]) -> Any:
+        """What the engine makes of each prompt (token ids)."""
+        asked = [{"prompt_token_ids": list(ids)} for ids in prompts]
+        return self._engine.generate(asked, parameters, use_tqdm=False)
+
+    def _parameters(self, max_tokens: int, *seed: object) -> Any:
+        """How a response or a turn is drawn.
+
+        Args:
+            seed: what its seed depends on, beside the seed of all.
+        """
         return self._vllm.SamplingParams(
             n=1,
             temperature=self.sampling.temperature,
             top_p=self.sampling.top_p,
-            max_tokens=self.sampling.max_tokens,
+            max_tokens=max_tokens,
             stop_token_ids=self._ends,
-            seed=derived_seed(self.sampling.seed, task, *request.key),
+            seed=derived_seed(self.sampling.seed, *seed),
         )
 
 

@@ -3,11 +3,14 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+from htpo.environments import EnvironmentWorkers
 from htpo.errors import UserError
+from htpo.playing.formats import PromptFormat
+from htpo.playing.player import EpisodeRow, Turns
 from htpo.tasks.prompts import Prompt
 
 Key = tuple[int, int]
@@ -38,6 +41,42 @@ class Response:
     tokens: int | None  # generated, the one that ended it included; None when a server does not say
     finished: bool  # whether the model ended it; False: cut at the token limit
     reasoning: str | None = None  # what a server keeps apart from the text; never judged
+    prompt_tokens: int | None = None  # where a server says them
+
+
+@dataclass(frozen=True)
+class EpisodeRequest:
+    """One episode that is wanted."""
+
+    problem: int  # its number in the task
+    sample: int  # 1..samples
+    task: Mapping[str, Any]  # as the environment takes it; the same for all samples of a problem
+
+    @property
+    def key(self) -> Key:
+        """What tells it from all others of the task."""
+        return self.problem, self.sample
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """How episodes are played, whatever the policy."""
+
+    worlds: EnvironmentWorkers
+    told: PromptFormat
+    max_turn_tokens: int
+    seed: int  # of the environment, for all of them
+
+
+@dataclass(frozen=True)
+class Played:
+    """An episode that was played."""
+
+    request: EpisodeRequest
+    row: EpisodeRow
+    turns: Turns  # which make texts of its ids
+    turn_tokens: Sequence[int | None]  # generated, turn by turn, the one that ended it included; None: not known
+    reasoning: str | None = None  # what a server keeps apart from the texts
 
 
 @dataclass(frozen=True)
@@ -70,6 +109,17 @@ class Generator(ABC):
             requests: all of the task's, so that what is drawn together does not depend on what is done.
             done: of those that need no answer any more.
         """
+
+    @abstractmethod
+    def play(
+        self, task: str, settings: EpisodeSettings, requests: Sequence[EpisodeRequest], done: Set[Key]
+    ) -> Iterator[list[Played]]:
+        """Episodes, each whole, in any order, in lists as they come; otherwise as `generate`."""
+
+    @property
+    def longest_context(self) -> int | None:
+        """Tokens that a prompt and what follows it may have together, where that is known."""
+        return None
 
     def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
         """What is to be said where prompt and response may be longer than the model takes; else None."""

@@ -193,7 +193,7 @@ def test_addresses_that_are_none_or_hold_secrets_are_refused(url):
 
 def test_interrupting_hands_on_what_was_answered(monkeypatch):
     """Ctrl-C raises in the main thread while it waits for the next response."""
-    from htpo.evaluate.generators import server as module
+    from htpo.evaluate.generators import background as module
 
     real, calls = module._take_together, []
 

@@ -8,9 +8,12 @@ import pytest
 
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect
+from htpo.evaluate.episodes import load_environment_problems
 from htpo.evaluate.generators.local import LocalOptions, load_tokenizer
 from htpo.evaluate.generators.vllm_engine import VLLMBackend, VLLMGenerator, VLLMOptions, check_engine_options
 from htpo.evaluate.samples import SampleStore
+from htpo.playing.formats import PROMPT_FORMATS
+from htpo.playing.options import PlayOptions
 from tests.evaluate.test_collection import SAMPLES, problems
 
 KNOWN = ("model", "dtype", "max_model_len", "hf_token", "enforce_eager", "quantization", "_internal")
@@ -55,6 +58,25 @@ def test_the_engine_is_asked_as_its_interface_wants(tmp_path, tiny_model):
     assert {(*p.stop_token_ids,) for p in given} == {(1,)}
     assert len({p.seed for p in given}) == 18
     assert store.measured()["correct"].to_pylist() == [True] * 6 + [False] * 12
+
+
+def test_episodes_are_turns_of_the_engine_each_with_a_seed_of_its_own(tmp_path, tiny_model):
+    made = VLLMGenerator(tiny_model, load_tokenizer(tiny_model), SamplingOptions(max_tokens=60), batch_size=3)
+    store = SampleStore(tmp_path / "samples")
+    play = PlayOptions(max_turn_length=4)
+    environment = load_environment_problems(
+        "tests.environments.unruly:Counting", play, PROMPT_FORMATS["compact"], {"total": 4}, 2, seed=0
+    )
+    assert collect(environment, made, store, 2) == 0
+    calls = made._engine.calls
+    assert [len(prompts) for prompts, _ in calls] == [3, 3, 1, 1], "no more fit into the engine's 40 tokens"
+    assert all(p.max_tokens == 4 for _, each in calls for p in each)
+    assert len({p.seed for _, each in calls for p in each}) == 8
+    first, second = (prompts[0]["prompt_token_ids"] for prompts, _ in calls[:2])
+    assert second[: len(first) + 1] == [*first, 7]
+    rows = [row for rows in store.rows() for row in rows]
+    assert {(row["failure"], *row["actions"], *row["invalid"]) for row in rows} == {("truncated", *"44", True, True)}
+    assert {tuple(row["turn_tokens"]) for row in rows} == {(1, 1)}
 
 
 def test_options_of_the_command_reach_the_engine(tiny_model):

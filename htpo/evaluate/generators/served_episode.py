@@ -1,0 +1,99 @@
+"""An episode played by a policy on a server, which has the tokens to itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import cast
+
+from htpo.evaluate.generators.vocabulary import EpisodeRequest, EpisodeSettings, Played, Request, Response
+from htpo.playing.player import EpisodeRow, Player, Turn, next_round
+from htpo.playing.turn_texts import TurnTexts
+from htpo.tasks.prompts import Prompt
+
+
+class ContextFull(Exception):
+    """What was asked is longer than the server takes."""
+
+
+@dataclass(frozen=True)
+class TurnRequest(Request):
+    """A turn of an episode that is wanted; its prompt is all that was said before."""
+
+    turn: int  # from 0
+    max_tokens: int
+
+
+class ServedEpisode:
+    """An episode, turn by turn: messages of user and assistant, or one text.
+
+    Its length is known as far as the server says it (`usage`): before a turn, the tokens of what was said up to the
+    last one.
+
+    Args:
+        max_tokens: of the whole episode, as `Player` has it.
+        chat: whether turns are messages.
+        ask: has the server write a turn; None when it did not. May raise `ContextFull`.
+    """
+
+    def __init__(
+        self,
+        settings: EpisodeSettings,
+        request: EpisodeRequest,
+        max_tokens: int,
+        chat: bool,
+        ask: Callable[[TurnRequest], Awaitable[Response | None]],
+    ):
+        self.settings, self.request, self.max_tokens, self.chat, self.ask = settings, request, max_tokens, chat, ask
+        self._turns = TurnTexts(settings.told)
+        self._player = Player(settings.worlds, self._turns, settings.max_turn_tokens, max_tokens=None)
+        self._said: list[Response] = []
+
+    async def play(self) -> Played | None:
+        """The episode; None where the server does not answer, and so it cannot be ended."""
+        rows = await asyncio.to_thread(self._player.begin, [self.request.task], [self.settings.seed])
+        rounds = self._player.rounds(rows)
+        living = next(rounds, None)
+        while living is not None:
+            (row,) = living
+            try:
+                turn = await self._turn(row)
+            except ContextFull:
+                turn = None
+            else:
+                if turn is None:
+                    self.settings.worlds.end([row.episode])
+                    return None
+            living = await asyncio.to_thread(next_round, rounds, [turn])
+        apart = [said.reasoning for said in self._said if said.reasoning is not None]
+        tokens = [said.tokens for said in self._said]
+        return Played(self.request, rows[0], self._turns, tokens, "\n".join(apart) if apart else None)
+
+    async def _turn(self, row: EpisodeRow) -> Turn | None:
+        """The policy's next turn; None where the server does not answer.
+
+        Raises:
+            ContextFull: there is no room for it.
+        """
+        limit = self.settings.max_turn_tokens
+        if self._length() + limit > self.max_tokens:
+            raise ContextFull
+        asked = TurnRequest(self.request.problem, self.request.sample, self._put(row), len(row.turns), limit)
+        said = await self.ask(asked)
+        if said is None:
+            return None
+        self._said.append(said)
+        return Turn(self._turns.add(said.text))
+
+    def _put(self, row: EpisodeRow) -> Prompt:
+        texts = [self._turns.text([each]) for each in row.context]
+        if not self.chat:
+            return "".join(texts)
+        roles = ("user", "assistant")
+        return [{"role": roles[place % 2], "content": text} for place, text in enumerate(texts)]
+
+    def _length(self) -> int:
+        """Tokens that are known to stand between the prompt and the next turn."""
+        if not self._said or None in (self._said[0].prompt_tokens, self._said[-1].prompt_tokens):
+            return 0
+        first, last = self._said[0], self._said[-1]
+        return cast(int, last.prompt_tokens) + (last.tokens or 0) - cast(int, first.prompt_tokens)
