@@ -1,7 +1,9 @@
 """Which responses are shown token by token, and what is said of each token."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,12 @@ from htpo.analysis.tokens import CELLS, TokenTable
 from htpo.verifiers.verdict import FAILURES
 
 LONGEST = 2000  # tokens of a response that are shown
+EPISODE_FAILURES = {
+    "timeout": "the environment took too long",
+    "crash": "the environment failed",
+    "truncated": "it was given up, as another turn would not have fitted",
+}
+"""Why an episode ended before its time."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +37,12 @@ class Example:
 
     title: str  # "hard prompt, correct answer"
     prompt: str
-    judged: list[tuple[str, str]]  # what is known of its judgement: a name and a text each
+    judged: list[tuple[str, str]]  # what is known of its judgement, or of an episode how it went: a name, a text
     step: int | None
     group_accuracy: float | None
     tokens: pd.DataFrame  # rows of the token table
     length: int  # tokens of the whole response
     turns: list[ShownTurn]  # of an episode; else none
-    outcome: str | None  # of an episode: its task and how it went
 
 
 def choose_examples(table: TokenTable) -> list[Example]:
@@ -76,19 +83,28 @@ def _example(table: TokenTable, fitting: pd.DataFrame, title: str) -> Example:
         tokens,
         int(row["tokens"]),
         shown_turns(row),
-        episode_outcome(row),
     )
 
 
-def judgement_lines(response: pd.Series) -> list[tuple[str, str]]:
-    """What is known of how a response (a row of the token table's `responses`) was judged: a name and a text each."""
+def judgement_lines(response: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is known of how a response (a row of the token table's `responses`) was judged: a name and a text each.
+
+    Of an episode, how it went.
+    """
     failure = response["failure"]
-    meaning = f"{failure}: it {FAILURES[failure]}" if failure in FAILURES else failure
-    named = {"right answer": response["gold"], "answer found": response["extracted"], "failure": meaning}
+    if response["turn_tokens"] is not None:
+        named = {"episode": episode_outcome(response), "failure": _meant(failure, EPISODE_FAILURES, "")}
+    else:
+        meaning = _meant(failure, FAILURES, "it ")
+        named = {"right answer": response["gold"], "answer found": response["extracted"], "failure": meaning}
     return [(name, text) for name, text in named.items() if text is not None]
 
 
-def shown_turns(response: pd.Series) -> list[ShownTurn]:
+def _meant(failure: str | None, meanings: Mapping[str, str], it: str) -> str | None:
+    return f"{failure}: {it}{meanings[failure]}" if failure in meanings else failure
+
+
+def shown_turns(response: Mapping[str, Any]) -> list[ShownTurn]:
     """The turns of a response (a row of the token table's `responses`) that is an episode; else none."""
     if response["turn_tokens"] is None:
         return []
@@ -96,10 +112,8 @@ def shown_turns(response: pd.Series) -> list[ShownTurn]:
     return [ShownTurn(*turn) for turn in zip_longest(*parts)]
 
 
-def episode_outcome(response: pd.Series) -> str | None:
-    """Task type, success, score, turns and invalid actions of a response that is an episode; else None."""
-    if response["turn_tokens"] is None:
-        return None
+def episode_outcome(response: Mapping[str, Any]) -> str:
+    """Task type, success, score, turns and invalid actions of a response that is an episode."""
     turns, invalid = len(response["turn_tokens"]), sum(response["invalid"])
     success = "success" if response["correct"] == 1 else "no success"
     return (

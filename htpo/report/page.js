@@ -101,31 +101,31 @@ const choices = (select, values, all) => {
 };
 
 const plainText = (one) => one.text.join("").replaceAll("␣", " ").replaceAll("↵", "\n").toLowerCase();
+const textsOf = (one) => [one.prompt, ...one.judged.map((line) => line[1]), ...one.turns.flatMap((turn) => [turn.action ?? "", turn.shown ?? ""])];
 const fits = (one) => {
   const { run, update, answer, group, text } = filters, words = text.value.toLowerCase();
   return (!run.value || one.run === run.value)
     && (!update.value || String(one.update) === update.value)
     && (!answer.value || String(one.correct) === answer.value)
     && (!group.value || one.group.some((_, i) => groupOf(one, i) === group.value))
-    && (!words || [one.prompt, ...one.judged.map((line) => line[1])].some((text) => text.toLowerCase().includes(words))
-      || plainText(one).includes(words));
+    && (!words || textsOf(one).some((text) => text.toLowerCase().includes(words)) || plainText(one).includes(words));
 };
 const pagesOf = (found) => {
   const pages = [];
   let tokens = Infinity;
   for (const one of found) {
-    if (tokens + one.text.length > MOST_TOKENS || pages.at(-1).length === MOST_ROLLOUTS) {
+    if (tokens + one.size > MOST_TOKENS || pages.at(-1).length === MOST_ROLLOUTS) {
       pages.push([]);
       tokens = 0;
     }
     pages.at(-1).push(one);
-    tokens += one.text.length;
+    tokens += one.size;
   }
   return pages;
 };
 
 const said = byId("said");
-const tokenNode = (rollout, i) => {
+const tokenNode = (rollout, i, first) => {
   const node = make("span", "token"), text = make("b", "", rollout.text[i]), { face, ink } = SHADES[filters.shading.value](rollout, i);
   text.style.background = face;
   text.style.color = ink;
@@ -133,32 +133,56 @@ const tokenNode = (rollout, i) => {
   node.classList.toggle("detached", rollout.weight[i] === 0);
   node.classList.toggle("other", Boolean(filters.group.value) && groupOf(rollout, i) !== filters.group.value);
   node.append(text, make("small", "", groupOf(rollout, i).split(" ")[0]));
-  node.tabIndex = i === 0 ? 0 : -1;
+  node.tabIndex = i === first ? 0 : -1;
   node.setAttribute("role", "img");
   node.setAttribute("aria-label", told(rollout, i));
   return node;
 };
+const tokensNode = (rollout, from, to, label) => {
+  const tokens = make("div", "tokens");
+  tokens.setAttribute("role", "group");
+  tokens.setAttribute("aria-label", label);
+  for (let i = from; i < to; i++) {
+    tokens.append(tokenNode(rollout, i, from));
+    if (rollout.text[i].includes("↵")) tokens.append(document.createElement("br"));
+  }
+  followTokens(tokens, said);
+  return tokens;
+};
+const shownNode = (text, label) => {
+  const node = make("pre", "", text);
+  node.tabIndex = 0;
+  node.setAttribute("role", "group");
+  node.setAttribute("aria-label", label);
+  return node;
+};
+const turnNodes = (rollout) => {
+  const nodes = [];
+  let from = 0;
+  for (const [number, turn] of rollout.turns.entries()) {
+    const to = Math.min(from + turn.tokens, rollout.text.length), heading = make("h4", "", `Turn ${number + 1} · `);
+    if (from === to) break; // of a long episode only the first tokens are here
+    heading.append(turn.action === null ? "no action found" : make("bdi", "", turn.action));
+    if (turn.invalid) heading.append(" ", make("strong", "", "invalid"));
+    nodes.push(heading, tokensNode(rollout, from, to, `turn ${number + 1}, token by token`));
+    if (turn.shown !== null) nodes.push(shownNode(turn.shown, "what the environment showed then"));
+    from = to;
+  }
+  return nodes;
+};
 const rolloutNode = (rollout) => {
-  const node = make("article", "rollout"), header = make("header"), prompt = make("pre", "", rollout.prompt), tokens = make("div", "tokens");
+  const node = make("article", "rollout"), header = make("header"), played = rollout.turns.length > 0;
+  const share = `${Math.round(100 * rollout.accuracy)} % of the ${played ? "episodes of this task succeeded" : "answers to this prompt were right"}`;
   const facts = [
     data.runs.length > 1 ? rollout.run : "",
     rollout.update === null ? "" : `update ${rollout.update}`,
-    rollout.accuracy === null ? "" : `${Math.round(100 * rollout.accuracy)} % of the answers to this prompt were right`,
+    rollout.accuracy === null ? "" : share,
     rollout.advantage === null ? "" : `advantage ${rollout.advantage.toFixed(2)}`,
     rollout.text.length < rollout.length ? `the first ${rollout.text.length} of ${rollout.length} tokens` : `${rollout.length} tokens`,
   ].filter(Boolean);
-  if (rollout.correct !== null) header.append(make("b", rollout.correct ? "right" : "wrong", rollout.correct ? "✓ right" : "✗ wrong"), " · ");
+  const [yes, no] = played ? ["✓ success", "✗ no success"] : ["✓ right", "✗ wrong"];
+  if (rollout.correct !== null) header.append(make("b", rollout.correct ? "right" : "wrong", rollout.correct ? yes : no), " · ");
   header.append(facts.join(" · "));
-  prompt.tabIndex = 0;
-  prompt.setAttribute("role", "group");
-  prompt.setAttribute("aria-label", "prompt");
-  tokens.setAttribute("role", "group");
-  tokens.setAttribute("aria-label", "response, token by token");
-  rollout.text.forEach((text, i) => {
-    tokens.append(tokenNode(rollout, i));
-    if (text.includes("↵")) tokens.append(document.createElement("br"));
-  });
-  followTokens(tokens, said);
   const judged = make("dl", "judged");
   for (const [name, text] of rollout.judged) {
     const shown = make("dd");
@@ -167,7 +191,8 @@ const rolloutNode = (rollout) => {
   }
   judged.tabIndex = 0;
   judged.setAttribute("aria-label", "how it was judged");
-  node.append(header, prompt, ...(rollout.judged.length ? [judged] : []), tokens);
+  const written = played ? turnNodes(rollout) : [tokensNode(rollout, 0, rollout.text.length, "response, token by token")];
+  node.append(header, shownNode(rollout.prompt, "prompt"), ...(rollout.judged.length ? [judged] : []), ...written);
   return node;
 };
 

@@ -2,18 +2,19 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from htpo.analysis.examples import LONGEST, judgement_lines
+from htpo.analysis.examples import LONGEST, ShownTurn, judgement_lines, shown_turns
 from htpo.analysis.token_text import visible
 from htpo.analysis.tokens import TokenTable
 from htpo.figures.shading import BY_ENTROPY, BY_PULL, ramp
 
 TOKENS_SHOWN = 60_000  # on the whole page, to keep it small
+CHARACTERS = 40  # of what an environment showed, that take as much of the page as a token with its numbers
 
 
 def rollouts_for_browser(tables: dict[str, TokenTable]) -> dict[str, Any]:
@@ -25,17 +26,12 @@ def rollouts_for_browser(tables: dict[str, TokenTable]) -> dict[str, Any]:
     Args:
         tables: of every run that kept rollouts, by label.
     """
-    shown, tokens = [], 0
-    for label, table, number in _in_turn(tables):
-        length = min(int(table.responses.at[number, "tokens"]), LONGEST)
-        if tokens + length > TOKENS_SHOWN:
-            break
-        tokens += length
-        shown.append(_rollout(label, table, number))
+    shown = within_page(_rollout(label, table, number) for label, table, number in _in_turn(tables))
     shown.sort(key=lambda one: (list(tables).index(one["run"]), one["update"] or 0, one["prompt"]))
     return {
         "rollouts": shown,
         "kept": sum(len(table.responses) for table in tables.values()),
+        "episodes": all(one["turns"] for one in shown),
         "runs": list(tables),
         "groups": {label: table.groups for label, table in tables.items()},
         "groupedInTraining": {label: table.grouped_in_training for label, table in tables.items()},
@@ -46,6 +42,27 @@ def rollouts_for_browser(tables: dict[str, TokenTable]) -> dict[str, Any]:
                                       for w in one["weight"] if w is not None]),
         },
     }  # fmt: skip
+
+
+def within_page(rollouts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first ones that a page has room for."""
+    shown, room = [], TOKENS_SHOWN
+    for one in rollouts:
+        room -= one["size"]
+        if room < 0:
+            break
+        shown.append(one)
+    return shown
+
+
+def as_turns(turns: Sequence[ShownTurn]) -> list[dict[str, Any]]:
+    """Turns of an episode as plain data."""
+    return [{"tokens": t.tokens, "action": t.action, "invalid": t.invalid, "shown": t.shown} for t in turns]
+
+
+def page_size(tokens: int, turns: Sequence[ShownTurn]) -> int:
+    """How much of a page a rollout takes, in tokens."""
+    return tokens + sum(len(turn.shown or "") for turn in turns) // CHARACTERS
 
 
 def _typical_largest(values: list[float]) -> float:
@@ -73,7 +90,7 @@ def _rollout(label: str, table: TokenTable, number: int) -> dict[str, Any]:
     response = table.responses.loc[number]
     first = int(table.responses["tokens"].iloc[:number].sum())
     length = int(response["tokens"])
-    tokens = table.tokens.iloc[first : first + min(length, LONGEST)]
+    tokens, turns = table.tokens.iloc[first : first + min(length, LONGEST)], shown_turns(response)
     return {
         "run": label,
         "update": _number(response["step"], 0),
@@ -83,6 +100,8 @@ def _rollout(label: str, table: TokenTable, number: int) -> dict[str, Any]:
         "accuracy": _number(response["group_accuracy"], 3),
         "advantage": _number(response["advantage"], 4),
         "length": length,
+        "size": page_size(len(tokens), turns),
+        "turns": as_turns(turns),
         "text": [visible(text) for text in tokens["text"]],
         "entropy": _numbers(tokens["entropy"], 4),
         "logProb": _numbers(tokens["log_prob"], 3),

@@ -24,6 +24,22 @@ def write_finished(path, **options):
     return run
 
 
+def make_played(run):
+    """Make episodes of the rollouts: three turns, the second with an invalid action, the third without any."""
+    for file in (run.path / "rollouts").glob("*.parquet"):
+        rows = pq.read_table(file).to_pydict()
+        count = len(rows["prompt"])
+        rows["turn_tokens"] = [[2, 3, len(tokens) - 5] for tokens in rows["tokens"]]
+        rows["actions"] = [["open fridge 1", "eat fridge 1", None]] * count
+        rows["invalid"] = [[False, True, True]] * count
+        rows["shown"] = [["it is empty.", "nothing happens."]] * count
+        rows["task_type"] = ["clean"] * count
+        rows["score"] = [0.25] * count
+        step = rows.pop("step")[0]
+        run.write_rollouts(step, rows)
+    return run
+
+
 def make_hostile(run):
     """Put markup, script and template syntax wherever the model's or the user's text goes."""
     for file in (run.path / "rollouts").glob("*.parquet"):

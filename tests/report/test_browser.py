@@ -14,7 +14,7 @@ from htpo.analysis.subject import find_subject
 from htpo.cli.analyze import run_analysis
 from htpo.report import write_report
 from tests.analysis.finished_run import write_study
-from tests.report.runs import HOSTILE, make_hostile, write_finished, write_study_results
+from tests.report.runs import HOSTILE, make_hostile, make_played, write_finished, write_study_results
 
 QUIET = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -151,6 +151,35 @@ def test_tokens_are_shaded_by_entropy_or_by_their_pull(page):
     by_pull = page.execute_script(shades)
     assert len(set(by_pull)) == 1  # every token of an answer has its advantage, and weight 1
     assert by_pull[0] not in by_entropy
+
+
+def test_episodes_are_shown_turn_by_turn(browser, tmp_path):
+    run = make_played(write_finished(tmp_path / "played"))
+    browser.get(write_report(find_subject([run.path]), tmp_path / "out.html").as_uri())
+    assert browser.get_log("browser") == []
+    first, node = stored(browser)[0], rollouts(browser)[0]
+    headings = [one.text for one in node.find_elements(By.TAG_NAME, "h4")]
+    assert headings == [
+        "Turn 1 · open fridge 1",
+        "Turn 2 · eat fridge 1 invalid",
+        "Turn 3 · no action found invalid",
+    ]
+    counts = [
+        len(box.find_elements(By.CSS_SELECTOR, ".token")) for box in node.find_elements(By.CSS_SELECTOR, ".tokens")
+    ]
+    assert counts == [2, 3, first["length"] - 5]
+    texts = [one.text for one in node.find_elements(By.TAG_NAME, "pre")]
+    assert texts == [first["prompt"], "it is empty.", "nothing happens."]
+    assert ("✓ success" if first["correct"] else "✗ no success") in node.text
+    assert "answer found" not in node.text
+    assert (
+        f"clean: {'success' if first['correct'] else 'no success'}, score 0.25, turns 3, invalid actions 2" in node.text
+    )
+    choose(browser, "answer", "no success")
+    assert 0 < found(browser) == sum(not one["correct"] for one in stored(browser))
+    browser.find_element(By.ID, "reset").click()
+    browser.find_element(By.ID, "filter-text").send_keys("EAT fridge")
+    assert found(browser) == len(stored(browser))
 
 
 def test_everything_can_be_reached_with_the_keyboard(page):
