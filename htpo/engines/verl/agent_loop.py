@@ -1,4 +1,4 @@
-"""One verl session is one episode of an environment: sampled ids are carried as they are, and only they are in the mask."""
+"""One verl session is one episode: sampled ids are carried as they are, and only they are in the mask."""
 
 import asyncio
 import threading
