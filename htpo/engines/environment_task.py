@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from htpo.engines.episode_options import changed_episode_options
-from htpo.engines.job_options import JobOptions
+from htpo.engines.episode_options import TaskOptions, changed_episode_options
 from htpo.environments import ENVIRONMENTS, EnvironmentLabel, EnvironmentWorkers
 from htpo.errors import UserError
 from htpo.playing.formats import prompt_format
@@ -32,7 +31,7 @@ class EnvironmentTask(Task):
     worlds: EnvironmentWorkers
 
     def player(
-        self, options: JobOptions, tokenizer: Any, template: Mapping[str, Any] | None, max_tokens: int
+        self, options: TaskOptions, tokenizer: Any, template: Mapping[str, Any] | None, max_tokens: int
     ) -> Player:
         """What has a policy play.
 
@@ -52,7 +51,7 @@ class EnvironmentTask(Task):
         return Player(self.worlds, TurnTokens(told, tokenizer, template), options.max_turn_length, max_tokens)
 
 
-def refuse_episode_options(options: JobOptions) -> None:
+def refuse_episode_options(options: TaskOptions) -> None:
     """Raise `UserError` where an option of episodes was given and there are none."""
     for name in changed_episode_options(options):
         raise UserError(
@@ -61,7 +60,7 @@ def refuse_episode_options(options: JobOptions) -> None:
         )
 
 
-def load_environment_task(options: JobOptions, seed: int) -> EnvironmentTask:
+def load_environment_task(options: TaskOptions, seed: int) -> EnvironmentTask:
     """The tasks to play in training, and those held out.
 
     Without `eval_dataset`, the latter are drawn from the same split, at most a tenth of it.
@@ -72,10 +71,6 @@ def load_environment_task(options: JobOptions, seed: int) -> EnvironmentTask:
     Raises:
         UserError: the environment cannot be made, or an option contradicts it or would have no effect.
     """
-    if options.max_prompt_length is not None:
-        raise UserError(
-            f"max_prompt_length={options.max_prompt_length} has no effect on {options.dataset[0]}: leave it out"
-        )
     if len(options.dataset) > 1:
         raise UserError(f"--dataset {' '.join(options.dataset)}: an environment is trained on alone so far")
     for name in given_options(options).keys() - OF_ENVIRONMENTS:

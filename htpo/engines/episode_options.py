@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields
 
 from htpo.playing.options import PlayOptions
+from htpo.tasks.options import DataOptions
 
 REWARDS = ("success", "score")
 
@@ -18,6 +19,11 @@ class EpisodeOptions(PlayOptions):
     invalid_action_penalty: float = field(
         default=0.0, metadata={"help": "What every invalid action takes off the reward."}
     )
+
+
+@dataclass
+class TaskOptions(EpisodeOptions, DataOptions):
+    """Options of data that may be an environment."""
 
 
 def changed_episode_options(options: EpisodeOptions) -> list[str]:

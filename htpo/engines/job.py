@@ -123,6 +123,10 @@ class Job:
         options, template_options = self.options, self.engine.template_options
         task: Task
         if any(map(is_environment, options.dataset)):
+            if options.max_prompt_length is not None:
+                raise UserError(
+                    f"max_prompt_length={options.max_prompt_length} has no effect on {options.dataset[0]}: leave it out"
+                )
             task = load_environment_task(options, self.engine.seed)
         else:
             refuse_episode_options(options)

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from htpo.engines.episode_options import EpisodeOptions
-from htpo.tasks.options import DataOptions
+from htpo.engines.episode_options import TaskOptions
 
 
 @dataclass
-class JobOptions(EpisodeOptions, DataOptions):
+class JobOptions(TaskOptions):
     """Data, verifier, evaluation and records of one training run. Every field is an option of `htpo train`."""
 
     eval_samples: int = field(default=16, metadata={"help": "Samples per held-out problem: the k of pass@k."})

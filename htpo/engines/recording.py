@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import Tensor
 
+from htpo.environments import Episode
 from htpo.objectives import Outcome, TokenBatch
 from htpo.runs.rollouts import LONGEST_TEXT
 
@@ -32,6 +33,16 @@ def storable(text: str | None) -> str | None:
         return None
     cut = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
     return cut.encode("utf-8", "replace").decode()
+
+
+SAID_OF_EPISODES = ("task_type", "score", "actions", "invalid")
+
+
+def said_of_episode(episode: Episode) -> dict[str, Any]:
+    """What a rollout keeps of an episode beside its tokens, by `SAID_OF_EPISODES`."""
+    task_type = storable(str(episode.row["task_type"]))
+    values = task_type, episode.score, list(map(storable, episode.actions)), list(episode.invalid)
+    return dict(zip(SAID_OF_EPISODES, values, strict=True))
 
 
 def rollout(

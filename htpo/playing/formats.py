@@ -79,12 +79,17 @@ def prompt_format(name: str | None, *, has_chat_template: bool) -> PromptFormat:
     Raises:
         UserError: there is none of this name, or it needs a chat template and the model has none.
     """
-    name = name or ("verl_agent" if has_chat_template else "compact")
+    name = name or default_format(has_chat_template)
     if name not in PROMPT_FORMATS:
         raise UserError(f"prompt_format is {name!r}, needs one of {', '.join(PROMPT_FORMATS)}")
     if PROMPT_FORMATS[name].chat and not has_chat_template:
         raise UserError(f"prompt_format {name} needs a model with a chat template, and this has none: use compact")
     return PROMPT_FORMATS[name]
+
+
+def default_format(has_chat_template: bool) -> str:
+    """The name of the format that is used where none is given."""
+    return "verl_agent" if has_chat_template else "compact"
 
 
 def _one_line(text: str) -> str | None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +47,38 @@ def export_task(task: Task, options: DataOptions, folder: Path, *, force: bool =
         force: put it in the place of a folder that is there.
 
     Raises:
+        UserError: see `new_folder`.
+    """
+    sources = [find_source(label, options) for label in options.dataset]
+    judged_by = {source.name: name_verifier(source, options) for source in sources}
+    with new_folder(folder, force=force) as unfinished:
+        for name, split, rows in parts_of(task):
+            _write(unfinished / name, rows, split, judged_by, options.answer_column)
+
+
+def parts_of(task: Task) -> list[tuple[str, str, Dataset]]:
+    """(file name, split, rows) of what is written of a task."""
+    parts = [(TRAIN, "train", task.train), (TEST, "test", task.held_out)]
+    return [(name, split, rows) for name, split, rows in parts if rows is not None]
+
+
+@contextmanager
+def new_folder(folder: Path, *, force: bool = False) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `folder` when all is written.
+
+    Args:
+        force: put it in the place of a folder that is there.
+
+    Raises:
         UserError: the folder is there and not to be replaced, or cannot be written.
     """
     if folder.exists() and not force:
         raise UserError(f"{folder} exists: give another --output, or --force to replace it")
-    sources = [find_source(label, options) for label in options.dataset]
-    judged_by = {source.name: name_verifier(source, options) for source in sources}
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        for name, split, rows in ((TRAIN, "train", task.train), (TEST, "test", task.held_out)):
-            if rows is not None:
-                _write(unfinished / name, rows, split, judged_by, options.answer_column)
+        yield unfinished
         if folder.is_dir():
             shutil.rmtree(folder)
         os.replace(unfinished, folder)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from htpo.engines.judging import Judgement
-from htpo.engines.recording import storable
+from htpo.engines.recording import SAID_OF_EPISODES, said_of_episode, storable
 
 JUDGEMENT = "judgement"
 """Name among the host's tensors: (B, L) uint8, UTF-8 of a JSON list of what `FIELDS` names, zeros after it."""
-FIELDS = ("gold", "answer", "failure", "task_type", "score", "actions", "invalid")
+FIELDS = ("gold", "answer", "failure", *SAID_OF_EPISODES)
 
 
 def pack(judgements: Sequence[Judgement | None], device: torch.device) -> Tensor:
@@ -35,6 +35,5 @@ def _fields(judgement: Judgement | None) -> list[Any]:
     verdict, episode = judgement.verdict, judgement.episode
     judged = list(map(storable, (judgement.gold, verdict.extracted, verdict.failure)))
     if episode is None:
-        return [*judged, None, None, None, None]
-    task_type = storable(str(episode.row["task_type"]))
-    return [*judged, task_type, episode.score, list(map(storable, episode.actions)), episode.invalid]
+        return [*judged, *[None] * len(SAID_OF_EPISODES)]
+    return [*judged, *said_of_episode(episode).values()]

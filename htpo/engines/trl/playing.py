@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from collections.abc import Callable
 from statistics import fmean
 from typing import Any
 
@@ -13,21 +12,12 @@ from htpo.engines.handover import Handover
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.prompts import NumberedPrompts
 from htpo.errors import UserError
+from htpo.playing.measured import MEASURED
 from htpo.playing.player import EpisodeRow, Player, Turn
 from htpo.playing.tasks import TASK
 from htpo.playing.verdicts import EPISODE
 
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
-
-MEASURED: dict[str, Callable[[EpisodeRow], float]] = {
-    "turns": lambda row: len(row.episode.actions),
-    "invalid_actions": lambda row: row.episode.invalid_actions,
-    "score": lambda row: row.episode.score,
-    "step_limit_share": lambda row: row.episode.truncated,
-    "overflowed_share": lambda row: row.overflowed,
-    "failed_share": lambda row: row.episode.failure is not None,
-}
-"""What is logged of a round's episodes, as mean over them, under `episodes/`."""
 
 
 class PlayedEpisodes(NumberedPrompts):

@@ -1,5 +1,6 @@
 """The verl engine: a training job by verl's own command, on Ray, as a process of its own."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,16 +14,24 @@ from htpo.engines.held_out import HeldOutProblems
 from htpo.engines.job_options import JobOptions
 from htpo.engines.verl.availability import refuse_unavailable
 from htpo.engines.verl.command import Facts, Place, make_command
+from htpo.engines.verl.episode_data import HowPlayed
 from htpo.engines.verl.options import VerlOptions
 from htpo.engines.verl.records import VERL_STEP
 from htpo.engines.verl.settings import WORKING_VERL, check_batch_quantiles
 from htpo.engines.verl.training import VerlTraining
 from htpo.errors import UserError
 from htpo.evaluate import load_tokenizer
+from htpo.playing.formats import default_format
+from htpo.playing.player import Player
+from htpo.playing.tasks import TASK
 from htpo.runs import RunDirectory
 from htpo.tasks import Task
 from htpo.tasks.prompt_lengths import prompt_lengths
 
+LOOKED_AT = 64
+"""Tasks of an environment whose first prompts are made before training."""
+ROOM = 2
+"""How many times as long as the longest of them a first prompt may be before it takes of its episode's tokens."""
 LATEST = "latest_checkpointed_iteration.txt"
 """Which verl writes when a checkpoint is whole."""
 
@@ -90,10 +99,16 @@ class VerlEngine(Engine):
                 f"eval_every={options.eval_every}: with the engine verl, problems are measured before and after "
                 "training; leave it out, or have verl validate by --verl_options trainer.test_freq=N"
             )
+        played, player = None, None
         if isinstance(task, EnvironmentTask):
-            raise UserError(f"{task.name}: the engine verl plays no environments yet, use --engine trl")
-        parts = [rows for rows in (task.train, task.held_out) if rows is not None]
-        longest = max(max(prompt_lengths(rows, tokenizer, self.template_options).lengths) for rows in parts)
+            limit = self.options.max_completion_length
+            player = task.player(options, tokenizer, self.template_options, limit)
+            told = options.prompt_format or default_format(tokenizer.chat_template is not None)
+            played = HowPlayed.of(options, self.seed, told)
+            longest = ROOM * max(first_prompt_lengths(task, player, self.seed))
+        else:
+            parts = [rows for rows in (task.train, task.held_out) if rows is not None]
+            longest = max(max(prompt_lengths(rows, tokenizer, self.template_options).lengths) for rows in parts)
         place = Place(Path(run.path).absolute())
         facts = Facts(
             policy=str(Path(policy).absolute()) if Path(policy).is_dir() else policy,
@@ -113,7 +128,17 @@ class VerlEngine(Engine):
             generations=self.options.generations(len(task.train)),
             size=_count_parameters(policy, self.options.trust_remote_code),
             on_cpu=self.on_cpu,
+            played=played,
+            player=player,
         )
+
+
+def first_prompt_lengths(task: EnvironmentTask, player: Player, seed: int) -> list[int]:
+    """Tokens of the first prompts of episodes: of tasks evenly out of all, as each has to be reset."""
+    rows = task.train.select(range(0, len(task.train), -(-len(task.train) // LOOKED_AT)))
+    begun = player.begin([json.loads(row) for row in rows[TASK]], [seed] * len(rows))
+    player.worlds.end([row.episode for row in begun])
+    return [len(row.prompt) for row in begun]
 
 
 def bare_template(tokenizer: Any) -> str:

@@ -1,5 +1,6 @@
-"""Whether verl's processes find this plugin wherever Ray puts them: other nodes than the driver's may lack it."""
+"""Ray's nodes: whether verl's processes find this plugin wherever Ray puts them, and how many share a node's cores."""
 
+import math
 import os
 from collections.abc import Mapping
 from importlib import metadata
@@ -38,6 +39,14 @@ def refuse_lacking_nodes() -> None:
         except Exception as error:  # of any kind: the function itself is not found there
             found[address] = error
     refuse_differences(installed(), found)
+
+
+def share_cores(processes: int) -> None:
+    """Tell pools of this process (`usable_cores`) that so many like it, spread over Ray's nodes, have some, too."""
+    import ray
+
+    nodes = sum(node["Alive"] for node in ray.nodes()) if ray.is_initialized() else 1
+    os.environ.setdefault("LOCAL_WORLD_SIZE", str(math.ceil(processes / nodes)))
 
 
 def installed() -> Installed:

@@ -1,5 +1,5 @@
-"""What verl's entry point `verl.plugins` loads: it makes the trainer modes and the reward manager known, and the CPU
-where asked to.
+"""What verl's entry point `verl.plugins` loads: it makes the trainer modes, the reward manager and the agent loop of
+episodes known, and the CPU where asked to.
 
 verl imports this module and swallows what it raises. A mode that could not be registered is then unknown to verl, which
 stops at `trainer.v1.trainer_mode=htpo_sync`; `python -m htpo.engines.verl.plugin` says why. Once loaded, the plugin has
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from htpo.engines.verl import cpu
+from htpo.engines.verl.agent_loop import EpisodeAgentLoop
+from htpo.engines.verl.episode_data import AGENT
 from htpo.engines.verl.nodes import SWITCH, switched_off
 from htpo.engines.verl.reward import REWARD_MANAGER, VerifierReward
 from htpo.engines.verl.settings import HOST_MODES, MODE_PREFIX, read_settings, refuse_ignored_block
@@ -36,6 +38,7 @@ def register() -> list[str]:
             register_trainer(name)(type(f"Objective{host.__name__}", (ObjectiveTrainer, host), {"host_mode": mode}))
         names.append(name)
     _register_reward_manager()
+    _register_agent_loop()
     check_configurations()
     return names
 
@@ -71,6 +74,12 @@ def _register_reward_manager() -> None:
 
     if REWARD_MANAGER not in KNOWN:
         register_reward_manager(REWARD_MANAGER)(type("VerifierRewardManager", (VerifierReward, DAPORewardManager), {}))
+
+
+def _register_agent_loop() -> None:
+    from verl.experimental.agent_loop.agent_loop import register as register_agent_loop
+
+    register_agent_loop(AGENT)(EpisodeAgentLoop)
 
 
 def _without_trl() -> None:

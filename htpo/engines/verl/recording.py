@@ -13,6 +13,7 @@ from htpo.engines.verl.records import RunRecords
 from htpo.engines.verl.settings import Settings
 from htpo.engines.verl.step_metrics import Answer, join_rows, step_metrics
 from htpo.objectives.axes import Cuts
+from htpo.playing.verdicts import EPISODE
 
 _Host: Any = object  # in a trainer mode, one of verl's V1 trainers comes after the mixin
 
@@ -69,6 +70,7 @@ class Recording(_Host):
                     reward=rewards[number],
                     tokens=tokens[number],
                     cut_off=not info.get("finished", tag["response_len"] < limit),
+                    measured=(extra[number].get(EPISODE) or {}).get("measured"),
                 )
         first = not self._answers
         self._answers += join_rows(rows)

@@ -7,12 +7,13 @@ around a function that asks the verifier.
 
 import atexit
 import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
+from htpo.engines.verl.nodes import share_cores
 from htpo.engines.verl.row_verdicts import RowVerdicts
 from htpo.evaluate.generators.end_tokens import published_end_tokens
+from htpo.playing.verdicts import EPISODE
 from htpo.runs.rollouts import LONGEST_TEXT
 from htpo.verifiers.verdict import Verdict
 
@@ -32,7 +33,6 @@ class VerifierReward(_Host):
     """A mixin before verl's reward manager of DAPO, in each of verl's reward workers."""
 
     def __init__(self, config: Any, tokenizer: Any, compute_score: Any, *args: Any, **options: Any):
-        import ray
         from verl.utils.fs import copy_to_local
 
         super().__init__(config, tokenizer, compute_score, *args, **options)
@@ -42,13 +42,14 @@ class VerifierReward(_Host):
         self.end_tokens = published_end_tokens(
             copy_to_local(model.path), tokenizer, trust_remote_code=bool(model.get("trust_remote_code"))
         )
-        nodes = sum(node["Alive"] for node in ray.nodes()) if ray.is_initialized() else 1
-        _share_cores(math.ceil(config.reward.num_workers / nodes))
+        share_cores(config.reward.num_workers)
         self.verdicts = RowVerdicts(config.get("htpo") or {})
         atexit.register(self.verdicts.close)
 
     async def run_single(self, data: Any) -> dict[str, Any]:
         """The reward of a session by its last response, shaped by length as verl does it, and `said` of it.
+
+        An episode brings its verdict with it (see `agent_loop`).
 
         Raises:
             NoVerdict: there is none.
@@ -82,6 +83,9 @@ class VerifierReward(_Host):
 
     async def _score(self, *, solution_str: str, extra_info: dict[str, Any], **others: Any) -> dict[str, Any]:
         told = extra_info[ASKED]
+        played = (told["row"].get("tool_extra_fields") or {}).get(EPISODE)
+        if played is not None:
+            return said(Verdict(**played["verdict"]))
         if not told["finished"]:
             return said(Verdict(False, failure="truncated"))
         return said(await self.verdicts(solution_str, told["row"], told["sent"]))
@@ -125,8 +129,3 @@ def is_finished(
     of_response, of_both = limits
     full = len(response) >= of_response or prompt_length + len(response) >= of_both
     return not full or (len(response) > 0 and response[-1] in end_tokens)
-
-
-def _share_cores(processes: int) -> None:
-    """Tell verifiers how many processes of this training are on this machine, as torchrun does (`usable_cores`)."""
-    os.environ.setdefault("LOCAL_WORLD_SIZE", str(processes))

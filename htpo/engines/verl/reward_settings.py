@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from htpo.engines.verl.episode_data import HowPlayed, how_played
 from htpo.engines.verl.reward import REWARD_MANAGER
 from htpo.engines.verl.row_verdicts import NOT_SAID, VERIFIER_OPTIONS, grading_row, run_grading
 from htpo.errors import UserError
@@ -22,7 +23,11 @@ def check_reward(config: Mapping[str, Any]) -> None:
     block = config.get("htpo") or {}
     reward = config.get("reward") or {}
     manager = reward.get("reward_manager") or {}
-    if (manager.get("source"), manager.get("name")) != ("register", REWARD_MANAGER):
+    files = _local_files(config["data"])
+    episodes = {file: [*how_played(file)] for file in files}
+    ours = (manager.get("source"), manager.get("name")) == ("register", REWARD_MANAGER)
+    _check_episodes(episodes, config["data"]["max_response_length"], ours)
+    if not ours:
         for name in VERIFIER_OPTIONS:
             if block.get(name) is not None:
                 raise UserError(f"+htpo.{name} has no effect without {MANAGER}")
@@ -31,8 +36,20 @@ def check_reward(config: Mapping[str, Any]) -> None:
         raise UserError(f"reward.custom_reward_function.path has no effect with {MANAGER}: leave one of them out")
     if (reward.get("reward_model") or {}).get("enable"):
         raise UserError(f"reward.reward_model.enable=True takes the place of {MANAGER}: leave one of them out")
-    files = [path for name in ("train_files", "val_files") for path in _listed(config["data"].get(name))]
-    _check_files([path for path in (Path(file).expanduser() for file in files) if path.is_file()], block)
+    _check_files([file for file in files if not episodes[file]], block)
+
+
+def _check_episodes(files: Mapping[Path, Sequence[HowPlayed]], limit: int, ours: bool) -> None:
+    """Of files with tasks of an environment, by how they are played."""
+    for file, ways in files.items():
+        for how in ways:
+            if not ours:
+                raise UserError(f"{file} holds tasks of {how.environment}, whose episodes are judged by {MANAGER}")
+            if how.max_turn_tokens > limit:
+                raise UserError(
+                    f"data.max_response_length={limit}, which is that of a whole episode, has no room for a turn of "
+                    f"{how.max_turn_tokens} tokens, as {file} allows: raise it, or export with a lower max_turn_length"
+                )
 
 
 def _check_files(files: Sequence[Path], block: Mapping[str, Any]) -> None:
@@ -78,5 +95,7 @@ def _first_row(file: Path) -> Iterator[dict[str, Any]]:
             return
 
 
-def _listed(value: Any) -> list[str]:
-    return [] if value is None else [value] if isinstance(value, str) else list(value)
+def _local_files(data: Mapping[str, Any]) -> list[Path]:
+    given = [data.get(name) for name in ("train_files", "val_files")]
+    listed = [file for value in given for file in ([value] if isinstance(value, str) else value or [])]
+    return [path for path in (Path(file).expanduser() for file in listed) if path.is_file()]

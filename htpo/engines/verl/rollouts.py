@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from htpo.engines.recording import draw_rows, rollout, storable
+from htpo.engines.recording import SAID_OF_EPISODES, draw_rows, rollout, storable
 from htpo.engines.verl.batch_fields import PER_TOKEN, before_updates
 from htpo.engines.verl.group_facts import GroupFacts, session_of
 from htpo.objectives import TableObjective
 from htpo.objectives.axes import Cuts
+from htpo.playing.verdicts import EPISODE
 
 FIELDS = (*PER_TOKEN, "prompts", "responses", "rm_scores", "reward_model", "extra_info", "extra_fields")
 """What is read of the rows that are kept."""
@@ -72,13 +73,15 @@ def rollouts_of(
     ]
 
 
-def _said(reward_model: Any, extra_fields: Mapping[str, Any]) -> dict[str, str | None]:
-    """The right answer as the data has it, and what the reward function found and why it failed, where it says so."""
+def _said(reward_model: Any, extra_fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The right answer as the data has it, what the reward function found and why it failed, where it says so; and what
+    an episode was like."""
     info = extra_fields.get("reward_extra_info") or {}
     gold = (reward_model or {}).get("ground_truth")
     answer = info.get("answer", info.get("pred"))
-    said = {"gold": gold, "answer": answer, "failure": info.get("failure")}
-    return {name: storable(_as_text(value)) for name, value in said.items()}
+    said = {"gold": gold or None, "answer": answer, "failure": info.get("failure")}
+    episode = (extra_fields.get(EPISODE) or {}).get("said") or dict.fromkeys(SAID_OF_EPISODES)
+    return {name: storable(_as_text(value)) for name, value in said.items()} | episode
 
 
 def _as_text(value: Any) -> str | None:

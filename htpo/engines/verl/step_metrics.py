@@ -32,6 +32,7 @@ class Answer:
     reward: float  # shaping included
     tokens: int  # that the policy wrote
     cut_off: bool  # at the length limit
+    measured: Mapping[str, float] | None = None  # of an episode; see `htpo.playing.measured`
 
 
 def join_rows(rows: Mapping[str, Answer]) -> list[Answer]:
@@ -70,6 +71,7 @@ def step_metrics(
         "reward_std": statistics.fmean(statistics.stdev(group) if len(group) > 1 else 0.0 for group in rewards),
         "frac_reward_zero_std": statistics.fmean(len({*group}) == 1 for group in rewards),
         **_lengths(answers),
+        **_episodes(answers),
         **(_sampling(drawn, left_out) | FILLED if filtered_by else _sampling(len(groups), _without_signal(groups))),
     }
 
@@ -93,6 +95,11 @@ def _lengths(answers: Sequence[Answer]) -> dict[str, float]:
             found |= {f"mean_{name}": statistics.fmean(lengths), f"min_{name}": min(lengths)}
             found[f"max_{name}"] = max(lengths)
     return {f"completions/{name}": value for name, value in found.items()}
+
+
+def _episodes(answers: Sequence[Answer]) -> dict[str, float]:
+    played = [answer.measured for answer in answers if answer.measured is not None]
+    return {f"episodes/{name}": statistics.fmean(each[name] for each in played) for name in played[0]} if played else {}
 
 
 def _accuracy(answers: Sequence[Answer], prompts: int, right: int, wrong: int) -> float:

@@ -12,10 +12,12 @@ from htpo.engines.engine import Training
 from htpo.engines.held_out import AFTER, BEFORE, HeldOutProblems
 from htpo.engines.progress import show_values
 from htpo.engines.verl.command import Place, environment
+from htpo.engines.verl.episode_data import HowPlayed, export_episodes
 from htpo.engines.verl.options import VerlOptions
 from htpo.engines.verl.overrides import in_shell
 from htpo.engines.verl.process import run_verl
 from htpo.errors import UserError
+from htpo.playing.player import Player
 from htpo.runs import RunDirectory, write_atomically
 from htpo.statistics import PassRates
 from htpo.tasks.verl_layout import export_task
@@ -36,6 +38,7 @@ class VerlTraining(Training):
         command: verl's.
         generations: verl's steps in all.
         size: parameters of the policy.
+        played, player: of a task that is an environment: how verl plays it, and what plays it here.
     """
 
     options: VerlOptions
@@ -47,6 +50,8 @@ class VerlTraining(Training):
     generations: int
     size: int
     on_cpu: bool
+    played: HowPlayed | None = None
+    player: Player | None = None
 
     def __post_init__(self) -> None:
         self.parameters = self.size, self.size
@@ -79,6 +84,7 @@ class VerlTraining(Training):
         return PassRates.from_json(stored) if stored is not None else self._measure(self.policy, "before", BEFORE)
 
     def train(self, checkpoint: Path | None) -> int:
+        self.close()  # processes of an environment: verl has its own
         done = int(checkpoint.name.rsplit("_", 1)[1]) if checkpoint else 0
         if done < self.generations:
             self._run()
@@ -104,14 +110,18 @@ class VerlTraining(Training):
         return None
 
     def close(self) -> None:
-        """Nothing is held."""
+        if self.player is not None:
+            self.player.worlds.close()
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
     def _write_files(self) -> None:
         held_out = self.held_out
         if not self.place.data.is_dir():
-            export_task(held_out.task, held_out.options, self.place.data)
+            if self.played is not None:
+                export_episodes(held_out.task, self.played, self.place.data)
+            else:
+                export_task(held_out.task, held_out.options, self.place.data)
         write_atomically(self.place.command, in_shell(self.command, environment(self.on_cpu)) + "\n")
 
     def _run(self) -> None:
@@ -141,14 +151,26 @@ class VerlTraining(Training):
         if not self.on_cpu:
             model.to(torch.accelerator.current_accelerator())
         assert isinstance(self.options.chat_template_kwargs, dict | None), "JSON is read when the options are made"
-        rates = self.held_out.pass_rates(
-            model.eval(),
-            self.tokenizer,
-            max_tokens=self.options.max_completion_length,
-            seed=self.options.seed,
-            template_options=self.options.chat_template_kwargs,
-            progress=f"held-out, {when}",
-        )
+        model.eval()
+        progress = f"held-out, {when}"
+        if self.player is not None:
+            rates = self.held_out.success_rates(
+                self.player,
+                model,
+                self.tokenizer,
+                seed=self.options.seed,
+                problems=self.held_out.problems,
+                progress=progress,
+            )
+        else:
+            rates = self.held_out.pass_rates(
+                model,
+                self.tokenizer,
+                max_tokens=self.options.max_completion_length,
+                seed=self.options.seed,
+                template_options=self.options.chat_template_kwargs,
+                progress=progress,
+            )
         del model
         if not self.on_cpu:
             torch.accelerator.empty_cache()

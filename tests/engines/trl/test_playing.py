@@ -8,12 +8,12 @@ from datasets import Dataset
 from transformers import AutoTokenizer
 
 from htpo.engines.judging import Judge
-from htpo.engines.trl.playing import MEASURED
 from htpo.engines.trl.token_batch import policy_mask
 from htpo.engines.trl.verifier_reward import correct, partial_credit
 from htpo.environments import EnvironmentWorkers
 from htpo.errors import UserError
 from htpo.playing.formats import PROMPT_FORMATS
+from htpo.playing.measured import MEASURED
 from htpo.playing.player import Player
 from htpo.playing.turn_tokens import TurnTokens
 from htpo.playing.verdicts import EpisodeVerifier
