@@ -41,9 +41,7 @@ class EpisodeAgentLoop:
     def __init__(self, trainer_config: Any, server_manager: Any, tokenizer: Any, data_config: Any, **others: Any):
         config = trainer_config.config
         if config.reward.reward_manager.name != REWARD_MANAGER:
-            raise UserError(
-                f"episodes know themselves how they ended, which another reward manager would not: {MANAGER}"
-            )
+            raise UserError(f"episodes know how they ended, and another reward manager does not ask them: {MANAGER}")
         self.rollout, self.server, self.tokenizer = config.actor_rollout_ref.rollout, server_manager, tokenizer
         self.template_options = data_config.config.get("apply_chat_template_kwargs") or {}
 

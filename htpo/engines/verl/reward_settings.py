@@ -26,7 +26,7 @@ def check_reward(config: Mapping[str, Any]) -> None:
     files = _local_files(config["data"])
     episodes = {file: [*how_played(file)] for file in files}
     ours = (manager.get("source"), manager.get("name")) == ("register", REWARD_MANAGER)
-    _check_episodes(episodes, config["data"]["max_response_length"], ours)
+    _check_episodes(episodes, config["data"], ours)
     if not ours:
         for name in VERIFIER_OPTIONS:
             if block.get(name) is not None:
@@ -39,16 +39,18 @@ def check_reward(config: Mapping[str, Any]) -> None:
     _check_files([file for file in files if not episodes[file]], block)
 
 
-def _check_episodes(files: Mapping[Path, Sequence[HowPlayed]], limit: int, ours: bool) -> None:
+def _check_episodes(files: Mapping[Path, Sequence[HowPlayed]], data: Mapping[str, Any], ours: bool) -> None:
     """Of files with tasks of an environment, by how they are played."""
     for file, ways in files.items():
         for how in ways:
             if not ours:
                 raise UserError(f"{file} holds tasks of {how.environment}, whose episodes are judged by {MANAGER}")
+            limit = data["max_response_length"]
             if how.max_turn_tokens > limit:
                 raise UserError(
-                    f"data.max_response_length={limit}, which is that of a whole episode, has no room for a turn of "
-                    f"{how.max_turn_tokens} tokens, as {file} allows: raise it, or export with a lower max_turn_length"
+                    f"data.max_response_length={limit}, that of a whole episode, has no room for a turn of "
+                    f"{how.max_turn_tokens} tokens, which {file} allows: raise it, or export with a lower "
+                    "max_turn_length"
                 )
 
 
