@@ -7,9 +7,14 @@ from pathlib import Path
 from rich.console import Console
 
 from htpo.cli.data import data_options
+from htpo.engines.environment_task import load_environment_task, refuse_episode_options
+from htpo.engines.episode_options import TaskOptions
+from htpo.engines.option_rules import check_values
+from htpo.engines.verl.episode_data import HowPlayed, export_episodes
+from htpo.environments import is_environment
 from htpo.errors import UserError
-from htpo.tasks import load_task
-from htpo.tasks.options import DataOptions
+from htpo.playing.formats import default_format
+from htpo.tasks import Task, load_task
 from htpo.tasks.selection import find_source
 from htpo.tasks.sources.puzzles import Puzzles
 from htpo.tasks.verl_layout import TEST, TRAIN, export_task
@@ -20,7 +25,7 @@ NO_TEMPLATE = "'{% for message in messages %}{{ message.content }}{% endfor %}'"
 
 
 @dataclass
-class ExportOptions(DataOptions):
+class ExportOptions(TaskOptions):
     """What `htpo data export` takes beside the options of the data."""
 
     format: str = field(default="verl", metadata={"help": f"For which trainer: {', '.join(FORMATS)}."})
@@ -39,12 +44,8 @@ def export(arguments: list[str]) -> None:
     folder = Path(options.output).expanduser()
     if folder.exists() and not options.force:
         raise UserError(f"{folder} exists: give another --output, or --force to replace it")
-    texts = any(isinstance(find_source(label, options), Puzzles) for label in options.dataset)
-    task = load_task(options, conversational=not texts, seed=options.seed)
-    try:
-        export_task(task, options, folder, force=options.force)
-    finally:
-        task.verifier.close()
+    played = any(map(is_environment, options.dataset))
+    task = (_export_episodes if played else _export_answers)(options, folder)
     console = Console()
 
     def say(line: str) -> None:
@@ -62,7 +63,34 @@ def export(arguments: list[str]) -> None:
     if task.held_out is None:
         say("  trainer.val_before_train=False trainer.test_freq=-1 \\")
     say("  reward.reward_manager.name=htpo")
+    if played:
+        say(
+            f"\nand data.max_prompt_length, of what an episode begins with, and data.max_response_length, of a whole "
+            f"episode, in which a turn of the policy has up to {options.max_turn_length} tokens."
+        )
+    compact = ", exported with --prompt_format compact" if played else ""
     say(
-        "\nFor a model without a chat template (a base model's, the built-in puzzles'), which verl cannot do without:\n"
+        f"\nFor a model without a chat template (a base model's, the built-in puzzles'){compact}, which verl cannot do "
+        "without:\n"
     )
     say(f'  "actor_rollout_ref.model.custom_chat_template={NO_TEMPLATE}"')
+
+
+def _export_answers(options: ExportOptions, folder: Path) -> Task:
+    refuse_episode_options(options)
+    texts = any(isinstance(find_source(label, options), Puzzles) for label in options.dataset)
+    task = load_task(options, conversational=not texts, seed=options.seed)
+    try:
+        export_task(task, options, folder, force=options.force)
+    finally:
+        task.verifier.close()
+    return task
+
+
+def _export_episodes(options: ExportOptions, folder: Path) -> Task:
+    check_values(options)
+    told = options.prompt_format or default_format(has_chat_template=True)
+    task = load_environment_task(options, options.seed)
+    with task.worlds:
+        export_episodes(task, HowPlayed.of(options, options.seed, told), folder, force=options.force)
+    return task

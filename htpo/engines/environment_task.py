@@ -91,7 +91,6 @@ def load_environment_task(options: TaskOptions, seed: int) -> EnvironmentTask:
             worlds.rows(label.split, options.train_prompts, seed),
             worlds.rows(other.split, count, seed) if count else [],
         )
-    verifier = EpisodeVerifier(options.episode_reward == "score", options.invalid_action_penalty)
     earns = f"reward is {options.episode_reward}"
     if options.invalid_action_penalty:
         earns += f", less {options.invalid_action_penalty:g} for every invalid action"
@@ -99,8 +98,13 @@ def load_environment_task(options: TaskOptions, seed: int) -> EnvironmentTask:
         name=label.name,
         train=tasks_as_dataset(train),
         held_out=tasks_as_dataset(held_out) if held_out else None,
-        verifier=verifier,
+        verifier=episode_verifier(options),
         description=f"{options.dataset[0]}: {len(train)} tasks to train on, {len(held_out)} held out from "
         f"{options.eval_dataset or 'the same'}; an episode is correct when it succeeds, its {earns}",
         worlds=worlds,
     )
+
+
+def episode_verifier(options: TaskOptions) -> EpisodeVerifier:
+    """What an episode is worth by the options."""
+    return EpisodeVerifier(options.episode_reward == "score", options.invalid_action_penalty)

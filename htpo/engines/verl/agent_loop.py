@@ -16,7 +16,7 @@ from uuid import uuid4
 from htpo.engines.recording import said_of_episode
 from htpo.engines.verl.episode_data import PLAYED_BY, PLAYED_TASK, HowPlayed
 from htpo.engines.verl.nodes import share_cores
-from htpo.engines.verl.reward import REWARD_MANAGER
+from htpo.engines.verl.reward import POLICY_TOKENS, REWARD_MANAGER
 from htpo.engines.verl.reward_settings import MANAGER
 from htpo.environments import EnvironmentWorkers
 from htpo.errors import UserError
@@ -77,7 +77,12 @@ class EpisodeAgentLoop:
 
         played = await self._play(how, task, sample, ask)
         episode, verdict = played.episode, how.verifier.judge([""], [{EPISODE: played}])[0]
-        measured = {name: float(of(played)) for name, of in MEASURED.items()}
+        about = {
+            "verdict": vars(verdict),
+            "said": said_of_episode(episode),
+            "measured": {name: float(of(played)) for name, of in MEASURED.items()},
+            POLICY_TOKENS: sum(played.sampled),
+        }
         if not played.response:  # verl needs a token
             played.show([self.tokenizer.eos_token_id])
         return AgentLoopOutput(
@@ -92,7 +97,7 @@ class EpisodeAgentLoop:
                 "tool_rewards": [],
                 "min_global_steps": min(policies, default=None),
                 "max_global_steps": max(policies, default=None),
-                EPISODE: {"verdict": vars(verdict), "said": said_of_episode(episode), "measured": measured},
+                EPISODE: about,
             },
         )
 

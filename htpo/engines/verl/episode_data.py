@@ -9,7 +9,7 @@ from typing import Any, Self
 import pyarrow as pa
 from pyarrow import parquet
 
-from htpo.engines.environment_task import EnvironmentTask
+from htpo.engines.environment_task import EnvironmentTask, episode_verifier
 from htpo.engines.episode_options import TaskOptions
 from htpo.environments import EnvironmentLabel
 from htpo.playing.tasks import TASK, environment_options
@@ -60,7 +60,7 @@ class HowPlayed:
             seed=seed,
             prompt_format=prompt_format,
             max_turn_tokens=options.max_turn_length,
-            verifier=EpisodeVerifier(options.episode_reward == "score", options.invalid_action_penalty),
+            verifier=episode_verifier(options),
         )
 
     def to_json(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from htpo.engines.verl.group_facts import session_of
+from htpo.engines.verl.reward import POLICY_TOKENS
 from htpo.statistics.pass_rates import PassRates, choose_examples
 
 
@@ -60,8 +61,10 @@ class Validation:
         return PassRates(
             samples=asked[uids[0]],
             correct=tuple(correct[uid] for uid in order),
-            mean_length=statistics.fmean(self.lengths.values()),
-            truncated=len(self.cut_off) / len(self.lengths),
+            mean_length=statistics.fmean(_known(infos, POLICY_TOKENS) or self.lengths.values()),
+            truncated=statistics.fmean(
+                [not ended for ended in _known(infos, "finished")] or [key in self.cut_off for key in self.lengths]
+            ),
             failures=dict(Counter(kind for kind in infos.get("failure", ()) if kind)),
             examples=choose_examples(
                 [
@@ -70,3 +73,9 @@ class Validation:
                 ]
             ),
         )
+
+
+def _known(infos: Mapping[str, Sequence[Any]], name: str) -> Sequence[Any]:
+    """What was said of every sample under a name; nothing where it was not said of each."""
+    values = infos.get(name, ())
+    return () if any(value is None for value in values) else values

@@ -22,6 +22,9 @@ REWARD_MANAGER = "htpo"
 ASKED = "htpo"
 """Key of `extra_info` under which the manager tells its function what verl's interface leaves out."""
 
+POLICY_TOKENS = "policy_tokens"
+"""What is said of an episode, of which the environment's are no tokens of the policy."""
+
 _Host: Any = object  # in use, verl's manager of DAPO comes after the mixin
 
 
@@ -85,7 +88,8 @@ class VerifierReward(_Host):
         told = extra_info[ASKED]
         played = (told["row"].get("tool_extra_fields") or {}).get(EPISODE)
         if played is not None:
-            return said(Verdict(**played["verdict"]))
+            counted = {name: played["measured"][name] for name in ("turns", "invalid_actions")}
+            return said(Verdict(**played["verdict"])) | counted | {POLICY_TOKENS: played[POLICY_TOKENS]}
         if not told["finished"]:
             return said(Verdict(False, failure="truncated"))
         return said(await self.verdicts(solution_str, told["row"], told["sent"]))

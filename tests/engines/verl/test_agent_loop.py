@@ -145,9 +145,7 @@ def test_several_episodes_step_at_once(tokenizer, monkeypatch):
 
 @pytest.mark.parametrize("rooms", [{"room": 20}, {"prompt_room": 10, "room": 20}, {"window": 28}])
 def test_an_episode_that_no_longer_fits_is_wrong_and_no_longer_than_verl_has_room(tokenizer, rooms):
-    policy = SimpleNamespace(
-        turn=lambda context: replace_ids(Scripted(tokenizer).turn([]), tokenizer("1")["input_ids"])
-    )
+    policy = always(tokenizer, "1")
     (output,) = sessions(tokenizer, Server(policy), tasks_of(1), **rooms)
     assert output.extra_fields[EPISODE]["verdict"]["failure"] == "truncated"
     assert not output.extra_fields[EPISODE]["verdict"]["correct"]
