@@ -198,12 +198,13 @@ def report(
         Path | None, typer.Option("--output", help="The page's file. Default: report.html in the run or study.")
     ] = None,
 ) -> None:
-    """Make one HTML page of a run, of several runs, or of a study.
+    """Make one HTML page of a run, of several, of a study or an evaluation.
 
     [bold]htpo report RUN[/]        a run of `htpo train`, which ends by writing it
     [bold]htpo report RUN RUN --output page.html[/]
                           several runs side by side, with paired differences
     [bold]htpo report STUDY[/]      a study of `htpo study`, which ends by writing it
+    [bold]htpo report EVAL[/]       an evaluation of `htpo eval`: measures and samples
 
     [bold]What is on it[/]
       results with intervals, warnings that a colleague would raise, what was

@@ -12,8 +12,8 @@ def run_report(inputs: list[Path], output: Path | None, console: Console | None 
     """Write the page and say where it is.
 
     Args:
-        inputs: run directories, or one of a study.
-        output: the page's file; default: `report.html` in the run or study.
+        inputs: run directories, or one of a study or an evaluation.
+        output: the page's file; default: `report.html` in the directory.
 
     Raises:
         UserError: an input cannot be used, or the page cannot be written.

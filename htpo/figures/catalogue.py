@@ -101,7 +101,15 @@ OF_TOKENS: list[Entry[TokenAnalysis]] = [
 ]
 """Of the tokens of one series; in the order of the page."""
 
-OF_EVALUATIONS: list[Entry[Evaluations]] = [Entry("pass-at-k", "pass@k", draw_evaluations)]
+OF_EVALUATIONS: list[Entry[Evaluations]] = [
+    Entry(
+        "pass-at-k",
+        "pass@k",
+        draw_evaluations,
+        "What the model can solve in k attempts",
+        "Left: how often one answer is right. Right: how many problems it can solve at all, given many attempts.",
+    )
+]
 """Of evaluations beside each other, or of one."""
 
 OF_RUN: list[Entry[RunRecord]] = [Entry("training", "training", draw_run)]

@@ -66,9 +66,9 @@ class Content:
     """Everything on the page."""
 
     title: str
-    kind: str  # run, runs or study
+    kind: str  # run, runs, study or evaluation
     parts: list[Part]
-    checks: Together
+    checks: Together | None  # None: nothing was trained
     examples: PageTable | None
     objectives: list[PageObjective]
     rollouts: dict[str, Any]

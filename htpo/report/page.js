@@ -100,7 +100,7 @@ const choices = (select, values, all) => {
   select.options[0].textContent = all;
 };
 
-const plainText = (one) => one.text.join("").replaceAll("␣", " ").replaceAll("↵", "\n").toLowerCase();
+const plainText = (one) => one.written?.join("\n").toLowerCase() ?? one.text.join("").replaceAll("␣", " ").replaceAll("↵", "\n").toLowerCase();
 const textsOf = (one) => [one.prompt, ...one.judged.map((line) => line[1]), ...one.turns.flatMap((turn) => [turn.action ?? "", turn.shown ?? ""])];
 const fits = (one) => {
   const { run, update, answer, group, text } = filters, words = text.value.toLowerCase();
@@ -149,23 +149,26 @@ const tokensNode = (rollout, from, to, label) => {
   followTokens(tokens, said);
   return tokens;
 };
-const shownNode = (text, label) => {
-  const node = make("pre", "", text);
+const textNode = (text, label, name = "") => {
+  const node = make("pre", name, text);
   node.tabIndex = 0;
   node.setAttribute("role", "group");
   node.setAttribute("aria-label", label);
   return node;
 };
+const writtenNode = (rollout, from, to, label) => (rollout.written ? textNode(rollout.written[from], label, "written")
+  : tokensNode(rollout, from, to, `${label}, token by token`));
 const turnNodes = (rollout) => {
   const nodes = [];
   let from = 0;
   for (const [number, turn] of rollout.turns.entries()) {
-    const to = Math.min(from + turn.tokens, rollout.text.length), heading = make("h4", "", `Turn ${number + 1} · `);
+    const to = rollout.written ? from + 1 : Math.min(from + turn.tokens, rollout.text.length), heading = make("h4", "", `Turn ${number + 1} · `);
     if (from === to) break; // of a long episode only the first tokens are here
     heading.append(turn.action === null ? "no action found" : make("bdi", "", turn.action));
     if (turn.invalid) heading.append(" ", make("strong", "", "invalid"));
-    nodes.push(heading, tokensNode(rollout, from, to, `turn ${number + 1}, token by token`));
-    if (turn.shown !== null) nodes.push(shownNode(turn.shown, "what the environment showed then"));
+    nodes.push(heading);
+    if (rollout.written?.[from].trim() !== turn.action) nodes.push(writtenNode(rollout, from, to, `turn ${number + 1}`)); // else it is all there
+    if (turn.shown !== null) nodes.push(textNode(turn.shown, "what the environment showed then"));
     from = to;
   }
   return nodes;
@@ -178,7 +181,7 @@ const rolloutNode = (rollout) => {
     rollout.update === null ? "" : `update ${rollout.update}`,
     rollout.accuracy === null ? "" : share,
     rollout.advantage === null ? "" : `advantage ${rollout.advantage.toFixed(2)}`,
-    rollout.text.length < rollout.length ? `the first ${rollout.text.length} of ${rollout.length} tokens` : `${rollout.length} tokens`,
+    rollout.written ? (rollout.length === null ? "" : `${rollout.length} tokens`) : rollout.text.length < rollout.length ? `the first ${rollout.text.length} of ${rollout.length} tokens` : `${rollout.length} tokens`,
   ].filter(Boolean);
   const [yes, no] = played ? ["✓ success", "✗ no success"] : ["✓ right", "✗ wrong"];
   if (rollout.correct !== null) header.append(make("b", rollout.correct ? "right" : "wrong", rollout.correct ? yes : no), " · ");
@@ -191,8 +194,8 @@ const rolloutNode = (rollout) => {
   }
   judged.tabIndex = 0;
   judged.setAttribute("aria-label", "how it was judged");
-  const written = played ? turnNodes(rollout) : [tokensNode(rollout, 0, rollout.text.length, "response, token by token")];
-  node.append(header, shownNode(rollout.prompt, "prompt"), ...(rollout.judged.length ? [judged] : []), ...written);
+  const written = played ? turnNodes(rollout) : [writtenNode(rollout, 0, rollout.text.length, "response")];
+  node.append(header, textNode(rollout.prompt, "prompt"), ...(rollout.judged.length ? [judged] : []), ...written);
   return node;
 };
 
@@ -212,8 +215,13 @@ const showRollouts = () => {
   byId("most").textContent = name === "entropy" ? `${highest.toFixed(2)} nats or more, unsure` : `${highest.toFixed(2)} or more, pushed up`;
 };
 if (data.rollouts.length) { // else there are no filters
-  choices(filters.run, data.runs, "all runs");
+  choices(filters.run, data.runs, "all");
   filters.run.closest("label").hidden = data.runs.length < 2;
+  const shaded = data.rollouts.some((one) => !one.written), hide = (filter, no) => { filter.closest("label").hidden = no; };
+  hide(filters.update, data.rollouts.every((one) => one.update === null));
+  hide(filters.group, data.runs.every((run) => !Object.keys(data.groups[run]).length));
+  hide(filters.shading, !shaded);
+  byId("ramp").hidden = !shaded;
   choices(filters.update, [...new Set(data.rollouts.map((one) => one.update))].filter((step) => step !== null).sort((a, b) => a - b), "all updates");
   choices(filters.group, [...new Set(data.runs.flatMap((run) => Object.values(data.groups[run])))], "all groups");
   for (const filter of Object.values(filters)) {

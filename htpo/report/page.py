@@ -8,30 +8,37 @@ from pathlib import Path
 from htpo.analysis.subject import Subject
 from htpo.errors import UserError
 from htpo.report.content import Content, of_runs, of_study
+from htpo.report.evaluated import of_evaluation
 from htpo.report.html import policy_hash, read_asset, render_page
 from htpo.report.words import GLOSSARY
 from htpo.runs import installed_version, write_atomically, writing
 from htpo.study import read_results
 
 NAME = "report.html"
-HEADINGS = {"run": "Training run {}", "runs": "Training runs {}", "study": "Study {}"}
+HEADINGS = {"run": "Training run {}", "runs": "Training runs {}", "study": "Study {}", "evaluation": "Evaluation {}"}
 
 
 def write_report(subject: Subject, path: Path) -> Path:
-    """Write the report of a run, of several runs, or of a study; returns its path.
+    """Write the report of a run, of several runs, of a study, or of an evaluation; returns its path.
 
     Raises:
-        UserError: the subject holds no runs or its files cannot be read, or the page cannot be written.
+        UserError: there is no such report of the subject or its files cannot be read, or the page cannot be written.
     """
-    if subject.texts or subject.evaluations:
-        kind = "a file of texts" if subject.texts else "an evaluation"
-        raise UserError(f"{subject.path} is {kind}: a report is made of runs, `htpo analyze` takes this")
-    content = of_runs(subject.tasks[""]) if "" in subject.tasks else of_study(subject, read_results(subject.path))
-    page = render(content)
+    page = render(_content(subject))
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, page)
     return path
+
+
+def _content(subject: Subject) -> Content:
+    if subject.texts:
+        raise UserError(f"{subject.path} is a file of texts: a report is made of runs, `htpo analyze` takes this")
+    if len(subject.evaluations) > 1:
+        raise UserError("a report is made of one evaluation: `htpo eval --compare` takes two, `htpo analyze` several")
+    if subject.evaluations:
+        return of_evaluation(*subject.evaluations.values())
+    return of_runs(subject.tasks[""]) if "" in subject.tasks else of_study(subject, read_results(subject.path))
 
 
 def default_path(paths: Sequence[Path]) -> Path:

@@ -14,6 +14,7 @@ from htpo.analysis.tokens import TokenTable
 from htpo.figures.shading import BY_ENTROPY, BY_PULL, ramp
 
 TOKENS_SHOWN = 60_000  # on the whole page, to keep it small
+PER_TOKEN = ("text", "entropy", "logProb", "weight", "group", "high")
 CHARACTERS = 40  # of what an environment showed, that take as much of the page as a token with its numbers
 
 
@@ -42,6 +43,25 @@ def rollouts_for_browser(tables: dict[str, TokenTable]) -> dict[str, Any]:
                                       for w in one["weight"] if w is not None]),
         },
     }  # fmt: skip
+
+
+def without_tokens(rollouts: list[dict[str, Any]], kept: int, runs: list[str]) -> dict[str, Any]:
+    """The same of rollouts that have `written` texts in place of tokens.
+
+    Args:
+        kept: how many there are beside those that are shown.
+        runs: what they are of.
+    """
+    return {
+        "rollouts": [rollout | {name: [] for name in PER_TOKEN} for rollout in rollouts],
+        "kept": kept,
+        "episodes": all(one["turns"] for one in rollouts),
+        "runs": runs,
+        "groups": {label: {} for label in runs},
+        "groupedInTraining": dict.fromkeys(runs, False),
+        "scales": {"entropy": ramp(BY_ENTROPY), "pull": ramp(BY_PULL)},
+        "highest": {"entropy": 0.0, "pull": 0.0},
+    }
 
 
 def within_page(rollouts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -102,6 +122,7 @@ def _rollout(label: str, table: TokenTable, number: int) -> dict[str, Any]:
         "length": length,
         "size": page_size(len(tokens), turns),
         "turns": as_turns(turns),
+        "written": None,
         "text": [visible(text) for text in tokens["text"]],
         "entropy": _numbers(tokens["entropy"], 4),
         "logProb": _numbers(tokens["log_prob"], 3),

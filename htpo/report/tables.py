@@ -204,6 +204,15 @@ def versions_table(runs: Sequence[RunRecord]) -> PageTable:
     return PageTable("Versions", columns, rows)
 
 
+def evaluation_settings(config: Mapping[str, Any], versions: Mapping[str, Any]) -> list[PageTable]:
+    """Options and versions of an evaluation."""
+    options = [[name, _option_text(value)] for name, value in sorted(config.items())]
+    return [
+        PageTable("Options", ["option", "value"], options),
+        PageTable("Versions", ["", "version"], [[name, value or "not installed"] for name, value in versions.items()]),
+    ]
+
+
 def vocabulary_tables(findings: dict[str, Any], shown: int = 20) -> list[PageTable]:
     """The tokens of highest and lowest mean entropy."""
     ends = {"highest": "Least sure", "lowest": "Most sure"}

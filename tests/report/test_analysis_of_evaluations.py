@@ -85,8 +85,8 @@ def test_what_cannot_be_done_is_said(first, tmp_path):
     second = write_evaluation(tmp_path / "second", {"sums": 3}, samples=1)
     with pytest.raises(UserError, match="--model scores the samples of one evaluation"):
         run_analysis([first.path, second.path], "m", 1.0, None, 5, tmp_path / "out")
-    with pytest.raises(UserError, match="is an evaluation: a report is made of runs"):
-        write_report(find_subject([first.path]), tmp_path / "report.html")
+    with pytest.raises(UserError, match="a report is made of one evaluation"):
+        write_report(find_subject([first.path, second.path]), tmp_path / "report.html")
     once = analyze(second, folder=tmp_path / "once")
     assert ("pass-at-k", True) in [(one.name, "2 and more" in one.why) for one in once.left_out]
     begun = write_evaluation(tmp_path / "begun", {"sums": 3})

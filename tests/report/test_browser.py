@@ -13,6 +13,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from htpo.analysis.subject import find_subject
 from htpo.cli.analyze import run_analysis
 from htpo.report import write_report
+from tests.analysis.finished_evaluation import write_evaluation
 from tests.analysis.finished_run import write_study
 from tests.report.runs import HOSTILE, make_hostile, make_played, write_finished, write_study_results
 
@@ -180,6 +181,26 @@ def test_episodes_are_shown_turn_by_turn(browser, tmp_path):
     browser.find_element(By.ID, "reset").click()
     browser.find_element(By.ID, "filter-text").send_keys("EAT fridge")
     assert found(browser) == len(stored(browser))
+
+
+def test_samples_of_an_evaluation_are_texts_and_filtered_like_rollouts(browser, tmp_path):
+    evaluation = write_evaluation(tmp_path / "sums", {"sums": 6, "aime": 3}, samples=2)
+    browser.get(write_report(find_subject([evaluation.path]), tmp_path / "out.html").as_uri())
+    assert browser.get_log("browser") == []
+    assert found(browser) == len(stored(browser)) == 18
+    node = rollouts(browser)[1]
+    assert node.find_element(By.CSS_SELECTOR, "pre.written").text == stored(browser)[1]["written"][0]
+    assert not browser.find_elements(By.CSS_SELECTOR, ".token")
+    shown = {
+        name: browser.find_element(By.ID, f"filter-{name}").is_displayed() for name in ("run", "update", "shading")
+    }
+    assert shown == {"run": True, "update": False, "shading": False}
+    choose(browser, "run", "aime")
+    choose(browser, "answer", "right")
+    assert found(browser) == sum(one["run"] == "aime" and one["correct"] for one in stored(browser)) > 0
+    browser.find_element(By.ID, "reset").click()
+    browser.find_element(By.ID, "filter-text").send_keys("twenty ONE")
+    assert found(browser) == sum("twenty one" in one["written"][0] for one in stored(browser)) > 0
 
 
 def test_everything_can_be_reached_with_the_keyboard(page):
