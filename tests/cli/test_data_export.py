@@ -5,6 +5,9 @@ import json
 import pytest
 from pyarrow import parquet
 
+from htpo.engines.verl.episode_data import HowPlayed
+from htpo.environments import EnvironmentWorkers
+from htpo.playing.verdicts import EpisodeVerifier
 from tests.cli.command import htpo, sums, write_problems
 
 
@@ -50,6 +53,11 @@ def test_without_held_out_problems_validation_is_switched_off(tmp_path):
         (["bad.jsonl", "--output", "out", "--verifier", "math"], "bad.jsonl: line 2: the gold answer"),
         (["bad.jsonl", "--output", "out"], "bad.jsonl needs a verifier"),
         (["bad.jsonl", "--output", "bad.jsonl/out", "--verifier", "math", "--skip_bad_rows"], "cannot be written"),
+        (["countdown", "--output", "out", "--max_turns", "3"], "max_turns=3 has no effect"),
+        (
+            ["household", "--output", "out", "--episode_reward", "luck"],
+            "'luck', needs one of success, score",
+        ),
         (["countdown", "--output", "out", "--verifier", "math"], "--verifier has no effect on countdown"),
     ],
 )
@@ -60,3 +68,21 @@ def test_what_cannot_be_exported_is_said_in_one_line_and_leaves_nothing(tmp_path
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert [file.name for file in tmp_path.iterdir()] == ["bad.jsonl"]
+
+
+def test_tasks_of_an_environment_say_how_they_are_played(tmp_path):
+    options = ["--train_prompts", "20", "--held_out_prompts", "4", "--max_turn_length", "9", "--max_turns", "3"]
+    options += ["--episode_reward", "score", "--dataset_config", '{"objects": 0}', "--seed", "5"]
+    done = htpo("data", "export", "household", "--output", "out", *options)
+    assert done.returncode == 0, done.stderr
+    assert "a turn of the policy has up to 9 tokens" in done.stdout
+    train, test = (parquet.read_table(tmp_path / "out" / f"{name}.parquet").to_pylist() for name in ("train", "test"))
+    assert (len(train), len(test)) == (22, 2)
+    assert {row["agent_name"] for row in train + test} == {"htpo_episode"}
+    (said,) = {row["extra_info"]["played_by"] for row in train + test}
+    how = HowPlayed.from_json(said)
+    assert how == HowPlayed("household", {"objects": 0}, 3, 5, "verl_agent", 9, EpisodeVerifier(by_score=True))
+    assert how.to_json() == said
+    with EnvironmentWorkers(how.environment, how.options, workers=1) as worlds:
+        (episode,) = worlds.reset([json.loads(test[0]["extra_info"]["played_task"])], [how.seed])
+    assert "your task is to" in episode.observation.text

@@ -36,7 +36,7 @@ def check_reward(config: Mapping[str, Any]) -> None:
         raise UserError(f"reward.custom_reward_function.path has no effect with {MANAGER}: leave one of them out")
     if (reward.get("reward_model") or {}).get("enable"):
         raise UserError(f"reward.reward_model.enable=True takes the place of {MANAGER}: leave one of them out")
-    _check_files([file for file in files if not episodes[file]], block)
+    _check_files({file: bool(episodes[file]) for file in files}, block)
 
 
 def _check_episodes(files: Mapping[Path, Sequence[HowPlayed]], data: Mapping[str, Any], ours: bool) -> None:
@@ -54,12 +54,18 @@ def _check_episodes(files: Mapping[Path, Sequence[HowPlayed]], data: Mapping[str
                 )
 
 
-def _check_files(files: Sequence[Path], block: Mapping[str, Any]) -> None:
-    """Of local files; others are judged as they come."""
+def _check_files(files: Mapping[Path, bool], block: Mapping[str, Any]) -> None:
+    """Of local files; others are judged as they come.
+
+    Args:
+        files: with whether their rows are episodes.
+    """
     grading, verifier = run_grading(block), NamedVerifier()
     others = []
     try:
-        for file in files:
+        for file, played in files.items():
+            if played:
+                continue
             if is_exported(file):
                 for name in _named_verifiers(file):
                     verifier.by_name(name)

@@ -55,3 +55,9 @@ def test_an_answer_whose_sampling_failed_is_wrong():
 )
 def test_what_cannot_be_paired_is_not_said(infos, asked):
     assert validation().pass_rates(UIDS, infos, asked) is None
+
+
+def test_of_episodes_the_tokens_of_the_policy_are_counted_and_those_that_were_given_up():
+    infos = {"acc": [1, 1, 0, 1], "policy_tokens": [1, 2, 3, 4], "finished": [True, True, False, True]}
+    rates = validation().pass_rates(UIDS, infos, ASKED)
+    assert (rates.mean_length, rates.truncated) == (2.5, 0.25), "the second fills its row and has ended"

@@ -8,6 +8,7 @@ from pyarrow import parquet
 
 from htpo.engines.verl.cpu import ENVIRONMENT
 from htpo.engines.verl.reward import NoVerdict, is_finished, said
+from htpo.playing.verdicts import EPISODE
 from htpo.tasks import DataOptions, load_task
 from htpo.tasks.verl_layout import TRAIN, export_task
 from htpo.verifiers import Verdict
@@ -173,3 +174,26 @@ def test_data_of_others_is_judged_by_the_verifier_that_the_run_names(make_worker
     row = {"data_source": "theirs", "prompt": prompt, "reward_model": {"style": "rule", "ground_truth": "4"}}
     sessions = [session(worker.input_tokenizer, row, text) for text in ("it is 4", "it is 5")]
     assert [outcome["reward_score"] for outcome in rewards_of(worker, sessions)] == [1, 0]
+
+
+@pytest.mark.verl
+def test_an_episode_brings_its_verdict_which_its_text_and_end_do_not_change_and_is_shaped_by_its_length(make_worker):
+    buffer = "+reward.reward_kwargs.overlong_buffer_cfg={enable:True,len:8,penalty_factor:1.0,log:False}"
+    worker = make_worker(buffer, f"+reward.reward_kwargs.max_resp_len={LIMIT}")
+    row = {"data_source": "household", "prompt": [{"role": "user", "content": "task"}], "extra_info": {}}
+    row |= {"reward_model": {"style": "rule", "ground_truth": ""}}
+    counts = {"turns": 3.0, "invalid_actions": 1.0, "score": 0.5}
+
+    def played(verdict: Verdict, length: int):
+        about = {EPISODE: {"verdict": vars(verdict), "measured": counts, "policy_tokens": 9}}
+        text = "go".ljust(length, ".")
+        return session(worker.input_tokenizer, {**row, "tool_extra_fields": about}, text, ended=False)
+
+    won, lost = Verdict(True, "go", score=0.9), Verdict(False, "go", "truncated", score=0.25)
+    sessions = [played(won, 4), played(won, LIMIT), played(lost, 4)]
+    outcomes = rewards_of(worker, sessions)
+    assert [outcome["reward_score"] for outcome in outcomes] == pytest.approx([0.9, -0.1, 0.25])
+    infos = [outcome["reward_extra_info"] for outcome in outcomes]
+    assert [info["acc"] for info in infos] == [1, 1, 0]
+    assert [info["finished"] for info in infos] == [True, True, False]
+    assert [(info["turns"], info["invalid_actions"], info["policy_tokens"]) for info in infos] == [(3, 1, 9)] * 3

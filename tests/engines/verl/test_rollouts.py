@@ -7,6 +7,7 @@ from htpo.engines.verl.batch_fields import CUTS, batch_fields, cut_names, cuts_o
 from htpo.engines.verl.group_facts import GroupFacts
 from htpo.engines.verl.rollouts import choose, rollouts_of
 from htpo.objectives import make_objective
+from htpo.playing.verdicts import EPISODE
 from tests.objectives.samples import random_batch
 
 LENGTHS = [20, 30, 11, 25, 28, 17, 22, 9]
@@ -120,3 +121,17 @@ def test_a_row_whose_tokens_were_all_rejected_is_left_out():
     mask = data["response_mask"].clone()
     mask[3] = 0
     assert len(kept(make_objective("dapo"), response_mask=mask)) == 7
+
+
+def test_an_episode_is_kept_turn_by_turn():
+    said = {"task_type": "put", "score": 0.5, "actions": ["go", None], "invalid": [False, True]}
+    mask = torch.zeros_like(batch_of_verl(make_objective("dapo"))[0]["response_mask"])
+    mask[5, [0, 1, 4, 5, 6]] = 1
+    fields = [{EPISODE: {"said": said}, "reward_extra_info": {"answer": "go", "failure": None}}] * 8
+    gold = [{"ground_truth": ""}] * 8
+    (one,) = kept(make_objective("dapo"), [5], response_mask=mask, extra_fields=fields, reward_model=gold)
+    assert {name: one[name] for name in said} == said
+    letters = Letters().decode(range(5 * mask.shape[1], 6 * mask.shape[1]))
+    assert (one["turn_tokens"], one["shown"]) == ([2, 3], [letters[2:4]])
+    assert one["response"] == letters[:2] + letters[4:7]
+    assert one["gold"] is None

@@ -67,3 +67,10 @@ def test_a_record_has_plain_numbers_and_our_name_for_what_means_the_same():
     found = recorded(given)
     assert found == {"grad_norm": 2.0, "perf/x": 3, "epoch": 1}
     assert all(type(value) in (int, float) for value in found.values())
+
+
+def test_what_is_measured_of_episodes_is_their_mean_and_of_answers_there_is_nothing():
+    played = [answer("a", measured={"turns": turns, "score": 0.5}) for turns in (2.0, 5.0)]
+    found = metrics(played)
+    assert (found["episodes/turns"], found["episodes/score"]) == (3.5, 0.5)
+    assert not [name for name in metrics(MIXED) if name.startswith("episodes/")]

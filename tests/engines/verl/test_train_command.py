@@ -5,9 +5,13 @@ import os
 import subprocess
 
 import pytest
+from pyarrow import parquet
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from htpo.engines.job import BUILT_IN_POLICIES
+from htpo.engines.verl.episode_data import AGENT, HowPlayed
+from htpo.environments import EnvironmentWorkers
 from htpo.runs import RunDirectory
 from tests.cli.command import SMALL, htpo
 from tests.engines.verl import stand_in
@@ -89,6 +93,7 @@ def test_the_command_is_printed_and_the_data_written(tmp_path):
         (["--eval_every", "2"], "problems are measured before and after training"),
         (["--nodes", "2"], "nodes=2 need a Ray cluster"),
         (["--beta", "0.1"], "beta=0.1 needs a reference model, which verl can keep beside a GPU only"),
+        (["--max_turns", "2"], "max_turns=2 has no effect: it belongs to a dataset that is an environment"),
         (["--engine", "torch"], "no engine 'torch': there are trl, verl"),
         (["--verl_options", "trainer.nnodes=2"], "trainer.nnodes is said by --nodes: give that"),
     ],
@@ -117,3 +122,37 @@ def test_an_installation_that_would_not_work_is_refused(tmp_path, monkeypatch):
         spoil()
         done = htpo(*VERL, "--output_dir", tmp_path / "run")
         assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+
+
+EPISODES = ["train", "--engine", "verl", *SMALL, "--report", "false", "--max_turns", "2", "--max_turn_length", "4"]
+EPISODES += [
+    "--max_completion_length",
+    "128",
+    "--train_prompts",
+    "40",
+    "--held_out_prompts",
+    "2",
+    "--num_generations",
+    "2",
+]
+
+
+def test_tasks_of_an_environment_are_written_for_the_agent_loop_and_measured_as_episodes(tmp_path, word_model):
+    path = tmp_path / "run"
+    done = htpo(*EPISODES, "--dataset", "household", "--model_name_or_path", word_model, "--output_dir", path)
+    assert done.returncode == 0, done.stderr
+    run = RunDirectory(path)
+    for when in ("before", "after"):
+        assert run.read_json(f"evaluation_{when}.json")["mean_length"] <= 8, "of two turns"
+    (options,) = options_of(run)
+    row = parquet.read_table(options["data.train_files"]).to_pylist()[0]
+    how = HowPlayed.from_json(row["extra_info"]["played_by"])
+    assert (row["agent_name"], how.prompt_format, how.max_steps, how.max_turn_tokens) == (AGENT, "compact", 2, 4)
+    assert (how.seed, how.environment) == (run.config["seed"], "household")
+    longest = int(options["data.max_prompt_length"])
+    assert longest % 2 == 0
+    tasks = [json.loads(row["extra_info"]["played_task"])]
+    with EnvironmentWorkers("household", workers=1) as worlds:
+        (episode,) = worlds.reset(tasks, [how.seed])
+    words = AutoTokenizer.from_pretrained(word_model)(episode.observation.text)["input_ids"]
+    assert len(words) < longest < 4 * len(words)
