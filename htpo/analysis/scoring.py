@@ -1,6 +1,8 @@
 """Scoring texts with a model: log-probability and full-distribution entropy of every response token."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress, zip_longest
 from typing import Any
 
 import pyarrow as pa
@@ -8,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from htpo.errors import UserError
+from htpo.runs.rollouts import OF_EPISODES
 from htpo.tasks.prompts import Prompt, readable, tokenize_prompts
 from htpo.terminal import progress_bar
 
@@ -17,7 +20,8 @@ CHUNK = 512  # positions whose logits exist at once
 def score_texts(rows: Sequence[dict[str, Any]], model: str, temperature: float) -> pa.Table:
     """Rollout columns of texts under a model: `token_ids`, `tokens`, `log_prob`, `entropy`, and what the rows hold.
 
-    A response is tokenized apart from its prompt, as it was when it was sampled; the end token is not part of it.
+    A response is tokenized apart from its prompt, as it was when it was sampled; the end token is not part of it. Of an
+    episode, each turn is, after all that stood before it.
 
     Args:
         rows: as `read_texts` gives them.
@@ -36,10 +40,12 @@ def score_texts(rows: Sequence[dict[str, Any]], model: str, temperature: float) 
     network.to(device).eval()
     longest = getattr(network.config, "max_position_embeddings", None)
     scored: dict[str, list] = {name: [] for name in ("token_ids", "tokens", "log_prob", "entropy")}
+    turn_tokens: list[list[int] | None] = []
     with progress_bar("scoring", len(rows), "response") as bar:
         for number, row in enumerate(rows, start=1):
             prompt = _prompt_ids(row["prompt"], tokenizer)
-            response = tokenizer(text=row["response"], add_special_tokens=False)["input_ids"]
+            parts = _parts(row, tokenizer)
+            response = [token for part in parts for token in (*part.ids, *part.after)]
             if not prompt:
                 if tokenizer.bos_token_id is None:
                     raise UserError(f"row {number}: an empty prompt, and {model} has no first token to stand in for it")
@@ -47,11 +53,14 @@ def score_texts(rows: Sequence[dict[str, Any]], model: str, temperature: float) 
             if longest and len(prompt) + len(response) > longest:
                 size = f"{len(prompt) + len(response)} tokens, {model} reads {longest}"
                 raise UserError(f"row {number} is too long ({size}): cut it, or choose another --model")
+            written = [known for part in parts for known in [True] * len(part.ids) + [False] * len(part.after)]
             log_prob, entropy = score_tokens(network, prompt, response, temperature)
-            scored["token_ids"].append(response)
-            scored["tokens"].append([tokenizer.decode([token]) for token in response])
-            scored["log_prob"].append(log_prob.tolist())
-            scored["entropy"].append(entropy.tolist())
+            ids = list(compress(response, written))
+            scored["token_ids"].append(ids)
+            scored["tokens"].append([tokenizer.decode([token]) for token in ids])
+            scored["log_prob"].append(list(compress(log_prob.tolist(), written)))
+            scored["entropy"].append(list(compress(entropy.tolist(), written)))
+            turn_tokens.append(None if row.get("written") is None else [len(part.ids) for part in parts])
             bar.update(1)
     known = {
         "prompt": [readable(row["prompt"]) for row in rows],
@@ -59,7 +68,37 @@ def score_texts(rows: Sequence[dict[str, Any]], model: str, temperature: float) 
         "correct": pa.array([row["correct"] for row in rows], pa.bool_()),
         "group_accuracy": pa.array([row["group_accuracy"] for row in rows], pa.float64()),
     }
+    if any(turn_tokens):
+        known |= {name: [row.get(name) for row in rows] for name in ("failure", *OF_EPISODES)}
+        known["turn_tokens"] = turn_tokens
     return pa.table({**known, **scored})
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was written in one go, and what stood after it, before the next."""
+
+    ids: list[int]
+    after: list[int]
+
+
+def _parts(row: Mapping[str, Any], tokenizer: Any) -> list[Part]:
+    """A response as one part, an episode as one for every turn.
+
+    The end token of a turn is no text, and so is not stored; a turn that had one token more than its text ended by it.
+    """
+
+    def ids(text: str) -> list[int]:
+        return tokenizer(text=text, add_special_tokens=False)["input_ids"]
+
+    if row.get("written") is None:
+        return [Part(ids(row["response"]), [])]
+    parts = []
+    for text, count, shown in zip_longest(row["written"], row["turn_tokens"], row["shown"]):
+        written = ids(text)
+        ended = count is not None and count > len(written) and shown is not None
+        parts.append(Part(written, ([tokenizer.eos_token_id] if ended else []) + (ids(shown) if shown else [])))
+    return parts
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from htpo.errors import UserError
 from htpo.evaluate import EvaluationDirectory
+from htpo.runs.rollouts import OF_EPISODES
 
 SUFFIXES = (".jsonl", ".parquet")
 TRUE, FALSE = (True, 1), (False, 0)
@@ -35,19 +36,29 @@ def read_texts(path: Path) -> list[dict[str, Any]]:
 def read_samples(evaluation: EvaluationDirectory, task: str) -> list[dict[str, Any]]:
     """The samples of an evaluation as such rows, but for empty responses, which have no tokens.
 
+    Episodes have `written` and what else is stored of them, too, and their turns after each other as `response`.
+
     Raises:
-        UserError: a file cannot be read.
+        UserError: a file cannot be read, or episodes were messages, of which a server alone knows the tokens.
     """
     config = evaluation.run.config
     chat = config.get("backend") == "server" and config.get("chat") is not False
     stored = [row for rows in evaluation.store(task).rows() for row in rows]
-    rows = [
-        {"prompt": json.loads(row["prompt"]) if chat else row["prompt"], "group_accuracy": None}
-        | {name: row[name] for name in ("response", "correct")}
-        for row in stored
-    ]
+    if chat and any(row["written"] is not None for row in stored):
+        raise UserError(f"the episodes of {task} went to a server as messages, and are not scored: leave --model out")
+    rows = [_of_episode(row) if row["written"] is not None else _of_answer(row, chat=chat) for row in stored]
     _add_accuracies(rows)
     return [row for row in rows if row["response"]]
+
+
+def _of_answer(row: dict[str, Any], *, chat: bool) -> dict[str, Any]:
+    prompt = json.loads(row["prompt"]) if chat else row["prompt"]
+    return {"prompt": prompt, "response": row["response"], "correct": row["correct"], "group_accuracy": None}
+
+
+def _of_episode(row: dict[str, Any]) -> dict[str, Any]:
+    of_it = {name: row[name] for name in ("prompt", "correct", "failure", "written", *OF_EPISODES)}
+    return {**of_it, "response": "".join(row["written"]), "group_accuracy": None}
 
 
 def _add_accuracies(rows: list[dict[str, Any]]) -> None:

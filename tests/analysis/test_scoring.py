@@ -6,8 +6,11 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from htpo.analysis.scoring import score_texts, score_tokens
+from htpo.analysis.texts import read_samples
 from htpo.errors import UserError
+from htpo.evaluate import EvaluationDirectory, collect
 from tests.analysis.word_model import CHAT, save_word_model
+from tests.evaluate.test_episodes import environment, tiny
 
 ROW = {"prompt": "What is the sum?", "response": " Hence the sum equals ten.", "correct": True, "group_accuracy": 0.5}
 
@@ -73,3 +76,30 @@ def test_a_text_that_the_model_cannot_read_is_refused(model, row, message):
 def test_a_model_that_is_not_there_is_refused():
     with pytest.raises(UserError, match="cannot load model '/none'"):
         score_texts([ROW], "/none", 1.0)
+
+
+def test_turns_of_a_stored_episode_are_scored_after_exactly_what_they_were_sampled_after(word_model, tmp_path):
+    problems = environment("household", "compact", 2, max_turn_length=6, max_turns=4)
+    generator, played = tiny(word_model, max_tokens=300), []
+    play = generator.play
+    generator.play = lambda *asked: (played.extend(each) or each for each in play(*asked))
+    evaluation = EvaluationDirectory(tmp_path / "run")
+    evaluation.begin({"model": word_model, "samples": 2, "backend": "transformers"}, [problems])
+    collect(problems, generator, evaluation.store(problems.name), 2)
+    rows = read_samples(evaluation, problems.name)
+    scored = score_texts(rows, word_model, 1.0).to_pylist()
+    by_response = {row["response"]: row for row in scored}
+    assert len(by_response) == len(played) == 4
+    compared, tokenizer = 0, generator.tokenizer
+    for one in played:
+        row = by_response["".join(one.turns.written(turn.ids) for turn in one.row.turns)]
+        log_prob, _ = score_tokens(generator.model, one.row.prompt, one.row.response, 1.0)
+        sampled = [part for part in zip(one.row.response, log_prob.tolist(), one.row.sampled) if part[2]]
+        kept = [(token, value) for token, value, _ in sampled if token not in tokenizer.all_special_ids]
+        assert row["token_ids"] == [token for token, _ in kept]
+        assert sum(row["turn_tokens"]) == len(kept)
+        assert row["actions"] == list(one.row.episode.actions)
+        if not {token for token, _, _ in sampled} & {tokenizer.pad_token_id, tokenizer.unk_token_id}:
+            assert row["log_prob"] == pytest.approx([value for _, value in kept], abs=1e-4)
+            compared += any(1 in turn.ids for turn in one.row.turns)
+    assert compared, "one with a turn that was ended, and with no token that leaves no text"

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from transformers import AutoModelForCausalLM
 
 from htpo.environments import EnvironmentWorkers
 from htpo.errors import UserError
@@ -162,8 +163,6 @@ def test_an_episode_is_given_up_when_the_server_says_that_it_is_long(tmp_path):
 
 
 def tiny(tiny_model, batch_size=4, **sampling):
-    from transformers import AutoModelForCausalLM
-
     model = AutoModelForCausalLM.from_pretrained(tiny_model)
     options = SamplingOptions(**({"max_tokens": 120, "seed": 3, "top_p": 1.0} | sampling))
     return ModelGenerator(model, load_tokenizer(tiny_model), options, batch_size=batch_size)
