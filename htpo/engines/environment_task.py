@@ -40,7 +40,7 @@ class EnvironmentTask(Task):
             max_tokens: of an episode.
 
         Raises:
-            UserError: a turn is allowed to be longer than an episode, or the format cannot be used.
+            UserError: a turn is allowed to be longer than an episode, or the format cannot be used with this tokenizer.
         """
         if options.max_turn_length > max_tokens:
             raise UserError(
@@ -48,7 +48,9 @@ class EnvironmentTask(Task):
                 "that of a whole episode: lower the first or raise the second"
             )
         told = prompt_format(options.prompt_format, has_chat_template=tokenizer.chat_template is not None)
-        return Player(self.worlds, TurnTokens(told, tokenizer, template), options.max_turn_length, max_tokens)
+        turns = TurnTokens(told, tokenizer, template)
+        turns.check()
+        return Player(self.worlds, turns, options.max_turn_length, max_tokens)
 
 
 def refuse_episode_options(options: TaskOptions) -> None:
