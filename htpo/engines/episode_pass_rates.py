@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel
 
 from htpo.evaluate import SamplingOptions
-from htpo.evaluate.generators.sampling import sample_batch, sampling_settings, seeded
+from htpo.evaluate.generators.sampling import sampling_settings, seeded
+from htpo.evaluate.generators.turn_sampler import TurnSampler
 from htpo.evaluate.generators.vocabulary import derived_seed
-from htpo.playing.player import EpisodeRow, Player, Turn
+from htpo.playing.player import EpisodeRow, Player
 from htpo.playing.verdicts import EPISODE, EpisodeVerifier
 from htpo.statistics import PassRates
 from htpo.statistics.pass_rates import choose_examples
@@ -36,17 +38,13 @@ def measure_episodes(
         progress: title of a progress bar; None shows none.
     """
     settings = sampling_settings(model, tokenizer, sampling)
-
-    def sample(contexts: list[list[int]]) -> list[Turn]:
-        return [Turn(ids) for ids in sample_batch(model, tokenizer, contexts, settings)]
-
     asked = [task for task in tasks for _ in range(samples)]
     rows: list[EpisodeRow] = []
     bar = progress_bar(progress, len(asked), "episode") if progress else None
     for start in range(0, len(asked), batch_size):
         batch = asked[start : start + batch_size]
-        with seeded(model, derived_seed(sampling.seed, "episodes", batch_size, start)):
-            rows += player.play(batch, [sampling.seed] * len(batch), sample)
+        with seeded(model, derived_seed(sampling.seed, "episodes", batch_size, start)), torch.inference_mode():
+            rows += player.play(batch, [sampling.seed] * len(batch), TurnSampler(model, settings))
         if bar is not None:
             bar.update(len(batch))
     if bar is not None:

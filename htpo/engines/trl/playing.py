@@ -7,13 +7,15 @@ from typing import Any
 
 import torch
 from accelerate.utils import DistributedType
+from trl.models.utils import unwrap_model_for_generation
 
 from htpo.engines.handover import Handover
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.prompts import NumberedPrompts
 from htpo.errors import UserError
+from htpo.evaluate.generators.turn_sampler import TurnSampler
 from htpo.playing.measured import MEASURED
-from htpo.playing.player import EpisodeRow, Player, Turn
+from htpo.playing.player import EpisodeRow, Player
 from htpo.playing.tasks import TASK
 from htpo.playing.verdicts import EPISODE
 
@@ -54,7 +56,16 @@ class PlayedEpisodes(NumberedPrompts):
         assert call is not None
         assert player is not None
         tasks = [json.loads(row[TASK]) for row in call.given]
-        rows = player.play(tasks, [self.args.seed] * len(tasks), self._next_turns)
+        with (
+            unwrap_model_for_generation(
+                self.model_wrapped,
+                self.accelerator,
+                generation_kwargs=self.generation_kwargs,
+                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
+            ) as model,
+            torch.no_grad(),
+        ):
+            rows = player.play(tasks, [self.args.seed] * len(tasks), TurnSampler(model, self.generation_config))
         call.left.append(rows)
         self._log_episodes(rows)
         for row in rows:
@@ -68,10 +79,6 @@ class PlayedEpisodes(NumberedPrompts):
             "logprobs": [row.log_probs for row in rows] if known else None,
             EPISODE: rows,
         }
-
-    def _next_turns(self, contexts: list[list[int]]) -> list[Turn]:
-        ids, log_probs = self._generate_single_turn(contexts, None, {}, 1)
-        return [Turn(*turn) for turn in zip(ids, log_probs or [None] * len(ids), strict=True)]
 
     def _log_episodes(self, rows: list[EpisodeRow]) -> None:
         means = torch.tensor([fmean(map(of, rows)) for of in MEASURED.values()], device=self.accelerator.device)

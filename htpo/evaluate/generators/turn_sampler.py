@@ -1,0 +1,102 @@
+"""A model of transformers that goes on with episodes: what it has read of them it need not read again."""
+
+from copy import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, GenerationConfig, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
+
+from htpo.playing.player import Turn
+
+
+class TurnSampler:
+    """Samples the next turn of every sequence, and keeps keys and values for the one after that.
+
+    Sequences that go on from the last call's (in the same order, some may be gone) are fed only what is new. Others,
+    and those of a model whose attention is not to all tokens before, are read from their beginning. Use one for one
+    batch of episodes, within `torch.no_grad()`: the kept keys and values are those of the model as it is.
+
+    Args:
+        settings: how a turn is sampled; with `max_new_tokens`, and ids for the end and for padding.
+    """
+
+    def __init__(self, model: PreTrainedModel, settings: GenerationConfig):
+        self.model, self.settings = model, copy(settings)
+        self.settings.use_cache = True
+        self._keeps = settings.cache_implementation is None and _attends_to_all(model)
+        self._pad = settings.pad_token_id
+        self._ends = torch.tensor(settings.eos_token_id, device=model.device)
+        self._known: list[list[int]] = []  # of the last call, turns with them
+        self._ids, self._real, self._cache = self._nothing()
+
+    def __call__(self, contexts: list[list[int]]) -> list[Turn]:
+        """A turn of each sequence of ids."""
+        kept = self._rows_that_go_on(contexts)
+        if kept is None:
+            self._ids, self._real, self._cache = self._nothing()
+            self._append(contexts)
+        else:
+            index = torch.tensor(kept, device=self._ids.device)
+            self._ids, self._real = self._ids[index], self._real[index]
+            self._cache.batch_select_indices(index)
+            self._append([context[len(self._known[row]) :] for context, row in zip(contexts, kept)])
+        turns = self._generate()
+        self._known = [context + turn for context, turn in zip(contexts, turns)]
+        return [Turn(turn) for turn in turns]
+
+    def _nothing(self) -> tuple[Tensor, Tensor, DynamicCache]:
+        """Ids, which of them are real, keys and values."""
+        empty = torch.zeros(0, 0, dtype=torch.long, device=self.model.device)
+        return empty, empty, DynamicCache(config=self.model.config)
+
+    def _rows_that_go_on(self, contexts: list[list[int]]) -> list[int] | None:
+        """The row of the last call that each sequence goes on from; None: read all anew, as one goes on from none or
+        more than half of the kept places would be padding."""
+        if not self._keeps or self._ids.shape[1] > 2 * max(map(len, contexts)):
+            return None
+        rows: list[int] = []
+        row = 0
+        for context in contexts:
+            while row < len(self._known) and context[: len(self._known[row])] != self._known[row]:
+                row += 1
+            if row == len(self._known):
+                return None
+            rows.append(row)
+            row += 1
+        return rows
+
+    def _append(self, sequences: list[list[int]]) -> None:
+        """New ids of every row, padded on the left, so that every row ends with one that is real."""
+        width = max(map(len, sequences))
+        ids = [[self._pad] * (width - len(new)) + new for new in sequences]
+        real = [[0] * (width - len(new)) + [1] * len(new) for new in sequences]
+        device = self.model.device
+        old_ids, old_real = (old.reshape(len(sequences), -1) for old in (self._ids, self._real))
+        self._ids = torch.cat([old_ids, torch.tensor(ids, device=device)], 1)
+        self._real = torch.cat([old_real, torch.tensor(real, device=device)], 1)
+
+    def _generate(self) -> list[list[int]]:
+        before = self._ids.shape[1]
+        kept: dict[str, Any] = {"past_key_values": self._cache} if self._keeps else {}
+        self._ids = self.model.generate(
+            input_ids=self._ids, attention_mask=self._real, generation_config=self.settings, **kept
+        )
+        new = self._ids[:, before:]
+        in_turn = self._until_end(new)
+        self._real = torch.cat([self._real, in_turn.long()], 1)
+        return [ids[:length] for ids, length in zip(new.tolist(), in_turn.sum(1).tolist())]
+
+    def _until_end(self, new: Tensor) -> Tensor:
+        """Of each id, whether no end token stands before it: a tokenizer may use one token for padding and end."""
+        ended = torch.isin(new, self._ends).int()
+        return ended.cumsum(1) - ended == 0
+
+
+def _attends_to_all(model: PreTrainedModel) -> bool:
+    """Whether every layer keeps all keys, for which places of padding between real ones make no difference."""
+    if not model._supports_default_dynamic_cache():
+        return False
+    layers = DynamicCache(config=model.config).layers
+    return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)

@@ -1,0 +1,171 @@
+"""Make a small policy that half-knows an environment, from walkthroughs of training tasks: a token is a word.
+
+    python scripts/make_agent_policy.py household --output htpo/assets/household --games 4000 --steps 330
+    python scripts/make_agent_policy.py alfworld:train --output alfworld_policy --games 1000 --hidden 128 --layers 4
+    python scripts/make_agent_policy.py webshop:train --output webshop_policy --games 2000 --hidden 128 --layers 4
+
+Episodes are told as `htpo train` tells them in the compact format, and only actions are learnt. It is stopped early, so
+that it does a part of the tasks: a base to be improved by reinforcement.
+"""
+
+import argparse
+import json
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tiny_policy import IGNORED, Batch, fit, save, tiny_qwen
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast
+
+from htpo.environments import EnvironmentLabel, EnvironmentWorkers, Episode, Observation
+from htpo.playing.formats import PROMPT_FORMATS
+
+COMPACT = PROMPT_FORMATS["compact"]
+AT_ONCE = 64  # episodes
+SPECIAL = ["<pad>", "<eos>", "<unk>"]
+WORDS_AND_SIGNS = r"\w+|[^\w\s]+"
+IN_SHOP = r"\[SEP\]|[\[\]]|[^\s\[\]]+"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A turn of a demonstration: what is shown, the action after it, and whether that is to be learnt."""
+
+    shown: str
+    action: str
+    learnt: bool
+
+
+def walkthrough(worlds: EnvironmentWorkers, row: dict[str, Any]) -> list[str]:
+    """The environment's own; in the shop that of a customer who has only read the instruction."""
+    actions = worlds.walkthrough(row) or []
+    if worlds.name != "webshop":
+        return actions
+    wanted = re.sub(r",? and price lower than .*$", "", row["task"])
+    asin = next(n for n, action in enumerate(actions) if re.fullmatch(r"click\[b[0-9a-z]{9}\]", action))
+    return [f"search[{wanted}]", *actions[asin:]]
+
+
+def as_on_the_page(action: str, page: str) -> str:
+    """What is clicked, with the page's capitals, so that a policy that knows words can copy it."""
+    if not action.startswith("click["):
+        return action
+    found = re.search(rf"(?:^|(?<=\[SEP\] )){re.escape(action[6:-1])}(?= \[SEP\]|$)", page, re.IGNORECASE)
+    return f"click[{found[0]}]" if found else action
+
+
+def slip(seen: Observation, intended: str, others: Sequence[str], rng: random.Random) -> str:
+    """What does no harm: going elsewhere where one is about to go, else an action that is not possible."""
+    possible = seen.actions or ()
+    ways = [action for action in possible if action.startswith("go to ")] if intended.startswith("go to ") else []
+    return rng.choice(ways or [action for action in others if action not in possible] or [intended])
+
+
+def demonstrations(
+    worlds: EnvironmentWorkers, rows: Sequence[dict[str, Any]], slips: float, rng: random.Random
+) -> Iterator[list[Told]]:
+    """Those of the walkthroughs that do their task, with slips between, from which going on can be learnt."""
+    bar = tqdm(total=len(rows), unit="game")
+    for start in range(0, len(rows), AT_ONCE):
+        batch = rows[start : start + AT_ONCE]
+        episodes = worlds.reset(batch, [0] * len(batch))
+        left = {episode: walkthrough(worlds, episode.row) for episode in episodes}
+        others = sorted({action for actions in left.values() for action in actions})
+        told: dict[Episode, list[Told]] = {episode: [] for episode in episodes}
+        while ahead := [episode for episode in episodes if left[episode] and not episode.done]:
+            for episode in ahead:
+                seen = episode.observation
+                slipped = rng.random() < slips
+                action = slip(seen, left[episode][0], others, rng) if slipped else left[episode].pop(0)
+                shown = COMPACT.shown(seen, first=not told[episode])
+                told[episode].append(Told(shown, as_on_the_page(action, seen.text), learnt=not slipped))
+            worlds.step(ahead, [told[episode][-1].action for episode in ahead])
+        worlds.end(episodes)
+        bar.update(len(batch))
+        yield from (told[episode] for episode in episodes if episode.success)
+    bar.close()
+
+
+def make_tokenizer(environment: str, texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """A token per word; signs are words, but in the shop, where what is clicked must be written as it stands there."""
+    pieces = IN_SHOP if environment == "webshop" else WORDS_AND_SIGNS
+    words = dict.fromkeys(word for text in texts for word in re.findall(pieces, text))
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate([*SPECIAL, *words])}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pieces), behavior="removed", invert=True)
+    if environment == "webshop":
+        spaced = [decoders.Replace(Regex("^"), " "), decoders.Fuse()]
+        brackets = [decoders.Replace(" [ ", "["), decoders.Replace(" ]", "]")]
+        tokenizer.decoder = decoders.Sequence([*spaced, *brackets, decoders.Strip(" ", 1, 0)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+    )
+
+
+def as_ids(told: Sequence[Told], tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+    """An episode and its labels, in which only actions are learnt that are not slips."""
+    ids: list[int] = []
+    labels: list[int] = []
+    for turn in told:
+        before = tokenizer(text=turn.shown)["input_ids"]
+        written = [*tokenizer(text=turn.action)["input_ids"], tokenizer.eos_token_id]
+        if COMPACT.action(tokenizer.decode(written, skip_special_tokens=True)) != turn.action:
+            raise SystemExit(f"the tokenizer does not give back {turn.action!r}")
+        ids += before + written
+        labels += [IGNORED] * len(before) + (written if turn.learnt else [IGNORED] * len(written))
+    return ids, labels
+
+
+def batch_of(known: Sequence[tuple[list[int], list[int]]], padding: int) -> Batch:
+    """Padded on the right."""
+    width = max(len(ids) for ids, _ in known)
+    ids = torch.tensor([ids + [padding] * (width - len(ids)) for ids, _ in known])
+    return ids, torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in known])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("environment", metavar="ENVIRONMENT[:SPLIT]")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--options", type=json.loads, default={}, help="of the environment, as JSON")
+    parser.add_argument("--games", type=int, help="to learn from; by default all of the split")
+    parser.add_argument("--slips", type=float, default=0.15, help="chance of a slip before an action")
+    parser.add_argument("--steps", type=int, default=330)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--hidden", type=int, default=64)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    rng = random.Random(args.seed)
+    label = EnvironmentLabel.parse(args.environment)
+    with EnvironmentWorkers(label.name, args.options) as worlds:
+        rows = worlds.rows(label.split, args.games, args.seed + 1)
+        told = list(demonstrations(worlds, rows, args.slips, rng))
+    turns = [turn for each in told for turn in each]
+    tokenizer = make_tokenizer(label.name, (f"{turn.shown} {turn.action}" for turn in turns))
+    known = [as_ids(each, tokenizer) for each in told]
+    longest = max(len(ids) for ids, _ in known)
+    print(
+        f"{len(known)} games of {len(turns) / len(known):.1f} turns and {longest} tokens at most; {len(tokenizer)} words"
+    )
+    model = tiny_qwen(
+        tokenizer,
+        hidden_size=args.hidden,
+        num_hidden_layers=args.layers,
+        num_key_value_heads=1,
+        head_dim=args.hidden // 4,
+        intermediate_size=3 * args.hidden,
+        max_position_embeddings=4096,
+    )
+    fit(model, lambda: batch_of(rng.sample(known, args.batch), tokenizer.pad_token_id), args.steps)
+    save(model, tokenizer, args.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""A tiny Qwen3 and its fitting to demonstrations: what the scripts share that make policies."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+IGNORED = -100  # label of what is not learnt
+PEAK_LEARNING_RATE = 3e-3
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+"""Ids and labels, (B, T)."""
+
+
+def tiny_qwen(tokenizer: PreTrainedTokenizerFast, **config: int) -> Qwen3ForCausalLM:
+    """Three layers, 64 wide, where `config` does not say otherwise."""
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            **{
+                "vocab_size": len(tokenizer),
+                "hidden_size": 64,
+                "num_hidden_layers": 3,
+                "num_attention_heads": 4,
+                "num_key_value_heads": 4,
+                "head_dim": 16,
+                "intermediate_size": 192,
+                "tie_word_embeddings": True,
+                "initializer_range": 0.05,
+                "pad_token_id": tokenizer.pad_token_id,
+                "eos_token_id": tokenizer.eos_token_id,
+                "bos_token_id": None,
+                **config,
+            }
+        )
+    )
+
+
+def fit(model: Qwen3ForCausalLM, draw: Callable[[], Batch], steps: int, peak: float = PEAK_LEARNING_RATE) -> None:
+    """Fit a model to batches as they are drawn, the learning rate falling to nothing along a cosine."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak)
+    cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / steps))
+    bar = tqdm(range(steps), unit="step")
+    for _ in bar:
+        ids, labels = draw()
+        loss = model(input_ids=ids, attention_mask=(ids != model.config.pad_token_id).long(), labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        cosine.step()
+        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+
+
+def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write both, and say how large they are."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    print(f"{sum(each.numel() for each in model.parameters()):,} parameters, {size / 1e6:.2f} MB, written to {folder}")
