@@ -38,9 +38,7 @@ class TurnSampler:
             self._ids, self._real, self._cache = self._nothing()
             self._append(contexts)
         else:
-            index = torch.tensor(kept, device=self._ids.device)
-            self._ids, self._real = self._ids[index], self._real[index]
-            self._cache.batch_select_indices(index)
+            self._keep(torch.tensor(kept, device=self._ids.device))
             self._append([context[len(self._known[row]) :] for context, row in zip(contexts, kept)])
         turns = self._generate()
         self._known = [context + turn for context, turn in zip(contexts, turns)]
@@ -52,9 +50,8 @@ class TurnSampler:
         return empty, empty, DynamicCache(config=self.model.config)
 
     def _rows_that_go_on(self, contexts: list[list[int]]) -> list[int] | None:
-        """The row of the last call that each sequence goes on from; None: read all anew, as one goes on from none or
-        more than half of the kept places would be padding."""
-        if not self._keeps or self._ids.shape[1] > 2 * max(map(len, contexts)):
+        """The row of the last call that each sequence goes on from; None where one goes on from none."""
+        if not self._keeps:
             return None
         rows: list[int] = []
         row = 0
@@ -66,6 +63,21 @@ class TurnSampler:
             rows.append(row)
             row += 1
         return rows
+
+    def _keep(self, rows: Tensor) -> None:
+        """Drop the other rows, and what is padding in all: each row's is moved to its left. The last place of all has
+        not been read so far."""
+        self._ids, self._real = self._ids[rows], self._real[rows]
+        read = self._real[:, :-1]
+        order = read.argsort(dim=1, stable=True)[:, read.shape[1] - int(read.sum(1).max()) :]
+        self._ids = torch.cat([self._ids.gather(1, order), self._ids[:, -1:]], 1)
+        self._real = torch.cat([self._real.gather(1, order), self._real[:, -1:]], 1)
+        self._cache.batch_select_indices(rows)
+        for layer in self._cache.layers:
+            for name in ("keys", "values"):
+                kept = getattr(layer, name)
+                places = order[:, None, :, None].expand(-1, kept.shape[1], -1, kept.shape[3])
+                setattr(layer, name, kept.gather(2, places))
 
     def _append(self, sequences: list[list[int]]) -> None:
         """New ids of every row, padded on the left, so that every row ends with one that is real."""

@@ -114,16 +114,14 @@ def test_other_sequences_are_read_from_their_beginning(qwen, tokenizer):
     assert turn.ids == sample_batch(qwen, tokenizer, [[20, 21]], GREEDY)[0]
 
 
-def test_places_of_padding_are_given_up_where_they_would_be_most(qwen, tokenizer):
-    sampler, long = TurnSampler(qwen, GREEDY), [7] * 40
+def test_nothing_is_kept_of_sequences_that_are_gone_nor_of_padding(qwen, tokenizer):
+    sampler = TurnSampler(qwen, GREEDY)
     with torch.no_grad():
-        first, _ = sampler([[5], long])
-        context = [5, *first.ids, 9]
-        read = Read(qwen)
+        short, long = sampler([[5], [7] * 40])
+        context = [5, *short.ids, 9]
         (turn,) = sampler([context])
-        read.handle.remove()
     assert turn.ids == sample_batch(qwen, tokenizer, [context], GREEDY)[0]
-    assert read.places == len(context) + len(turn.ids) - 1
+    assert sampler._cache.get_seq_length() <= len(context) + len(turn.ids)
 
 
 def test_sequences_that_are_alike_may_change_places(qwen, tokenizer):
