@@ -7,21 +7,19 @@ it writes well-formed responses and gets a quarter of the puzzles right: a base 
 """
 
 import argparse
-import math
 import random
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import torch
+from tiny_policy import IGNORED, fit, save, tiny_qwen
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from tqdm import tqdm
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedTokenizerFast
 
 from htpo.tasks.puzzles.family import Puzzle, is_held_out
 
 BATCH = 64
-PEAK_LEARNING_RATE = 3e-3
 SOLVED_SHARE = {"number_path": 0.5, "countdown": 0.95, "latin_square": 0.95}  # of the demonstrations
 
 
@@ -33,27 +31,6 @@ def make_tokenizer(characters: str) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
-    )
-
-
-def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
-    """About 160 thousand parameters."""
-    return Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=len(tokenizer),
-            hidden_size=64,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            head_dim=16,
-            intermediate_size=192,
-            max_position_embeddings=128,
-            tie_word_embeddings=True,
-            initializer_range=0.05,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=None,
-        )
     )
 
 
@@ -74,7 +51,7 @@ def demonstrations(
     position = torch.arange(ids.shape[1])
     prompt_length = torch.tensor([len(prompt) for prompt, _ in puzzles]).unsqueeze(1)
     learnt = (position >= prompt_length) & (ids != tokenizer.pad_token_id)
-    return ids, ids.masked_fill(~learnt, -100)
+    return ids, ids.masked_fill(~learnt, IGNORED)
 
 
 def main() -> None:
@@ -91,24 +68,9 @@ def main() -> None:
     torch.manual_seed(args.seed)
     rng = random.Random(args.seed)
     tokenizer = make_tokenizer(family.CHARACTERS)
-    model = make_model(tokenizer)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE)
-    cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: 0.5 + 0.5 * math.cos(math.pi * s / args.steps))
-    bar = tqdm(range(args.steps), unit="step")
-    for _ in bar:
-        ids, labels = demonstrations(family.draw_puzzle, solved_share, tokenizer, rng)
-        loss = model(input_ids=ids, attention_mask=(ids != tokenizer.pad_token_id).long(), labels=labels).loss
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        cosine.step()
-        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    model.save_pretrained(output)
-    tokenizer.save_pretrained(output)
-    size = sum(file.stat().st_size for file in output.iterdir())
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {size / 1e6:.2f} MB, loss {loss.item():.3f}")
-    print(f"written to {output}")
+    model = tiny_qwen(tokenizer, max_position_embeddings=128)
+    fit(model, lambda: demonstrations(family.draw_puzzle, solved_share, tokenizer, rng), args.steps)
+    save(model, tokenizer, output)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel
 
 from htpo.evaluate.generators.sampling import batches_by_length, sample_batch, sampling_settings, seeded
+from htpo.evaluate.generators.turn_sampler import TurnSampler
 from htpo.evaluate.generators.vocabulary import (
     EpisodeRequest,
     EpisodeSettings,
@@ -18,7 +20,7 @@ from htpo.evaluate.generators.vocabulary import (
     SamplingOptions,
     derived_seed,
 )
-from htpo.playing.player import Player, Turn
+from htpo.playing.player import Player
 from htpo.playing.turn_tokens import TurnTokens
 from htpo.tasks.prompts import Prompt, as_sent, tokenize_prompts
 
@@ -80,16 +82,14 @@ class ModelGenerator(Generator):
         player = token_player(settings, self.tokenizer, self.template_options, self.sampling, self.longest_context)
         turn = replace(self.sampling, max_tokens=settings.max_turn_tokens)
         drawing = sampling_settings(self.model, self.tokenizer, turn)
-
-        def sample(contexts: list[list[int]]) -> list[Turn]:
-            return [Turn(ids) for ids in sample_batch(self.model, self.tokenizer, contexts, drawing)]
-
         for start in range(0, len(requests), self.batch_size):
             asked = requests[start : start + self.batch_size]
             if all(request.key in done for request in asked):
                 continue
-            with seeded(self.model, derived_seed(self.sampling.seed, task, self.batch_size, *asked[0].key)):
-                rows = player.play([request.task for request in asked], [settings.seed] * len(asked), sample)
+            seed = derived_seed(self.sampling.seed, task, self.batch_size, *asked[0].key)
+            with seeded(self.model, seed), torch.inference_mode():
+                sampler = TurnSampler(self.model, drawing)
+                rows = player.play([request.task for request in asked], [settings.seed] * len(asked), sampler)
             yield [
                 Played(request, row, player.turns, [len(turn.ids) for turn in row.turns])
                 for request, row in zip(asked, rows)

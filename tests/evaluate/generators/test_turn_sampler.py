@@ -117,7 +117,7 @@ def test_other_sequences_are_read_from_their_beginning(qwen, tokenizer):
 def test_nothing_is_kept_of_sequences_that_are_gone_nor_of_padding(qwen, tokenizer):
     sampler = TurnSampler(qwen, GREEDY)
     with torch.no_grad():
-        short, long = sampler([[5], [7] * 40])
+        short, _ = sampler([[5], [7] * 40])
         context = [5, *short.ids, 9]
         (turn,) = sampler([context])
     assert turn.ids == sample_batch(qwen, tokenizer, [context], GREEDY)[0]
