@@ -23,14 +23,14 @@ from htpo.engines.plan import (
     print_plan,
     print_summary,
 )
-from htpo.environments import is_environment
+from htpo.environments import EnvironmentLabel, is_environment
 from htpo.errors import UserError
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.statistics import PassRates
 from htpo.tasks import PUZZLE_FAMILIES, Task, limit_prompt_lengths, load_task
 from htpo.tasks.prompts import check_template
 
-BUILT_IN_POLICIES = {name: Path(htpo.__file__).parent / "assets" / name for name in PUZZLE_FAMILIES}
+BUILT_IN_POLICIES = {name: Path(htpo.__file__).parent / "assets" / name for name in (*PUZZLE_FAMILIES, "household")}
 
 
 @dataclass
@@ -95,16 +95,21 @@ class Job:
     # --- parts -----------------------------------------------------------------------------------------------------
 
     def _policy(self) -> str:
-        name = self.engine.policy or BUILT_IN_POLICIES.get(self._data_name())
+        name = self.engine.policy or BUILT_IN_POLICIES.get(self._built_in_name())
         if name is None:
             raise UserError("no model: give --model_name_or_path (a Hugging Face id or a folder)")
         return str(name)
 
     def _policy_name(self) -> str:
-        return f"built-in {self._data_name()} policy" if self.engine.policy is None else self._policy()
+        return f"built-in {self._built_in_name()} policy" if self.engine.policy is None else self._policy()
 
     def _data_name(self) -> str:
         return " + ".join(self.options.dataset)
+
+    def _built_in_name(self) -> str:
+        """What a policy of the package would be named by: the data, an environment without its split."""
+        name = self._data_name()
+        return EnvironmentLabel.parse(name).name if is_environment(name) else name
 
     def _say_before_loading(self) -> None:
         warning = silently_single(self.engine.processes)
