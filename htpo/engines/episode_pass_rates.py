@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
 from htpo.evaluate import SamplingOptions
-from htpo.evaluate.generators.sampling import sampling_settings, seeded
-from htpo.evaluate.generators.turn_sampler import TurnSampler
+from htpo.evaluate.generators.sampling import sampling_settings
+from htpo.evaluate.generators.turn_sampler import play_together
 from htpo.evaluate.generators.vocabulary import derived_seed
 from htpo.playing.player import EpisodeRow, Player
 from htpo.playing.verdicts import EPISODE, EpisodeVerifier
@@ -43,8 +42,8 @@ def measure_episodes(
     bar = progress_bar(progress, len(asked), "episode") if progress else None
     for start in range(0, len(asked), batch_size):
         batch = asked[start : start + batch_size]
-        with seeded(model, derived_seed(sampling.seed, "episodes", batch_size, start)), torch.inference_mode():
-            rows += player.play(batch, [sampling.seed] * len(batch), TurnSampler(model, settings))
+        seed = derived_seed(sampling.seed, "episodes", batch_size, start)
+        rows += play_together(player, model, settings, batch, environment_seed=sampling.seed, seed=seed)
         if bar is not None:
             bar.update(len(batch))
     if bar is not None:

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
 from htpo.evaluate.generators.sampling import batches_by_length, sample_batch, sampling_settings, seeded
-from htpo.evaluate.generators.turn_sampler import TurnSampler
+from htpo.evaluate.generators.turn_sampler import play_together
 from htpo.evaluate.generators.vocabulary import (
     EpisodeRequest,
     EpisodeSettings,
@@ -86,10 +85,14 @@ class ModelGenerator(Generator):
             asked = requests[start : start + self.batch_size]
             if all(request.key in done for request in asked):
                 continue
-            seed = derived_seed(self.sampling.seed, task, self.batch_size, *asked[0].key)
-            with seeded(self.model, seed), torch.inference_mode():
-                sampler = TurnSampler(self.model, drawing)
-                rows = player.play([request.task for request in asked], [settings.seed] * len(asked), sampler)
+            rows = play_together(
+                player,
+                self.model,
+                drawing,
+                [request.task for request in asked],
+                environment_seed=settings.seed,
+                seed=derived_seed(self.sampling.seed, task, self.batch_size, *asked[0].key),
+            )
             yield [
                 Played(request, row, player.turns, [len(turn.ids) for turn in row.turns])
                 for request, row in zip(asked, rows)

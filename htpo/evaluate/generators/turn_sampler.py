@@ -1,5 +1,6 @@
 """A model of transformers that goes on with episodes: what it has read of them it need not read again."""
 
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -8,7 +9,8 @@ from torch import Tensor
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from htpo.playing.player import Turn
+from htpo.evaluate.generators.sampling import seeded
+from htpo.playing.player import EpisodeRow, Player, Turn
 
 
 class TurnSampler:
@@ -104,6 +106,26 @@ class TurnSampler:
         """Of each id, whether no end token stands before it: a tokenizer may use one token for padding and end."""
         ended = torch.isin(new, self._ends).int()
         return ended.cumsum(1) - ended == 0
+
+
+def play_together(
+    player: Player,
+    model: PreTrainedModel,
+    settings: GenerationConfig,
+    tasks: Sequence[Mapping[str, Any]],
+    *,
+    environment_seed: int,
+    seed: int,
+) -> list[EpisodeRow]:
+    """An episode of each task, their turns together.
+
+    Args:
+        settings: see `TurnSampler`.
+        environment_seed: the same for all.
+        seed: of the sampling.
+    """
+    with seeded(model, seed), torch.inference_mode():
+        return player.play(tasks, [environment_seed] * len(tasks), TurnSampler(model, settings))
 
 
 def _attends_to_all(model: PreTrainedModel) -> bool:
