@@ -8,6 +8,7 @@ from typing import Any
 from htpo.engines.episode_options import TaskOptions, changed_episode_options
 from htpo.environments import ENVIRONMENTS, EnvironmentLabel, EnvironmentWorkers
 from htpo.errors import UserError
+from htpo.objectives import TableObjective
 from htpo.playing.formats import prompt_format
 from htpo.playing.player import Player
 from htpo.playing.tasks import environment_options, tasks_as_dataset
@@ -59,6 +60,15 @@ def refuse_episode_options(options: TaskOptions) -> None:
         raise UserError(
             f"{name}={getattr(options, name)!r} has no effect: it belongs to a dataset that is an environment "
             f"({', '.join(ENVIRONMENTS)}, or your own as package.module:Class)"
+        )
+
+
+def refuse_without_episodes(objective: TableObjective) -> None:
+    """Raise `UserError` where the objective reads what episodes alone have, and there are none."""
+    if objective.reads:
+        raise UserError(
+            f"objective {objective.name!r} tells tokens apart by their {' and '.join(objective.reads)}, which episodes "
+            f"alone have: --dataset {' or '.join(ENVIRONMENTS)}, or leave that axis or scope out"
         )
 
 

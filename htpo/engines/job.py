@@ -11,7 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 
 import htpo
 from htpo.engines.engine import Checkpoint, Engine, Training
-from htpo.engines.environment_task import load_environment_task, refuse_episode_options
+from htpo.engines.environment_task import load_environment_task, refuse_episode_options, refuse_without_episodes
 from htpo.engines.job_options import JobOptions
 from htpo.engines.launch import silently_single
 from htpo.engines.plan import (
@@ -135,6 +135,7 @@ class Job:
             task = load_environment_task(options, self.engine.seed)
         else:
             refuse_episode_options(options)
+            refuse_without_episodes(self.engine.objective)
             task = load_task(options, conversational=tokenizer.chat_template is not None, seed=self.engine.seed)
             check_template(task.train[0]["prompt"], tokenizer, template_options)
         if options.max_prompt_length is not None:

@@ -17,14 +17,16 @@ from htpo.objectives.options import check_choice, check_fraction
 from htpo.objectives.registration import register_once
 
 Cuts = dict[str, Tensor]  # thresholds taken over the whole batch by name, (1, 1) each
-SCOPES = ("response", "batch")
+SCOPES = ("response", "batch", "turn")
 MOST_GROUPS = torch.iinfo(torch.int8).max
 
 
 class Axis(Protocol):
     """One way of telling tokens apart.
 
-    An axis that looks beyond the response, such as at a quantile of the batch, has an attribute `scope`, "batch".
+    An axis that looks beyond the response, such as at a quantile of the batch, has an attribute `scope`, "batch"; one
+    that compares within the turns of an episode, "turn". One that reads what batches of episodes alone have (see
+    `TokenBatch.of_episodes`) names that in an attribute `reads`, such as ("turn",).
     """
 
     @property
@@ -91,7 +93,7 @@ def label(axes: Sequence[Axis], levels: Sequence[str]) -> str:
 
 
 def threshold(cuts: Cuts, name: str, scope: str, take: Callable[[], Tensor]) -> Tensor:
-    """What `take` computes, within each response; for scope "batch" read from `cuts`, or computed and left there.
+    """What `take` computes, within each response or turn; for "batch" read from `cuts`, or computed and left there.
 
     A response is never cut, so its own thresholds are the same in every micro-batch and need not be handed on.
     """
@@ -136,7 +138,7 @@ class Correctness:
 class Entropy:
     """High for the top `fraction` of tokens by entropy, ties included.
 
-    `scope` says among which tokens: those of the same "response", or all policy tokens of the "batch".
+    `scope` says among which tokens: those of the same "response", the same "turn", or all policy tokens of the "batch".
     """
 
     fraction: float
@@ -150,7 +152,7 @@ class Entropy:
     def level(self, batch: TokenBatch, cuts: Cuts) -> Tensor:
         def take() -> Tensor:
             member = from_mask(batch.mask, torch.int8)
-            return rank_cut(batch.entropy, member, self.fraction, self.scope, largest=True)
+            return scoped_cut(batch, batch.entropy, member, self.fraction, self.scope, largest=True)
 
         cut = threshold(cuts, f"entropy {self.fraction}", self.scope, take)
         return indicator(torch.ge, batch.entropy, cut).to(torch.int8)
@@ -172,6 +174,15 @@ class Position:
         place = from_mask(batch.mask, torch.int8).cumsum(1, dtype=torch.int64) - 1
         early = (batch.mask.sum(1, keepdim=True) * share.numerator + share.denominator - 1) // share.denominator
         return from_mask(place >= early, torch.int8)
+
+
+def scoped_cut(
+    batch: TokenBatch, values: Tensor, member: Tensor, fraction: float, scope: str, *, largest: bool
+) -> Tensor:
+    """`rank_cut`, or for scope "turn" `turn_cut` with the turns of the batch. Raises ValueError where it has none."""
+    if scope != "turn":
+        return rank_cut(values, member, fraction, scope, largest=largest)
+    return turn_cut(values, member, fraction, batch.of_episodes("turn"), largest=largest)
 
 
 def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, largest: bool) -> Tensor:
@@ -203,6 +214,36 @@ def rank_cut(values: Tensor, member: Tensor, fraction: float, scope: str, *, lar
     ranked = torch.cat([ranked, torch.where(added, -worst, worst).to(values.dtype)], 1)
     top = ranked.topk(most, dim=1, largest=largest, sorted=False).values
     return top.amin(1, keepdim=True) if largest else top.amax(1, keepdim=True)
+
+
+def turn_cut(values: Tensor, member: Tensor, fraction: float, turn: Tensor, *, largest: bool) -> Tensor:
+    """`rank_cut` within each turn of each response, by sorting; nothing is read back to the host.
+
+    Args:
+        values, member, fraction: as for `rank_cut`.
+        turn: (B, T) int, the turn of every token. A turn's tokens need not stand together.
+
+    Returns:
+        (B, T): at every member its turn's value; elsewhere an infinity that excludes nothing.
+    """
+    exact = as_written(fraction)
+    # By turn, members alone (the others are the turn 0, which comes first), and within a turn the best first.
+    order = values.argsort(dim=1, descending=largest, stable=True)
+    number = (turn.to(torch.int64) + 1) * member
+    order = order.gather(1, number.gather(1, order).argsort(dim=1, stable=True))
+    number = number.gather(1, order)
+    place = torch.arange(values.shape[1], device=values.device).expand_as(number)
+    begins = indicator(torch.ne, number, number.roll(1, 1))
+    begins[:, :1] = 1
+    start = (place * begins).cummax(1).values
+    ends = indicator(torch.ne, number, number.roll(-1, 1))
+    ends[:, -1:] = 1
+    last = values.shape[1] - 1
+    end = last - ((last - place) * ends).flip(1).cummax(1).values.flip(1)
+    rank = ((end - start + 1) * exact.numerator // exact.denominator).clamp(min=1)
+    cut = values.gather(1, order).gather(1, start + rank - 1)
+    cut = torch.empty_like(cut).scatter_(1, order, cut)
+    return cut.masked_fill_(~member.view(torch.bool), -torch.inf if largest else torch.inf)
 
 
 @lru_cache

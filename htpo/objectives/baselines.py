@@ -8,7 +8,7 @@ from torch import Tensor
 from htpo.objectives import rules
 from htpo.objectives.adaptive_clip import AdaptiveClip
 from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
-from htpo.objectives.axes import Entropy
+from htpo.objectives.axes import SCOPES, Entropy
 from htpo.objectives.options import ClipHigh, ClipLow, DualClip, check_choice, check_clipping, check_fraction
 from htpo.objectives.registry import register_objective
 from htpo.objectives.table import Cell, TableObjective
@@ -148,7 +148,9 @@ def entropy_mask(
     *,
     fraction: Annotated[float, "share of tokens that are learnt from"] = 0.2,
     entropy_scope: Annotated[
-        str, '"batch" takes the quantile over all tokens of the update, as in the paper; "response" within each answer'
+        str,
+        '"batch" takes the quantile over all tokens of the update, as in the paper; "response" within '
+        'each answer (or episode); "turn" within each turn of an episode',
     ] = "batch",
     clip_low: ClipLow = 0.2,
     clip_high: ClipHigh = 0.28,
@@ -157,7 +159,7 @@ def entropy_mask(
     """The 80/20 rule learns only from the fifth of the tokens at which the policy is least sure."""
     check_clipping(clip_low, clip_high, dual_clip)
     check_fraction("fraction", fraction)
-    check_choice("entropy_scope", entropy_scope, ("response", "batch"))
+    check_choice("entropy_scope", entropy_scope, SCOPES)
     return TableObjective(
         name="entropy_mask",
         axes=(Entropy(fraction, entropy_scope),),

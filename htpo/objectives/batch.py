@@ -31,6 +31,8 @@ class TokenBatch:
     group_accuracy: Tensor  # (B,) float in [0, 1]: mean correctness over all samples of the response's prompt
     # (B,) int64: what is drawn at random (see `draws`); without it, the rows of this batch are numbered
     seed: Tensor = None  # type: ignore[assignment]
+    # (B, T) int32: the turn of an episode in which a token was sampled, from 1; 0 where none was. None: not known
+    turn: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.log_prob, Tensor) or self.log_prob.dim() != 2:
@@ -49,11 +51,24 @@ class TokenBatch:
         _check("correct", self.correct, [per_row], "bool")
         _check("group_accuracy", self.group_accuracy, [per_row], "float")
         _check("seed", self.seed, [per_row], "int64")
+        if self.turn is not None:
+            _check("turn", self.turn, [per_token], "int32")
 
     @property
     def compute_dtype(self) -> torch.dtype:
         """The dtype objectives compute in: that of `log_prob`, but at least float32."""
         return torch.promote_types(self.log_prob.dtype, torch.float32)
+
+    def of_episodes(self, name: str) -> Tensor:
+        """The field `name`, which batches of episodes alone have.
+
+        Raises:
+            ValueError: this one does not have it.
+        """
+        field: Tensor | None = getattr(self, name)
+        if field is None:
+            raise ValueError(f"the objective tells tokens apart by their {name}, and the batch has no `{name}`")
+        return field
 
     def log_ratio(self) -> Tensor:
         """(B, T) in the compute dtype, without gradient: log_prob - old_log_prob; 0 outside the mask."""

@@ -94,7 +94,7 @@ def override(table: Table, axes: Sequence[Axis], changes: object, scope: str) ->
         changes: what to put where. A key is one or more levels ("hard correct high", "wrong", "entropy=high"): all
             cells that have them; later keys win. A value is the name of a rule, or `{rule: name, detach_lowest: share,
             detach_highest: share, options of the rule}`.
-        scope: over which detached shares are taken, "response" or "batch".
+        scope: over which detached shares are taken, "response", "turn" or "batch".
 
     Raises:
         ValueError: no cell has the levels, a level is one of two axes, or the value is not understood.

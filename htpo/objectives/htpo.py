@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from htpo.objectives.aggregation import token_mean
-from htpo.objectives.axes import Correctness, Difficulty, Entropy
+from htpo.objectives.axes import SCOPES, Correctness, Difficulty, Entropy
 from htpo.objectives.custom import Table, derive, load_plugin, make_axes, matching, override
 from htpo.objectives.options import ClipHigh, ClipLow, DualClip, check_choice, check_clipping, check_fraction
 from htpo.objectives.registry import register_objective
@@ -53,8 +53,8 @@ def htpo(
     ] = 0.02,
     entropy_scope: Annotated[
         str,
-        '"response" takes these shares within each answer, as in the paper; "batch" over all tokens of the '
-        "update, which keeps the meant shares for answers of any length",
+        '"response" takes these shares within each answer (or episode), as in the paper; "turn" within each turn of '
+        'an episode; "batch" over all tokens of the update, which keeps the meant shares for answers of any length',
     ] = "response",
     base: Annotated[
         str, "the rule that stands where the paper has PPO's clip: `ppo`, `gspo`, `cispo`, `sapo`, `reinforce`"
@@ -85,7 +85,7 @@ def htpo(
     check_fraction("high_entropy_fraction", high_entropy_fraction)
     check_fraction("detach_lowest", detach_lowest, zero=True)
     check_fraction("detach_highest", detach_highest, zero=True)
-    check_choice("entropy_scope", entropy_scope, ("response", "batch"))
+    check_choice("entropy_scope", entropy_scope, SCOPES)
     encourage, penalise = FORKING_RULES[variant]
     load_plugin(plugin)
     plain = Cell.of(base)

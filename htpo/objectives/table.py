@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from htpo.objectives.adaptive_clip import AdaptiveClip
-from htpo.objectives.axes import SCOPES, Axis, Cuts, check_partition, label, name_of, rank_cut, threshold
+from htpo.objectives.axes import SCOPES, Axis, Cuts, check_partition, label, name_of, scoped_cut, threshold
 from htpo.objectives.batch import Outcome, TokenBatch
 from htpo.objectives.indicators import from_mask, indicator
 from htpo.objectives.options import check_choice, check_clipping, check_fraction
@@ -29,20 +29,22 @@ class Detach:
 
     end: str  # "lowest" or "highest"
     fraction: float
-    scope: str  # "response" or "batch"
+    scope: str  # "response", "turn" or "batch"
 
     def __post_init__(self) -> None:
         check_choice("end of a detachment", self.end, ("lowest", "highest"))
         check_fraction("fraction of a detachment", self.fraction, zero=True)
         check_choice("scope of a detachment", self.scope, SCOPES)
 
-    def tokens(self, name: str, member: Tensor, entropy: Tensor, cuts: Cuts) -> Tensor:
+    def tokens(self, name: str, member: Tensor, batch: TokenBatch, cuts: Cuts) -> Tensor:
         """(B, T) int8: which of the cell's tokens (`member`, (B, T) int8) are detached."""
         highest = self.end == "highest"
-        cut = threshold(
-            cuts, name, self.scope, lambda: rank_cut(entropy, member, self.fraction, self.scope, largest=highest)
-        )
-        return member * indicator(torch.ge if highest else torch.lt, entropy, cut).to(torch.int8)
+
+        def take() -> Tensor:
+            return scoped_cut(batch, batch.entropy, member, self.fraction, self.scope, largest=highest)
+
+        cut = threshold(cuts, name, self.scope, take)
+        return member * indicator(torch.ge if highest else torch.lt, batch.entropy, cut).to(torch.int8)
 
 
 @dataclass(frozen=True)
@@ -126,10 +128,19 @@ class TableObjective:
     @property
     def takes_batch_quantiles(self) -> bool:
         """Whether a token's group depends on other responses, so that the whole optimisation batch must be known."""
-        scopes = [getattr(axis, "scope", None) for axis in self.axes]
-        scopes += [cell.detach.scope for cell in self.table.values() if cell.detach and cell.detach.fraction]
-        scopes += [self.adaptive_clip.scope] if self.adaptive_clip else []
-        return "batch" in scopes
+        return "batch" in self._scopes
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Fields of a `TokenBatch` without which it cannot tell tokens apart, and which episodes alone have."""
+        named = {name for axis in self.axes for name in getattr(axis, "reads", ())}
+        return tuple(sorted(named | ({"turn"} if "turn" in self._scopes else set())))
+
+    @property
+    def _scopes(self) -> set[str | None]:
+        scopes: set[str | None] = {getattr(axis, "scope", None) for axis in self.axes}
+        scopes |= {self.adaptive_clip.scope} if self.adaptive_clip else set()
+        return scopes | {cell.detach.scope for cell in self.table.values() if cell.detach and cell.detach.fraction}
 
     def describe(self) -> dict[str, Any]:
         """The objective as plain data, which `htpo.runs.ObjectiveTable` reads.
@@ -169,7 +180,7 @@ class TableObjective:
         detached = torch.zeros_like(group)
         for number, (_, cell) in enumerate(self.cells, 1):
             if cell.detach and cell.detach.fraction:
-                detached += cell.detach.tokens(f"G{number}", indicator(torch.eq, group, number), entropy, cuts)
+                detached += cell.detach.tokens(f"G{number}", indicator(torch.eq, group, number), batch, cuts)
         self._check_cuts({name: cut for name, cut in cuts.items() if name not in given})
         return Partition(group, detached.view(torch.bool), entropy, cuts)
 

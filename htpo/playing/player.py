@@ -47,6 +47,7 @@ class EpisodeRow:
 
     Attributes:
         sampled: of each id of the response, whether the policy sampled it.
+        turn_numbers: of each id of the response, the turn in which it was sampled, from 1; 0 where it was not.
         log_probs: of each id of the response, 0 where it was not sampled; None where the sampler gives none.
         turns: what was sampled, turn by turn.
         shown: what stands after each of them but the last.
@@ -57,6 +58,7 @@ class EpisodeRow:
     prompt: list[int]
     response: list[int] = field(default_factory=list)
     sampled: list[bool] = field(default_factory=list)
+    turn_numbers: list[int] = field(default_factory=list)
     log_probs: list[float] | None = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     shown: list[list[int]] = field(default_factory=list)
@@ -80,6 +82,7 @@ class EpisodeRow:
     def _append(self, ids: list[int], log_probs: list[float] | None, *, sampled: bool) -> None:
         self.response += ids
         self.sampled += [sampled] * len(ids)
+        self.turn_numbers += [len(self.turns) if sampled else 0] * len(ids)
         self.log_probs = None if self.log_probs is None or log_probs is None else self.log_probs + log_probs
 
 

@@ -15,7 +15,7 @@ class Group:
     levels: Mapping[str, str]  # by axis
     rule: str
     rule_options: Mapping[str, float]
-    detach: Mapping[str, Any] | None  # `end` ("lowest", "highest"), `fraction`, `scope` ("response", "batch")
+    detach: Mapping[str, Any] | None  # `end` ("lowest", "highest"), `fraction`, `scope` ("response", "turn", "batch")
     meaning: str  # of the rule, in plain words; empty where a rule has none
 
     @property
@@ -33,7 +33,7 @@ class Group:
         """What is done with these tokens, for readers who do not know the method; empty where a rule has no words."""
         if not self.meaning or not self.detach:
             return self.meaning
-        whose = "an answer's" if self.detach["scope"] == "response" else "all"
+        whose = {"response": "an answer's", "turn": "a turn's"}.get(self.detach["scope"], "all")
         sure = "most" if self.detach["end"] == "lowest" else "least"
         share = f"{100 * self.detach['fraction']:g} %"
         return f"{self.meaning}; but leave out the {share} of {whose} tokens it was {sure} sure of"

@@ -22,6 +22,7 @@ class Response:
     correct: bool
     group_accuracy: float
     seed: int = 0
+    turn: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,7 @@ def ppo_tokens(responses: list[Response], options: Options) -> list[list[Token]]
 def assign_groups(responses: list[Response], options: Options) -> list[list[int]]:
     """SPEC section 2: 1 + 4 * easy + 2 * wrong + high, 0 outside the mask."""
     groups = [[0] * len(response.mask) for response in responses]
-    for scope in _scopes(responses, options.entropy_scope):
-        places = [(i, t) for i in scope for t in range(len(responses[i].mask)) if responses[i].mask[t]]
-        if not places:
-            continue
+    for places in _scopes(responses, options.entropy_scope):
         ranked = sorted((responses[i].entropy[t] for i, t in places), reverse=True)
         threshold = ranked[count(options.high_entropy_fraction, len(ranked)) - 1]
         for i, t in places:
@@ -99,8 +97,7 @@ def detached_positions(
     found = set()
     for scope in _scopes(responses, scope_of_shares):
         entropy_of = {
-            group: {(i, t): responses[i].entropy[t] for i in scope for t, g in enumerate(groups[i]) if g == group}
-            for group in (1, 6)
+            group: {(i, t): responses[i].entropy[t] for i, t in scope if groups[i][t] == group} for group in (1, 6)
         }
         if entropy_of[1] and options.detach_lowest > 0:
             ranked = sorted(entropy_of[1].values())
@@ -162,11 +159,16 @@ def token_mean(tokens: list[list[Token]], responses: list[Response]) -> float:
     return sum(token.value for row in tokens for token in row) / max(sum(sum(r.mask) for r in responses), 1)
 
 
-def _scopes(responses: list[Response], scope: str) -> Iterator[list[int]]:
-    if scope == "batch":
-        yield list(range(len(responses)))
-    else:
-        yield from ([i] for i in range(len(responses)))
+def _scopes(responses: list[Response], scope: str) -> Iterator[list[tuple[int, int]]]:
+    """(response, position) of the policy tokens that are compared with each other."""
+    places = [(i, t) for i, response in enumerate(responses) for t, inside in enumerate(response.mask) if inside]
+
+    def where(place: tuple[int, int]) -> object:
+        i, t = place
+        return {"batch": 0, "response": i, "turn": (i, responses[i].turn and responses[i].turn[t])}[scope]
+
+    for each in sorted({where(place) for place in places}):
+        yield [place for place in places if where(place) == each]
 
 
 def _token(response: Response, t: int, options: Options, group: int, detached: bool) -> Token:

@@ -1,5 +1,6 @@
 """Random batches in which every branch of every rule acts, and their translation for the oracle."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import hypothesis.strategies as st
@@ -20,9 +21,12 @@ def random_batch(
     per_token_advantage: bool = False,
     distinct_entropies: int = 0,
     gaps: bool = True,
+    turns: int = 0,
 ) -> TokenBatch:
     """A batch with a response of every given length, of all four kinds of prompt and verdict.
 
+    With `turns` the tokens belong to so many turns of an episode at most, some of which have one token or none; what is
+    masked may stand inside a turn.
     Log-ratios reach from deep below the clip range to past the dual clip. With `distinct_entropies` the entropies take
     only so many values, so that ties are common; with `gaps` some positions between policy tokens are masked.
     """
@@ -46,6 +50,7 @@ def random_batch(
     sign = 1 - 2 * torch.randint(2, (rows, width) if per_token_advantage else (rows,), generator=g)
     # Fixed cycles, so that a few rows hold every kind: hard and easy, right and wrong.
     accuracy = torch.tensor([ACCURACIES[(3 * (i // 2) + seed) % len(ACCURACIES)] for i in range(rows)])
+    turn = torch.randint(1, max(turns, 1) + 1, (rows, width), generator=g).sort(1).values if turns else None
     return TokenBatch(
         log_prob=log_prob.to(dtype),
         old_log_prob=(log_prob - log_ratio).to(dtype),
@@ -54,6 +59,7 @@ def random_batch(
         mask=mask,
         correct=torch.arange(rows) % 2 == 0,
         group_accuracy=accuracy.to(dtype),
+        turn=None if turn is None else turn.int().masked_fill(~mask, 0),
     )
 
 
@@ -65,6 +71,7 @@ def batches_of(**more: st.SearchStrategy) -> st.SearchStrategy[TokenBatch]:
         st.lists(st.integers(0, 12), min_size=1, max_size=9),
         per_token_advantage=st.booleans(),
         distinct_entropies=st.sampled_from([0, 0, 1, 3]),
+        turns=st.integers(1, 4),
         **more,
     )
 
@@ -74,12 +81,23 @@ def as_responses(batch: TokenBatch) -> list[Response]:
     advantage = batch.advantage if batch.advantage.dim() == 2 else batch.advantage.unsqueeze(1)
     columns = [x.double().tolist() for x in (batch.log_prob, batch.old_log_prob, advantage.expand(batch.mask.shape))]
     rest = (batch.entropy.double(), batch.mask, batch.correct, batch.group_accuracy.double(), batch.seed)
-    return [Response(*row) for row in zip(*columns, *(x.tolist() for x in rest), strict=True)]
+    turn = [None] * len(batch.mask) if batch.turn is None else batch.turn.tolist()
+    return [Response(*row) for row in zip(*columns, *(x.tolist() for x in rest), turn, strict=True)]
 
 
 def rows_of(batch: TokenBatch, rows: Tensor | slice) -> TokenBatch:
     """Some of the responses."""
-    return TokenBatch(**{name: x[rows] for name, x in vars(batch).items()})
+    return each_field(batch, lambda x: x[rows])
+
+
+def fields_of(batch: TokenBatch) -> dict[str, Tensor]:
+    """The tensors that a batch has, by name."""
+    return {name: x for name, x in vars(batch).items() if x is not None}
+
+
+def each_field(batch: TokenBatch, change: Callable[[Tensor], Tensor]) -> TokenBatch:
+    """The batch with every tensor changed alike."""
+    return TokenBatch(**{name: change(x) for name, x in fields_of(batch).items()})
 
 
 def evaluate(

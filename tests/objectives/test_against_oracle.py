@@ -9,15 +9,20 @@ import torch
 from htpo.objectives import TokenBatch, make_objective, token_mean
 from tests.objectives import oracle
 from tests.objectives.oracle import Options
-from tests.objectives.samples import as_responses, evaluate, random_batch
+from tests.objectives.samples import as_responses, evaluate, fields_of, random_batch
 
 SEEDS = (0, 1)
+TURNS = 2
 LENGTHS = [0, 1, 2, 3, 4, 5, 60, 59, *range(7, 60)] * 2
 OPTIONS = {
     "paper": Options(),
     "release": Options(variant="release"),
     "paper, batch quantiles": Options(entropy_scope="batch"),
     "release, batch quantiles": Options(variant="release", entropy_scope="batch"),
+    "paper, turn quantiles": Options(entropy_scope="turn"),
+    "release, turn quantiles, more detached": Options(
+        variant="release", entropy_scope="turn", detach_lowest=0.3, detach_highest=0.3
+    ),
     "other options": Options(
         clip_low=0.1,
         clip_high=0.6,
@@ -71,16 +76,16 @@ def assert_equals_oracle(objective, batch: TokenBatch, expected: list[list[oracl
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_htpo_equals_the_oracle(options, dtype, per_token_advantage):
     for seed in SEEDS:
-        batch = random_batch(seed, LENGTHS, dtype=dtype, per_token_advantage=per_token_advantage)
+        batch = random_batch(seed, LENGTHS, dtype=dtype, per_token_advantage=per_token_advantage, turns=TURNS)
         expected = oracle.htpo_tokens(as_responses(batch), options)
         assert_equals_oracle(make_objective("htpo", **asdict(options)), batch, expected)
 
 
-@pytest.mark.parametrize("scope", ["response", "batch"])
+@pytest.mark.parametrize("scope", ["response", "turn", "batch"])
 def test_htpo_equals_the_oracle_where_many_entropies_tie(scope):
     options = Options(entropy_scope=scope, detach_lowest=0.3, detach_highest=0.3)
     for seed, distinct in product(SEEDS, (1, 2, 5)):
-        batch = random_batch(seed, LENGTHS, distinct_entropies=distinct)
+        batch = random_batch(seed, LENGTHS, distinct_entropies=distinct, turns=9)
         expected = oracle.htpo_tokens(as_responses(batch), options)
         assert_equals_oracle(make_objective("htpo", **asdict(options)), batch, expected)
 
@@ -106,13 +111,15 @@ def test_the_baselines_equal_the_oracle(name, given, meant, dtype, per_token_adv
 
 
 def test_non_contiguous_inputs_give_the_same():
-    batch = random_batch(3, LENGTHS, per_token_advantage=True)
-    strided = {name: torch.stack([x, x], -1)[..., 0] for name, x in vars(batch).items()}
-    transposed = {name: x.t().contiguous().t() for name, x in vars(batch).items() if x.dim() == 2}
+    batch = random_batch(3, LENGTHS, per_token_advantage=True, turns=TURNS)
+    strided = {name: torch.stack([x, x], -1)[..., 0] for name, x in fields_of(batch).items()}
+    transposed = {name: x.t().contiguous().t() for name, x in fields_of(batch).items() if x.dim() == 2}
     expected = oracle.htpo_tokens(as_responses(batch), Options())
+    per_turn = oracle.htpo_tokens(as_responses(batch), Options(entropy_scope="turn"))
     for fields in (strided, transposed):
         assert not any(x.is_contiguous() for x in fields.values())
         assert_equals_oracle(make_objective("htpo"), replace(batch, **fields), expected)
+        assert_equals_oracle(make_objective("htpo", entropy_scope="turn"), replace(batch, **fields), per_turn)
 
 
 @pytest.mark.parametrize("name", ["htpo", "dapo"])
@@ -149,7 +156,7 @@ def test_the_loss_equals_the_oracle_s(dtype):
 def branches_seen(options: Options, per_token_advantage: bool) -> set[tuple[int, str, int, bool]]:
     seen = set()
     for seed in SEEDS:
-        responses = as_responses(random_batch(seed, LENGTHS, per_token_advantage=per_token_advantage))
+        responses = as_responses(random_batch(seed, LENGTHS, per_token_advantage=per_token_advantage, turns=TURNS))
         tokens = [t for row in oracle.htpo_tokens(responses, options) for t in row]
         seen |= {(t.group, t.region, t.sign, t.capped) for t in tokens if t.group and not t.detached}
     return seen
@@ -190,9 +197,11 @@ def test_the_samples_reach_every_branch_there_is(options, per_token_advantage):
 def test_the_samples_detach_what_the_options_can_detach(options):
     detached = set()
     for seed in SEEDS:
-        tokens = oracle.htpo_tokens(as_responses(random_batch(seed, LENGTHS)), options)
+        tokens = oracle.htpo_tokens(as_responses(random_batch(seed, LENGTHS, turns=TURNS)), options)
         detached |= {t.group for row in tokens for t in row if t.detached}
-    short = options.entropy_scope == "response" and options.detach_lowest == 0.006  # k1 = 1 and a strict comparison
+    short = (
+        options.entropy_scope in ("response", "turn") and options.detach_lowest == 0.006
+    )  # k1 = 1 and a strict comparison
     expected = ({1} if options.detach_lowest and not short else set()) | ({6} if options.detach_highest else set())
     assert detached == expected
 

@@ -8,7 +8,7 @@ import torch
 from htpo.objectives import TokenBatch, make_objective
 from htpo.objectives.draws import response_seeds, token_lots
 from tests.objectives import oracle
-from tests.objectives.samples import as_responses, random_batch, rows_of
+from tests.objectives.samples import as_responses, fields_of, random_batch, rows_of
 
 LENGTHS = [0, 1, 2, 3, 60, 59, *range(4, 40)]
 BAND = {"low": 0.05, "high": 5.0}
@@ -77,7 +77,7 @@ def test_the_draw_does_not_depend_on_how_the_batch_is_cut_ordered_or_padded():
         assert torch.equal(torch.cat([drawn(part, 0.05, cuts) for part in parts]), whole)
     order = torch.randperm(len(LENGTHS), generator=torch.Generator().manual_seed(0))
     assert torch.equal(drawn(rows_of(batch, order), 0.05), whole[order])
-    padded = {n: torch.nn.functional.pad(x, (3, 2)) if x.dim() == 2 else x for n, x in vars(batch).items()}
+    padded = {n: torch.nn.functional.pad(x, (3, 2)) if x.dim() == 2 else x for n, x in fields_of(batch).items()}
     assert torch.equal(drawn(TokenBatch(**padded), 0.05)[:, 3:-2], whole)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from htpo.objectives import TokenBatch, make_objective
-from tests.objectives.samples import evaluate
+from tests.objectives.samples import evaluate, fields_of
 
 LOW, HIGH, CAP = 0.8, 1.28, 10.0
 OLD = -1.25
@@ -136,7 +136,7 @@ def test_a_detached_token_has_neither_value_nor_gradient(fraction):
 
 def test_only_log_prob_receives_a_gradient():
     batch = tokens_of_group(2, [(0.1, 1.0), (0.5, 1.0)])
-    leaves = {name: x.clone().requires_grad_() for name, x in vars(batch).items() if x.is_floating_point()}
+    leaves = {name: x.clone().requires_grad_() for name, x in fields_of(batch).items() if x.is_floating_point()}
     make_objective("htpo")(TokenBatch(**{**vars(batch), **leaves})).value.sum().backward()
     assert [name for name, leaf in leaves.items() if leaf.grad is not None] == ["log_prob"]
 

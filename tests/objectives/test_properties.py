@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 
 from htpo.objectives import TokenBatch, make_objective, sequence_mean, token_mean
-from tests.objectives.samples import batches_of, evaluate, random_batch, rows_of
+from tests.objectives.samples import batches_of, each_field, evaluate, fields_of, random_batch, rows_of
 
 quick = settings(deadline=None, max_examples=50, database=None)
 objectives = st.sampled_from(
@@ -17,6 +17,7 @@ objectives = st.sampled_from(
         ("htpo", {}),
         ("htpo", {"variant": "release"}),
         ("htpo", {"detach_lowest": 0.4, "detach_highest": 0.4}),
+        ("htpo", {"entropy_scope": "turn", "detach_lowest": 0.3, "detach_highest": 0.3}),
         ("dapo", {}),
         ("grpo", {}),
         ("ppo", {"dual_clip": 2.0}),
@@ -63,6 +64,7 @@ def poisoned(batch: TokenBatch, seed: int) -> TokenBatch:
         advantage=spoil(batch.advantage, empty if batch.advantage.dim() == 1 else ~batch.mask),
         correct=batch.correct ^ empty,
         group_accuracy=spoil(batch.group_accuracy, empty),
+        turn=torch.where(batch.mask, batch.turn, torch.randint(-9, 9, batch.mask.shape, generator=g).int()),
     )
 
 
@@ -81,7 +83,7 @@ def test_padding_changes_no_token(described, batch, left, right, below, seed):
         return padded
 
     objective = make(described)
-    padded = per_token(objective, TokenBatch(**{name: pad(x) for name, x in vars(batch).items()}))
+    padded = per_token(objective, each_field(batch, pad))
     assert_same({n: x[:rows, left : left + width] for n, x in padded.items()}, per_token(objective, batch))
     for name, x in padded.items():
         assert torch.count_nonzero(x) == torch.count_nonzero(x[:rows, left : left + width]), name
@@ -98,7 +100,7 @@ def test_the_order_of_responses_and_of_tokens_changes_nothing(described, batch, 
         return x[rows] if x.dim() == 1 else x[rows][:, columns]
 
     objective = make(described)
-    moved = per_token(objective, TokenBatch(**{name: shuffle(x) for name, x in vars(batch).items()}))
+    moved = per_token(objective, each_field(batch, shuffle))
     assert_same(moved, {name: shuffle(x) for name, x in per_token(objective, batch).items()})
 
 
@@ -182,14 +184,18 @@ def test_garbage_outside_the_mask_reaches_neither_the_loss_nor_its_gradient(desc
     ("described", "rows", "width"),
     [
         (described, *shape)
-        for described in (("htpo", {}), ("htpo", {"entropy_scope": "batch"}), ("dapo", {}))
+        for described in (
+            ("htpo", {}),
+            *(("htpo", {"entropy_scope": scope}) for scope in ("batch", "turn")),
+            ("dapo", {}),
+        )
         for shape in ((3, 0), (0, 4), (0, 0), (3, 4))
     ],
     ids=str,
 )
 def test_a_batch_without_tokens_contributes_nothing(described, rows, width, mean):
-    full = random_batch(0, [4] * 3, gaps=False)
-    cut = {name: x[:rows] if x.dim() == 1 else x[:rows, :width] for name, x in vars(full).items()}
+    full = random_batch(0, [4] * 3, gaps=False, turns=2)
+    cut = {name: x[:rows] if x.dim() == 1 else x[:rows, :width] for name, x in fields_of(full).items()}
     batch = poisoned(TokenBatch(**{**cut, "mask": torch.zeros_like(cut["mask"])}), 1)
     out, gradient = evaluate(make(described), batch)
     assert out.value.shape == gradient.shape == (rows, width)
@@ -200,22 +206,27 @@ def test_a_batch_without_tokens_contributes_nothing(described, rows, width, mean
 
 
 @quick
-@given(batches, st.sampled_from(["response", "batch"]))
+@given(batches, st.sampled_from(["response", "turn", "batch"]))
 def test_an_empty_response_changes_nothing_for_the_others(batch, scope):
     objective = make_objective("htpo", entropy_scope=scope, detach_lowest=0.3, detach_highest=0.3)
     empty = rows_of(replace(batch, mask=torch.zeros_like(batch.mask)), slice(0, 1))
-    both = TokenBatch(**{name: torch.cat([vars(empty)[name], x]) for name, x in vars(batch).items()})
+    both = TokenBatch(**{name: torch.cat([vars(empty)[name], x]) for name, x in fields_of(batch).items()})
     actual = per_token(objective, both)
     assert_same({name: x[1:] for name, x in actual.items()}, per_token(objective, batch))
     assert all(torch.count_nonzero(x[0]) == 0 for x in actual.values())
 
 
 @quick
-@given(st.integers(0, 2**16), st.lists(st.integers(0, 12), min_size=1, max_size=9), st.booleans())
-def test_tokens_of_equal_entropy_are_all_high(seed, lengths, single):
+@given(
+    st.integers(0, 2**16),
+    st.lists(st.integers(0, 12), min_size=1, max_size=9),
+    st.booleans(),
+    st.sampled_from(["response", "turn"]),
+)
+def test_tokens_of_equal_entropy_are_all_high(seed, lengths, single, scope):
     """A response of one token too: the release crashes on both."""
-    batch = random_batch(seed, [min(n, 1) for n in lengths] if single else lengths, distinct_entropies=1)
-    out = make_objective("htpo")(batch)
+    batch = random_batch(seed, [min(n, 1) for n in lengths] if single else lengths, distinct_entropies=1, turns=3)
+    out = make_objective("htpo", entropy_scope=scope)(batch)
     assert (out.group[batch.mask] > 0).all()
     assert (out.group[batch.mask] % 2 == 0).all()
     assert torch.equal(out.detached, out.group == 6)  # all tie with the k-th highest

@@ -77,7 +77,7 @@ UNUSABLE = {
 }
 USABLE = {
     "variant": ["paper", "release"],
-    "entropy_scope": ["response", "batch"],
+    "entropy_scope": ["response", "turn", "batch"],
     "clip_low": [0.001, 0.999],
     "clip_high": [0.001, 0.28, 5],
     "dual_clip": [None, 1.001, 3, 100.0],
@@ -157,7 +157,7 @@ def test_an_unusable_value_is_refused_with_the_option_the_value_and_the_need(nam
     ("name", "option", "value"), [(name, option, value) for name, option in SETTINGS for value in USABLE[option]]
 )
 def test_a_usable_value_is_accepted_and_works(name, option, value):
-    out = make_objective(name, **{option: value})(random_batch(0, [0, 1, 9, 30]))
+    out = make_objective(name, **{option: value})(random_batch(0, [0, 1, 9, 30], turns=3))
     assert out.value.isfinite().all()
 
 
@@ -232,6 +232,17 @@ def test_seeds_of_another_shape_or_dtype_are_refused():
     assert refusal(seed=torch.zeros(4).long()) == "seed has shape (4,), needs (3,)"
     assert refusal(seed=torch.zeros(3)) == "seed has dtype torch.float32, needs int64"
     assert refusal(seed=7) == "seed must be a int64 tensor of shape (3,), got int"
+
+
+def test_turns_of_another_shape_or_dtype_are_refused_and_none_where_they_are_needed():
+    assert refusal(turn=torch.zeros(3).int()) == "turn has shape (3,), needs (3, 4)"
+    assert refusal(turn=torch.zeros(3, 4).long()) == "turn has dtype torch.int64, needs int32"
+    for options in ({"entropy_scope": "turn"}, {"axes": [{"entropy": {"scope": "turn"}}]}):
+        objective = make_objective("htpo", **options)
+        assert objective.reads == ("turn",)
+        with pytest.raises(ValueError, match="tells tokens apart by their turn, and the batch has no `turn`"):
+            objective(TokenBatch(**FIELDS))
+    assert make_objective("htpo").reads == ()
 
 
 def test_every_shape_of_advantage_that_is_promised_is_accepted():

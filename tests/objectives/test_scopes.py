@@ -16,7 +16,7 @@ from tests.objectives.oracle import Options
 from tests.objectives.samples import as_responses, evaluate, random_batch, rows_of
 
 LENGTHS = [0, 1, 2, 3, 60, 59, *range(4, 30)]
-MIXTURES = list(product(("response", "batch"), repeat=2))
+MIXTURES = list(product(("response", "turn", "batch"), repeat=2))
 EXTRA_AXES = {"none": [], "position": ["position"], "covariance": [{"covariance": {"share": 0.05}}]}
 EXTRA_AXES["covariance_band"] = [{"covariance_band": {"share": 0.05, "low": 0.1, "high": 2.0}}]
 
@@ -30,7 +30,7 @@ def mixture(axis: str, detach: str, extra=()) -> TableObjective:
 def test_a_mixture_of_scopes_equals_the_oracle(axis, detach):
     options = Options(entropy_scope=axis, detach_lowest=0.3, detach_highest=0.3)
     for seed, distinct in product((0, 1), (0, 5)):
-        batch = random_batch(seed, LENGTHS, distinct_entropies=distinct)
+        batch = random_batch(seed, LENGTHS, distinct_entropies=distinct, turns=7)
         expected = oracle.htpo_tokens(as_responses(batch), options, detach)
         out, gradient = evaluate(mixture(axis, detach), batch)
         assert out.group.tolist() == [[token.group for token in row] for row in expected]
@@ -43,7 +43,7 @@ def test_a_mixture_of_scopes_equals_the_oracle(axis, detach):
 @pytest.mark.parametrize("extra", EXTRA_AXES.values(), ids=EXTRA_AXES)
 @pytest.mark.parametrize(("axis", "detach"), MIXTURES)
 def test_parts_of_a_batch_with_its_cuts_equal_the_whole_in_every_mixture(axis, detach, extra):
-    objective, batch = mixture(axis, detach, extra), random_batch(0, LENGTHS)
+    objective, batch = mixture(axis, detach, extra), random_batch(0, LENGTHS, turns=7)
     whole, gradient = evaluate(objective, batch)
     cuts = objective.partition(batch).cuts
     assert {tuple(cut.shape) for cut in cuts.values()} <= {(1, 1)}

@@ -63,6 +63,24 @@ def test_a_row_is_what_each_turn_was_sampled_after_and_its_mask_exactly_what_was
     assert len({tuple(row.response) for row in rows}) == 1, "the scripted policy knows no chance"
 
 
+class Silent(TurnTokens):
+    """Shows nothing between turns, so that they cannot be told apart by what was sampled."""
+
+    def following(self, turn, observation):
+        return []
+
+
+def test_a_row_knows_in_which_turn_each_token_was_sampled(worlds, tokenizer):
+    for kind in (TurnTokens, Silent):
+        player = Player(worlds, kind(PROMPT_FORMATS["compact"], tokenizer), max_turn_tokens=5, max_tokens=500)
+        rows = player.play(worlds.rows("train", 6), [0] * 6, Scripted(tokenizer, 3))
+        for row in rows:
+            expected = [number for number, turn in enumerate(row.turns, 1) for _ in turn.ids]
+            assert [number for number in row.turn_numbers if number] == expected
+            assert [number > 0 for number in row.turn_numbers] == row.sampled
+        assert len({number for row in rows for number in row.turn_numbers}) > 3
+
+
 def test_what_was_not_sampled_is_what_the_environment_showed(worlds, tokenizer):
     row = play(worlds, tokenizer, sample=lambda contexts: [Turn([*tokenizer("1")["input_ids"], EOS])] * 6)[0]
     assert tokenizer.decode(row.prompt) == "0 of 4 >"

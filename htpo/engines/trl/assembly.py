@@ -17,6 +17,7 @@ PADDED_RIGHT = (
     "sampling_per_token_logps",
     "importance_sampling_ratio",
     "judgement",
+    "turn",
 )
 PER_ROW = ("advantages", "correct", "group_accuracy", "reward", "prompt_id")
 RECOMPUTED = ("num_items_in_batch",)

@@ -7,17 +7,23 @@ from typing import Any
 
 import torch
 from accelerate.utils import DistributedType
+from torch import Tensor
 from trl.models.utils import unwrap_model_for_generation
 
+from htpo.engines.environment_task import refuse_without_episodes
 from htpo.engines.handover import Handover
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.prompts import NumberedPrompts
 from htpo.errors import UserError
 from htpo.evaluate.generators.turn_sampler import TurnSampler
+from htpo.objectives import TableObjective
 from htpo.playing.measured import MEASURED
 from htpo.playing.player import EpisodeRow, Player
 from htpo.playing.tasks import TASK
 from htpo.playing.verdicts import EPISODE
+
+TURN = "turn"
+"""Among the host's tensors, where episodes are played: `TokenBatch.turn`."""
 
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
@@ -29,10 +35,13 @@ class PlayedEpisodes(NumberedPrompts):
     for all, so that the episodes of a group begin alike.
     """
 
+    objective: TableObjective
+
     def __init__(self, model: Any, reward_funcs: Any, args: HTPOConfig, *, player: Player | None = None, **kwargs: Any):
         self.player = player
         self._playing: Handover[list[dict[str, Any]], list[EpisodeRow]] = Handover("the tasks of a round's episodes")
         if player is None:
+            refuse_without_episodes(self.objective)
             super().__init__(model, reward_funcs, args, **kwargs)
             return
         if args.use_vllm:
@@ -47,8 +56,8 @@ class PlayedEpisodes(NumberedPrompts):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if self.player is None:
             return super()._generate_and_score_completions(inputs)
-        batch, _ = self._playing.around(inputs, super()._generate_and_score_completions, inputs)
-        return batch
+        batch, rows = self._playing.around(inputs, super()._generate_and_score_completions, inputs)
+        return {**batch, TURN: _padded([row.turn_numbers for row in rows], batch["completion_ids"])}
 
     def _play(self, prompts: list[str], host: Any) -> dict[str, Any]:
         """TRL's `rollout_func`."""
@@ -86,3 +95,9 @@ class PlayedEpisodes(NumberedPrompts):
         metrics = self._metrics["train" if self.model.training else "eval"]
         for name, value in zip(MEASURED, means.tolist(), strict=True):
             metrics[f"episodes/{name}"].append(value)
+
+
+def _padded(rows: list[list[int]], like: Tensor) -> Tensor:
+    """(B, T) int32 of the shape and device of `like`, zeros after each row."""
+    width = like.shape[1]
+    return torch.tensor([row + [0] * (width - len(row)) for row in rows], dtype=torch.int32, device=like.device)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from htpo.engines.trl.playing import TURN
 from htpo.engines.trl.sampling_entropy import OLD_ENTROPY, OLD_LOG_PROB
 from htpo.objectives import TokenBatch
 from htpo.objectives.draws import response_seeds
@@ -33,6 +34,7 @@ def token_batch(inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor, *, se
         correct=inputs["correct"],
         group_accuracy=inputs["group_accuracy"],
         seed=response_seeds(seed, step, inputs["row"]),
+        turn=inputs.get(TURN),
     )
 
 
@@ -80,7 +82,9 @@ def whole_generation(accelerator: Any, micro_batches: list[dict[str, Any]], *, s
 
 
 def _over_processes(parts: list[TokenBatch], accelerator: Any) -> TokenBatch:
-    def gathered(name: str) -> Tensor:
+    def gathered(name: str) -> Tensor | None:
+        if getattr(parts[0], name) is None:
+            return None
         local = torch.cat([getattr(part, name) for part in parts])
         dtype = local.dtype
         if dtype == torch.bool:
@@ -89,4 +93,5 @@ def _over_processes(parts: list[TokenBatch], accelerator: Any) -> TokenBatch:
             local = accelerator.pad_across_processes(local, dim=1)
         return accelerator.gather(local).to(dtype)
 
-    return TokenBatch(**{name: gathered(name) for name in TokenBatch.__dataclass_fields__})
+    fields: dict[str, Any] = {name: gathered(name) for name in TokenBatch.__dataclass_fields__}
+    return TokenBatch(**fields)

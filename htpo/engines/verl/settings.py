@@ -102,7 +102,7 @@ def _record_options(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_batch_quantiles(objective: TableObjective, entropy_of: str, option: str = "+htpo.entropy_of") -> None:
-    """Refuse thresholds over the whole batch that verl's workers cannot take.
+    """Refuse turns, which verl's workers do not know, and thresholds over the whole batch that they cannot take.
 
     Args:
         option: as which the user says `entropy_of`.
@@ -110,6 +110,11 @@ def check_batch_quantiles(objective: TableObjective, entropy_of: str, option: st
     Raises:
         UserError: one line that says so.
     """
+    if objective.reads:
+        raise UserError(
+            f"objective {objective.name!r} tells tokens apart by their {' and '.join(objective.reads)}, which verl's "
+            "workers do not know: it runs with TRL only"
+        )
     if not objective.takes_batch_quantiles:
         return
     if reads_the_current_batch(objective):
