@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from htpo.engines.verl.agent_loop import EpisodeAgentLoop
+from htpo.engines.verl.episode_data import AGENT
 from htpo.errors import UserError
 from tests.engines.verl.worker import ENVIRONMENT, configuration
 
@@ -22,6 +25,24 @@ def test_each_mode_is_verl_s_own_trainer_with_an_objective(mode):
     assert issubclass(trainer, ObjectiveTrainer)
     assert issubclass(trainer, get_trainer_cls(mode))
     assert trainer.host_mode == mode
+
+
+def test_verl_makes_the_agent_loop_of_episodes_for_rows_that_name_it():
+    import hydra
+    from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
+
+    given = {"processor": None, "hf_model_type": None, "dataset_cls": None, "tools": None}  # as verl's worker gives it
+    config = SimpleNamespace(config=configuration("reward.reward_manager.name=htpo"))
+    loop = hydra.utils.instantiate(
+        _agent_loop_registry[AGENT],
+        trainer_config=config,
+        server_manager="server",
+        tokenizer="tokenizer",
+        data_config=SimpleNamespace(config=config.config.data),
+        **given,
+    )
+    assert (type(loop), loop.server, loop.tokenizer) == (EpisodeAgentLoop, "server", "tokenizer")
+    assert loop._window() == config.config.data.max_prompt_length + config.config.data.max_response_length
 
 
 def check(**environment: str) -> subprocess.CompletedProcess:
