@@ -50,13 +50,13 @@ class EpisodeAgentLoop:
 
         Args:
             sampling_params: of a turn, as verl has them.
-            row: of `EPISODE_LAYOUT`.
+            row: of `EPISODE_LAYOUT`, and `global_steps`, the step of verl's for which it is sampled, from 1.
         """
         from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput
         from verl.utils.profiler import simple_timer
 
         how, task = HowPlayed.from_json(row["extra_info"][PLAYED_BY]), json.loads(row["extra_info"][PLAYED_TASK])
-        asked = {**sampling_params, "max_tokens": how.max_turn_tokens}
+        asked, priority = {**sampling_params, "max_tokens": how.max_turn_tokens}, int(row.get("priority", 0))
         request = uuid4().hex  # the same for all turns: they go to the server that remembers the earlier ones
         policies: list[int] = []  # by verl's steps, those that took a turn
         seconds: dict[str, float] = {}
@@ -64,7 +64,7 @@ class EpisodeAgentLoop:
         async def sample(context: list[int]) -> Turn:
             with simple_timer("generate_sequences", seconds):
                 output = await self.server.generate(
-                    request_id=request, prompt_ids=context, sampling_params=dict(asked), priority=row.get("priority", 0)
+                    request_id=request, prompt_ids=context, sampling_params=dict(asked), priority=priority
                 )
             known = (output.extra_fields.get(name) for name in ("min_global_steps", "max_global_steps"))
             policies.extend(step for step in known if step is not None)
@@ -76,6 +76,7 @@ class EpisodeAgentLoop:
                 return await asyncio.to_thread(do, *given)
 
         played = await self._play(how, task, sample, ask)
+        policies = policies or [row["global_steps"] - 1]  # verl does sums with them
         episode, verdict = played.episode, how.verifier.judge([""], [{EPISODE: played}])[0]
         about = {
             "verdict": vars(verdict),
@@ -95,8 +96,8 @@ class EpisodeAgentLoop:
             extra_fields={
                 "turn_scores": [],
                 "tool_rewards": [],
-                "min_global_steps": min(policies, default=None),
-                "max_global_steps": max(policies, default=None),
+                "min_global_steps": min(policies),
+                "max_global_steps": max(policies),
                 EPISODE: about,
             },
         )

@@ -27,3 +27,10 @@ class EvenLength:
 
     def walkthrough(self, row):
         return None
+
+
+class PartlyBroken(EvenLength):
+    """Every fourth task cannot be begun."""
+
+    def rows(self, split, count, seed):
+        return [{**row, "broken": row["number"] % 4 == 0} for row in super().rows(split, count, seed)]

@@ -80,7 +80,7 @@ def sessions(tokenizer, server, tasks, how=HOW, room=500, prompt_room=500, windo
         ]
         rows = [{"extra_info": {PLAYED_BY: how.to_json(), PLAYED_TASK: json.dumps(task)}} for task in tasks]
         asked = {"temperature": 1.0, "logprobs": True}
-        runs = [loop.run(asked, **row, uid="any") for loop, row in zip(loops, rows, strict=True)]
+        runs = [loop.run(asked, **row, uid="any", global_steps=9) for loop, row in zip(loops, rows, strict=True)]
         return await asyncio.gather(*runs, return_exceptions=True)
 
     return asyncio.run(play())
@@ -166,7 +166,7 @@ def test_an_episode_without_a_turn_is_wrong_and_holds_no_token_to_train_on(token
     assert (output.response_ids, output.response_mask) == ([tokenizer.eos_token_id], [0])
     assert output.response_logprobs == [0.0]
     assert output.extra_fields[EPISODE]["verdict"]["failure"] == failure
-    assert output.extra_fields["max_global_steps"] is None
+    assert [output.extra_fields[f"{which}_global_steps"] for which in ("min", "max")] == [8, 8]
 
 
 def test_an_episode_whose_server_fails_is_ended_and_harms_no_other(tokenizer):
