@@ -37,7 +37,7 @@ def make_batch(rows: int, tokens: int, device: str) -> TokenBatch:
         correct=torch.arange(rows) % 2 == 0,
         group_accuracy=torch.rand(rows),
     )
-    moved = {name: getattr(batch, name).to(device) for name in TokenBatch.__dataclass_fields__}
+    moved = {name: x.to(device) for name, x in vars(batch).items() if x is not None}
     moved["log_prob"].requires_grad_()
     return TokenBatch(**moved)
 

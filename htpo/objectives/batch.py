@@ -9,6 +9,8 @@ from torch import Tensor
 
 from htpo.objectives.statistics import summarize
 
+THINKING, ACTION = 1, 2  # in `TokenBatch.segment`
+
 
 @dataclass(frozen=True)
 class TokenBatch:
@@ -33,6 +35,8 @@ class TokenBatch:
     seed: Tensor = None  # type: ignore[assignment]
     # (B, T) int32: the turn of an episode in which a token was sampled, from 1; 0 where none was. None: not known
     turn: Tensor | None = None
+    # (B, T) int8: what a token of an episode is a part of, `THINKING` or `ACTION`; 0 where none was sampled
+    segment: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.log_prob, Tensor) or self.log_prob.dim() != 2:
@@ -53,6 +57,8 @@ class TokenBatch:
         _check("seed", self.seed, [per_row], "int64")
         if self.turn is not None:
             _check("turn", self.turn, [per_token], "int32")
+        if self.segment is not None:
+            _check("segment", self.segment, [per_token], "int8")
 
     @property
     def compute_dtype(self) -> torch.dtype:

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from htpo.objectives import rules
 from htpo.objectives.aggregation import token_mean
-from htpo.objectives.axes import Cuts, as_written, rank_cut, register_axis, threshold
+from htpo.objectives.axes import Cuts, register_axis, threshold
 from htpo.objectives.batch import TokenBatch
 from htpo.objectives.draws import token_lots
 from htpo.objectives.indicators import from_mask, indicator
 from htpo.objectives.options import check_fraction, check_number
+from htpo.objectives.quantiles import as_written, rank_cut
 from htpo.objectives.registry import register_objective
 from htpo.objectives.table import Cell, TableObjective
 
@@ -95,7 +96,7 @@ class CovarianceBand:
 def _lowest_winner(lot: Tensor, member: Tensor, tokens: Tensor, share: float) -> Tensor:
     """(1, 1) int64: the k-th largest number of a member, k = max(floor(share * tokens), 1); the least below k members.
 
-    As `axes.rank_cut`, for integers, many of which would be the same as floats.
+    As `quantiles.rank_cut`, for integers, many of which would be the same as floats.
     """
     least = torch.iinfo(lot.dtype).min
     ranked = torch.where(member.view(torch.bool), lot, least).reshape(-1)

@@ -3,15 +3,17 @@
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 from htpo.objectives.axes import AXES, Axis, check_partition, name_of
 from htpo.objectives.options import check_fraction
-from htpo.objectives.rules import find_rule
+from htpo.objectives.rules import find_rule, rule_options
 from htpo.objectives.table import Cell, Detach
 
 Table = Mapping[tuple[str, ...], Cell]
+OF_CELLS = ("weight", "clip_low", "clip_high")
 DETACH = {"detach_lowest": "lowest", "detach_highest": "highest"}
 
 
@@ -93,7 +95,8 @@ def override(table: Table, axes: Sequence[Axis], changes: object, scope: str) ->
         axes: of the table.
         changes: what to put where. A key is one or more levels ("hard correct high", "wrong", "entropy=high"): all
             cells that have them; later keys win. A value is the name of a rule, or `{rule: name, detach_lowest: share,
-            detach_highest: share, options of the rule}`.
+            detach_highest: share, options of the rule, OF_CELLS}`, and stands in place of all that the cell had; or
+            `OF_CELLS` alone (`{weight: 0.5, clip_high: 0.4}`), which leaves the rest as it is.
         scope: over which detached shares are taken, "response", "turn" or "batch".
 
     Raises:
@@ -104,7 +107,7 @@ def override(table: Table, axes: Sequence[Axis], changes: object, scope: str) ->
     changed = dict(table)
     for key, value in changes.items():
         for levels in matching(table, axes, "cells", key):
-            changed[levels] = parse_cell(key, value, scope)
+            changed[levels] = parse_cell(key, value, scope, changed[levels])
     return changed
 
 
@@ -132,13 +135,20 @@ def matching(table: Table, axes: Sequence[Axis], option: str, key: object) -> li
     return found
 
 
-def parse_cell(where: str, value: object, scope: str) -> Cell:
-    """One cell from its name or mapping; see `override`."""
+def parse_cell(where: str, value: object, scope: str, standing: Cell) -> Cell:
+    """One cell from its name or mapping, in place of the one that stands there; see `override`."""
     options: dict[str, Any] = (
         {"rule": value} if isinstance(value, str) else dict(value) if isinstance(value, dict) else {}
     )
+    try:
+        if options and set(options) <= set(OF_CELLS):
+            return replace(standing, **options)
+    except ValueError as error:
+        raise ValueError(f"cells: {where!r}: {error}") from error
     if "rule" not in options:
-        raise ValueError(f"cells: {where!r} is {value!r}, needs the name of a rule or {{rule: name, ...}}")
+        raise ValueError(
+            f"cells: {where!r} is {value!r}, needs the name of a rule, {{rule: name, ...}} or {{{', '.join(OF_CELLS)}}}"
+        )
     name = options.pop("rule")
     ends = [key for key in DETACH if key in options]
     if len(ends) > 1:
@@ -149,6 +159,8 @@ def parse_cell(where: str, value: object, scope: str) -> Cell:
         check_fraction(f"cells: {key} of {where!r}", share, zero=True)
         detach = Detach(DETACH[key], share, scope)
     try:
-        return Cell(find_rule(name, options), detach, tuple(options.items()))
+        taken = rule_options(name)
+        own = {option: options.pop(option) for option in OF_CELLS if option in options and option not in taken}
+        return Cell(find_rule(name, options), detach, tuple(options.items()), **own)
     except ValueError as error:
         raise ValueError(f"cells: {where!r}: {error}") from error

@@ -25,6 +25,12 @@ def check_fraction(name: str, value: object, *, zero: bool = False) -> None:
     check_number(name, value, 0, 1, includes_low=zero, includes_high=True)
 
 
+def check_whole_number(name: str, value: object, least: int) -> None:
+    """Raise ValueError unless `value` is a whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} is {value!r}, needs a whole number, at least {least}")
+
+
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     if not isinstance(value, str) or value not in tuple(choices):

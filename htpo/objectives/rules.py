@@ -29,17 +29,19 @@ R = TypeVar("R", bound=Rule)
 
 RULES: dict[str, Rule] = {}
 RULES_IN_WORDS: dict[str, str] = {}  # what a rule does, for readers who do not know the method
+WITHOUT_RANGE: set[str] = set()  # rules that read neither end of the clip range
 
 
 @overload
 def register_rule(rule: R) -> R: ...
 @overload
-def register_rule(*, words: str) -> Callable[[R], R]: ...
-def register_rule(rule: R | None = None, *, words: str = "") -> R | Callable[[R], R]:
+def register_rule(*, words: str, clips: bool = True) -> Callable[[R], R]: ...
+def register_rule(rule: R | None = None, *, words: str = "", clips: bool = True) -> R | Callable[[R], R]:
     """Make a rule known under its function's name, to tables in configurations too.
 
     Args:
         words: what it does, in plain words, for the run's report.
+        clips: whether it reads `Ratio.low` or `Ratio.high`; a cell's own range is refused for a rule that does not.
 
     Raises:
         ValueError: another rule has that name.
@@ -48,6 +50,8 @@ def register_rule(rule: R | None = None, *, words: str = "") -> R | Callable[[R]
     def register(rule: R) -> R:
         register_once(RULES, "rule", rule.__name__, rule)
         RULES_IN_WORDS[rule.__name__] = words
+        if not clips:
+            WITHOUT_RANGE.add(rule.__name__)
         return rule
 
     return register if rule is None else register(rule)
@@ -59,15 +63,21 @@ def find_rule(name: object, options: Mapping[str, object]) -> Rule:
     Raises:
         ValueError: there is none, or it has no such option; the message names it and what there is.
     """
-    if not isinstance(name, str) or name not in RULES:
-        raise ValueError(f"unknown rule {name!r}, there are {', '.join(RULES)}")
-    known = [p.name for p in inspect.signature(RULES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = rule_options(name)
+    assert isinstance(name, str)
     for option, value in options.items():
         if option not in known:
             raise ValueError(f"rule {name!r} has no option {option!r}, it has {', '.join(known) or 'none'}")
         most = 1 if option == "clip_low" else math.inf
         check_number(option, value, 0, most, includes_low=False, includes_high=False)
     return RULES[name]
+
+
+def rule_options(name: object) -> list[str]:
+    """The options of a rule. Raises ValueError where there is none of that name."""
+    if not isinstance(name, str) or name not in RULES:
+        raise ValueError(f"unknown rule {name!r}, there are {', '.join(RULES)}")
+    return [p.name for p in inspect.signature(RULES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,7 @@ class Ratio:
     batch: TokenBatch
     log_ratio: Tensor  # (B, T), 0 outside the mask
     advantage: Tensor  # (B, 1) or (B, T), finite
-    low: float | Tensor  # 1 - clip_low; (1, 1) where the range follows the batch
+    low: float | Tensor  # 1 - clip_low; (1, 1) where the range follows the batch, (B, T) where it differs by cell
     high: float | Tensor  # 1 + clip_high
 
     @cached_property
@@ -95,11 +105,11 @@ class Ratio:
         """(B, T): of the current policy, 0 outside the mask."""
         return torch.where(self.batch.mask, self.batch.log_prob.detach().to(self.log_ratio.dtype), 0.0)
 
-    def per_response(self, clip_low: float, clip_high: float) -> "Ratio":
+    def per_response(self) -> "Ratio":
         """The geometric mean of a response's ratios in place of each of them (GSPO, 2507.18071, eq. 7)."""
         length = self.batch.mask.sum(1, keepdim=True).clamp(min=1)
         mean = self.log_ratio.sum(1, keepdim=True) / length
-        return replace(self, log_ratio=mean.expand_as(self.log_ratio), low=1 - clip_low, high=1 + clip_high)
+        return replace(self, log_ratio=mean.expand_as(self.log_ratio))
 
     @cached_property
     def below(self) -> Tensor:
@@ -157,32 +167,32 @@ def penalise_forking_release(ratio: Ratio) -> Terms:
     return coefficient.mul_(flip), weight.mul_(flip)
 
 
-@register_rule(words="nothing is learnt from these tokens")
+@register_rule(words="nothing is learnt from these tokens", clips=False)
 def zero(ratio: Ratio) -> Terms:
     """0, and no gradient."""
     return torch.zeros_like(ratio.value), torch.zeros_like(ratio.value)
 
 
-@register_rule(words="learn, without any weight")
+@register_rule(words="learn, without any weight", clips=False)
 def reinforce(ratio: Ratio) -> Terms:
     """A log pi: the likelihood-ratio gradient, without importance weight (Williams, 1992)."""
     return ratio.log_prob.clone(), torch.ones_like(ratio.value)
 
 
-@register_rule(words="learn, as long as the whole answer stays within the clip range")
+@register_rule(words="learn, as long as the whole answer stays within the clip range", clips=False)
 def gspo(ratio: Ratio, *, clip_low: float = 3e-4, clip_high: float = 4e-4) -> Terms:
     """PPO's clip on the response's ratio s, gradient s A grad log pi at each token (GSPO, 2507.18071, eq. 5)."""
-    return ppo(ratio.per_response(clip_low, clip_high))
+    return ppo(replace(ratio.per_response(), low=1 - clip_low, high=1 + clip_high))
 
 
-@register_rule(words="learn, with a weight that is cut at the limit")
+@register_rule(words="learn, with a weight that is cut at the limit", clips=False)
 def cispo(ratio: Ratio, *, clip_high: float = 4.0) -> Terms:
     """sg[min(r, 1 + clip_high)] A log pi: the weight is truncated, no token loses its gradient (CISPO, 2506.13585)."""
     weight = ratio.value.clamp(max=1 + clip_high)
     return weight * ratio.log_prob, weight
 
 
-@register_rule(words="learn, the less the further the policy has moved")
+@register_rule(words="learn, the less the further the policy has moved", clips=False)
 def sapo(ratio: Ratio, *, tau_positive: float = 1.0, tau_negative: float = 1.05) -> Terms:
     """4 / tau sigmoid(tau (r - 1)) A: a soft gate with a temperature per sign of A (SAPO, 2511.20347, eq. 5 and 6)."""
     positive = indicator(torch.gt, ratio.advantage, 0)
@@ -191,13 +201,13 @@ def sapo(ratio: Ratio, *, tau_positive: float = 1.0, tau_negative: float = 1.05)
     return 4 / tau * gate, 4 * gate * (1 - gate) * ratio.slope
 
 
-@register_rule(words="learn, weighted by how much likelier the token has become; no clip")
+@register_rule(words="learn, weighted by how much likelier the token has become; no clip", clips=False)
 def importance(ratio: Ratio) -> Terms:
     """r A, without any clip."""
     return ratio.value.clone(), ratio.slope.clone()
 
 
-@register_rule(words="learn, but pay for moving")
+@register_rule(words="learn, but pay for moving", clips=False)
 def kl_penalised(ratio: Ratio, *, coefficient: float = 1.0) -> Terms:
     """r A - coefficient |log r|: the penalty of KL-Cov, |log r| as its authors estimate the divergence (2505.22617).
 

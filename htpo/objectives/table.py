@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from htpo.objectives.adaptive_clip import AdaptiveClip
-from htpo.objectives.axes import SCOPES, Axis, Cuts, check_partition, label, name_of, scoped_cut, threshold
+from htpo.objectives.axes import SCOPES, Axis, Cuts, check_partition, label, name_of, threshold
 from htpo.objectives.batch import Outcome, TokenBatch
 from htpo.objectives.indicators import from_mask, indicator
-from htpo.objectives.options import check_choice, check_clipping, check_fraction
-from htpo.objectives.rules import RULES_IN_WORDS, Ratio, Rule, find_rule, ppo
+from htpo.objectives.options import check_choice, check_clipping, check_fraction, check_number
+from htpo.objectives.quantiles import scoped_cut
+from htpo.objectives.rules import RULES_IN_WORDS, WITHOUT_RANGE, Ratio, Rule, find_rule, ppo
 from htpo.objectives.statistics import group_sums
 
 
@@ -49,11 +50,28 @@ class Detach:
 
 @dataclass(frozen=True)
 class Cell:
-    """What one group of tokens optimises."""
+    """What one group of tokens optimises.
+
+    Raises:
+        ValueError: the weight or an end of the range is unusable, or there is a range and the rule does not clip.
+    """
 
     rule: Rule
     detach: Detach | None = None
     options: tuple[tuple[str, float], ...] = ()  # of the rule
+    weight: float = 1.0  # J is multiplied by it, after everything else
+    clip_low: float | None = None  # in place of the objective's
+    clip_high: float | None = None
+
+    def __post_init__(self) -> None:
+        check_number("weight", self.weight, 0, math.inf, includes_low=True, includes_high=False)
+        for name, most in (("clip_low", 1.0), ("clip_high", math.inf)):
+            end = getattr(self, name)
+            if end is None:
+                continue
+            check_number(name, end, 0, most, includes_low=False, includes_high=False)
+            if self.rule.__name__ in WITHOUT_RANGE:
+                raise ValueError(f"{name} has no effect on rule {self.rule.__name__!r}, which does not clip by it")
 
     @classmethod
     def of(cls, rule: str, **options: float) -> "Cell":
@@ -71,6 +89,9 @@ class Cell:
             "rule": name,
             "rule_options": dict(self.options),
             "detach": asdict(self.detach) if self.detach and self.detach.fraction else None,
+            "weight": self.weight,
+            "clip_low": self.clip_low,
+            "clip_high": self.clip_high,
             "meaning": RULES_IN_WORDS.get(name, ""),
         }
 
@@ -117,6 +138,8 @@ class TableObjective:
             lacking = f"none for {label(self.axes, missing[0])}" if missing else "more than the axes have"
             raise ValueError(f"table of {self.name}: needs a cell per combination of the axes' levels, has {lacking}")
         check_clipping(self.clip_low, self.clip_high, self.dual_clip)
+        if self.adaptive_clip and self._own("clip_low", None) | self._own("clip_high", None):
+            raise ValueError(f"table of {self.name}: the clip range follows the batch, and a cell has one of its own")
         check_choice("ratio_level", self.ratio_level, ("token", "response"))
         check_choice("scale_rewards", self.scale_rewards, ("group", "none"))
 
@@ -146,8 +169,8 @@ class TableObjective:
         """The objective as plain data, which `htpo.runs.ObjectiveTable` reads.
 
         Keys: `name`, `options`, `summary`; `groups`, in order, each with `name` ("G1", ...; None without axes),
-        `levels` (by axis), `rule`, `rule_options`, `detach` (`end`, `fraction` and `scope`, or None) and `meaning` (of
-        the rule, in plain words).
+        `levels` (by axis), `rule`, `rule_options`, `detach` (`end`, `fraction` and `scope`, or None), `weight`,
+        `clip_low` and `clip_high` (None: the objective's) and `meaning` (of the rule, in plain words).
         """
         names = [name_of(axis) for axis in self.axes]
         groups = [
@@ -200,14 +223,18 @@ class TableObjective:
             given = batch.advantage_column()
             advantage = given.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
             log_ratio = batch.log_ratio()
-            low, high = part.cuts.get("clip_low", 1 - self.clip_low), part.cuts.get("clip_high", 1 + self.clip_high)
+            low = part.cuts.get("clip_low", self._by_cell("clip_low", self.clip_low, part, lambda end: 1 - end))
+            high = part.cuts.get("clip_high", self._by_cell("clip_high", self.clip_high, part, lambda end: 1 + end))
             ratio = Ratio(batch, log_ratio, advantage, low, high)
             if self.ratio_level == "response":
-                ratio = ratio.per_response(self.clip_low, self.clip_high)
+                ratio = ratio.per_response()
             value, weight = self._dual_clipped(*self._apply_table(ratio, part), advantage)
             inputs = (log_ratio + part.entropy).add_(given + batch.group_accuracy.unsqueeze(1))
             poison = torch.where(batch.mask, inputs.mul_(0), 0.0)  # NaN where an input is not finite, else 0
             attached = from_mask(batch.mask & ~part.detached, weight.dtype).add_(poison)
+            of_cell = self._by_cell("weight", 1.0, part)
+            if isinstance(of_cell, Tensor):
+                attached.mul_(of_cell)
             value.mul_(attached).mul_(advantage)
             weight.mul_(attached)
             slope = weight * advantage
@@ -247,6 +274,23 @@ class TableObjective:
             for ours, theirs in zip((coefficient, weight), rule(ratio, **dict(options)), strict=True):
                 ours.lerp_(theirs, member)  # an exact choice, since lerp at weight 0 or 1 returns an end point
         return coefficient, weight
+
+    def _own(self, name: str, usual: float | None) -> dict[int, float]:
+        """By its number, each cell's value of that name, where that is not the usual one."""
+        values = {number: getattr(cell, name) for number, (_, cell) in enumerate(self.cells, 1)}
+        return {number: value for number, value in values.items() if value not in (None, usual)}
+
+    def _by_cell(
+        self, name: str, usual: float, part: Partition, change: Callable[[float], float] = float
+    ) -> float | Tensor:
+        """Each token's value of what its cell says under `name`, changed: (B, T), or the usual one if all have that."""
+        own = self._own(name, usual)
+        if not own:
+            return change(usual)
+        values = torch.full_like(part.entropy, change(usual))
+        for number, value in own.items():
+            values.masked_fill_(part.group == number, change(value))
+        return values
 
     def _dual_clipped(self, coefficient: Tensor, weight: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor]:
         """Both changed in place."""

@@ -17,6 +17,9 @@ class Group:
     rule_options: Mapping[str, float]
     detach: Mapping[str, Any] | None  # `end` ("lowest", "highest"), `fraction`, `scope` ("response", "turn", "batch")
     meaning: str  # of the rule, in plain words; empty where a rule has none
+    weight: float = 1.0
+    clip_low: float | None = None  # None: the objective's
+    clip_high: float | None = None
 
     @property
     def rule_text(self) -> str:
@@ -26,17 +29,25 @@ class Group:
             text += f" ({', '.join(f'{name} {value:g}' for name, value in self.rule_options.items())})"
         if self.detach:
             text += f", {self.detach['end']} {100 * self.detach['fraction']:g} % detached per {self.detach['scope']}"
-        return text
+        for name, end in (("clip_low", self.clip_low), ("clip_high", self.clip_high)):
+            text += "" if end is None else f", {name} {end:g}"
+        return text + ("" if self.weight == 1 else f", weight {self.weight:g}")
 
     @property
     def plain_words(self) -> str:
         """What is done with these tokens, for readers who do not know the method; empty where a rule has no words."""
         if not self.meaning or not self.detach:
-            return self.meaning
+            return self.meaning + self._weight_in_words
         whose = {"response": "an answer's", "turn": "a turn's"}.get(self.detach["scope"], "all")
         sure = "most" if self.detach["end"] == "lowest" else "least"
         share = f"{100 * self.detach['fraction']:g} %"
-        return f"{self.meaning}; but leave out the {share} of {whose} tokens it was {sure} sure of"
+        return (
+            f"{self.meaning}; but leave out the {share} of {whose} tokens it was {sure} sure of{self._weight_in_words}"
+        )
+
+    @property
+    def _weight_in_words(self) -> str:
+        return "" if self.weight == 1 or not self.meaning else f"; with weight {self.weight:g}"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ A response is a set of lists with an entry per position; positions outside its m
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -23,6 +23,7 @@ class Response:
     group_accuracy: float
     seed: int = 0
     turn: list[int] | None = None
+    segment: list[int] | None = None  # 1 thinking, 2 action
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,38 @@ def ppo_tokens(responses: list[Response], options: Options) -> list[list[Token]]
         [_token(response, t, options, 0, False) if response.mask[t] else OUTSIDE for t in range(len(response.mask))]
         for response in responses
     ]
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """What a cell says beside its rule; None: as the objective."""
+
+    weight: float = 1.0
+    clip_low: float | None = None
+    clip_high: float | None = None
+
+
+def episode_tokens(
+    responses: list[Response], options: Options, cells: dict[tuple[str, str], CellOptions], first: int
+) -> list[list[Token]]:
+    """HTPO with the axes `segment` and `turn` before its own and nothing detached: a cell of (segment, turn) each."""
+    groups = assign_groups(responses, options)
+    levels = [(segment, turn) for segment in ("thinking", "action") for turn in ("first", "later")]
+    said = []
+    for response, row in zip(responses, groups, strict=True):
+        tokens = []
+        for t, group in enumerate(row):
+            if not response.mask[t]:
+                tokens.append(OUTSIDE)
+                continue
+            where = ("thinking", "action")[response.segment[t] - 1], "first" if response.turn[t] <= first else "later"
+            cell = cells.get(where, CellOptions())
+            own = {name: end for name in ("clip_low", "clip_high") if (end := getattr(cell, name)) is not None}
+            token = _token(response, t, replace(options, **own), group, False)
+            scaled = {name: cell.weight * getattr(token, name) for name in ("value", "gradient")}
+            tokens.append(replace(token, group=8 * levels.index(where) + group, **scaled))
+        said.append(tokens)
+    return said
 
 
 def assign_groups(responses: list[Response], options: Options) -> list[list[int]]:

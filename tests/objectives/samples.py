@@ -25,8 +25,8 @@ def random_batch(
 ) -> TokenBatch:
     """A batch with a response of every given length, of all four kinds of prompt and verdict.
 
-    With `turns` the tokens belong to so many turns of an episode at most, some of which have one token or none; what is
-    masked may stand inside a turn.
+    With `turns` the tokens belong to so many turns of an episode at most, some of which have one token or none, and to
+    its segments; what is masked may stand inside a turn.
     Log-ratios reach from deep below the clip range to past the dual clip. With `distinct_entropies` the entropies take
     only so many values, so that ties are common; with `gaps` some positions between policy tokens are masked.
     """
@@ -50,7 +50,8 @@ def random_batch(
     sign = 1 - 2 * torch.randint(2, (rows, width) if per_token_advantage else (rows,), generator=g)
     # Fixed cycles, so that a few rows hold every kind: hard and easy, right and wrong.
     accuracy = torch.tensor([ACCURACIES[(3 * (i // 2) + seed) % len(ACCURACIES)] for i in range(rows)])
-    turn = torch.randint(1, max(turns, 1) + 1, (rows, width), generator=g).sort(1).values if turns else None
+    turn = torch.randint(1, max(turns, 1) + 1, (rows, width), generator=g).sort(1).values
+    segment = torch.randint(1, 3, (rows, width), generator=g)
     return TokenBatch(
         log_prob=log_prob.to(dtype),
         old_log_prob=(log_prob - log_ratio).to(dtype),
@@ -59,7 +60,8 @@ def random_batch(
         mask=mask,
         correct=torch.arange(rows) % 2 == 0,
         group_accuracy=accuracy.to(dtype),
-        turn=None if turn is None else turn.int().masked_fill(~mask, 0),
+        turn=turn.int().masked_fill(~mask, 0) if turns else None,
+        segment=segment.to(torch.int8).masked_fill(~mask, 0) if turns else None,
     )
 
 
@@ -81,8 +83,9 @@ def as_responses(batch: TokenBatch) -> list[Response]:
     advantage = batch.advantage if batch.advantage.dim() == 2 else batch.advantage.unsqueeze(1)
     columns = [x.double().tolist() for x in (batch.log_prob, batch.old_log_prob, advantage.expand(batch.mask.shape))]
     rest = (batch.entropy.double(), batch.mask, batch.correct, batch.group_accuracy.double(), batch.seed)
-    turn = [None] * len(batch.mask) if batch.turn is None else batch.turn.tolist()
-    return [Response(*row) for row in zip(*columns, *(x.tolist() for x in rest), turn, strict=True)]
+    nothing = [None] * len(batch.mask)
+    episodes = [nothing if x is None else x.tolist() for x in (batch.turn, batch.segment)]
+    return [Response(*row) for row in zip(*columns, *(x.tolist() for x in rest), *episodes, strict=True)]
 
 
 def rows_of(batch: TokenBatch, rows: Tensor | slice) -> TokenBatch:

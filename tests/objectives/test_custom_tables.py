@@ -215,6 +215,7 @@ UNUSABLE = {
     ("entropy", "fraction"): NOT_FRACTIONS,
     ("entropy", "scope"): ["tokens", "Batch", "", None, 1, ["batch"], math.nan],
     ("position", "share"): NOT_FRACTIONS,
+    ("turn", "first"): [0, -1, 1.5, *NOT_NUMBERS],
     ("covariance", "share"): NOT_FRACTIONS,
     ("covariance_band", "share"): NOT_FRACTIONS,
     ("covariance_band", "low"): [5.0, 6.0, *NOT_NUMBERS],
@@ -228,7 +229,7 @@ UNUSABLE = {
 def test_an_unusable_option_of_an_axis_is_refused_with_axis_option_value_and_need(axis, option, value):
     named = {option} if option != "high" else {"high", "low"}  # an empty band is named by its lower end
     with pytest.raises(
-        ValueError, match=f"^({'|'.join(named)}) of axis {axis} is .*, needs (a number|one of) "
+        ValueError, match=f"^({'|'.join(named)}) of axis {axis} is .*, needs (a number|a whole number,|one of) "
     ) as said:
         make_objective("htpo", axes=[{axis: {option: value}}])
     assert repr(value) in str(said.value)
@@ -236,7 +237,16 @@ def test_an_unusable_option_of_an_axis_is_refused_with_axis_option_value_and_nee
 
 
 def test_every_option_of_every_axis_is_tried():
-    for name in ("difficulty", "correctness", "entropy", "position", "covariance", "covariance_band"):
+    for name in (
+        "difficulty",
+        "correctness",
+        "entropy",
+        "position",
+        "covariance",
+        "covariance_band",
+        "turn",
+        "segment",
+    ):
         assert {option for axis, option in UNUSABLE if axis == name} == set(inspect.signature(AXES[name]).parameters)
 
 

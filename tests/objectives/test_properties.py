@@ -12,12 +12,14 @@ from htpo.objectives import TokenBatch, make_objective, sequence_mean, token_mea
 from tests.objectives.samples import batches_of, each_field, evaluate, fields_of, random_batch, rows_of
 
 quick = settings(deadline=None, max_examples=50, database=None)
+CELLS = {"thinking": {"weight": 0.3}, "action": {"clip_low": 0.5, "clip_high": 1.5}, "thinking first low": "zero"}
 objectives = st.sampled_from(
     [
         ("htpo", {}),
         ("htpo", {"variant": "release"}),
         ("htpo", {"detach_lowest": 0.4, "detach_highest": 0.4}),
         ("htpo", {"entropy_scope": "turn", "detach_lowest": 0.3, "detach_highest": 0.3}),
+        ("htpo", {"axes": ["segment", "turn", "entropy"], "cells": CELLS}),
         ("dapo", {}),
         ("grpo", {}),
         ("ppo", {"dual_clip": 2.0}),
@@ -65,6 +67,7 @@ def poisoned(batch: TokenBatch, seed: int) -> TokenBatch:
         correct=batch.correct ^ empty,
         group_accuracy=spoil(batch.group_accuracy, empty),
         turn=torch.where(batch.mask, batch.turn, torch.randint(-9, 9, batch.mask.shape, generator=g).int()),
+        segment=torch.where(batch.mask, batch.segment, torch.randint(-9, 9, batch.mask.shape, generator=g).char()),
     )
 
 

@@ -237,10 +237,16 @@ def test_seeds_of_another_shape_or_dtype_are_refused():
 def test_turns_of_another_shape_or_dtype_are_refused_and_none_where_they_are_needed():
     assert refusal(turn=torch.zeros(3).int()) == "turn has shape (3,), needs (3, 4)"
     assert refusal(turn=torch.zeros(3, 4).long()) == "turn has dtype torch.int64, needs int32"
-    for options in ({"entropy_scope": "turn"}, {"axes": [{"entropy": {"scope": "turn"}}]}):
+    assert refusal(segment=torch.zeros(3, 4)) == "segment has dtype torch.float32, needs int8"
+    for name, options in [
+        ("turn", {"entropy_scope": "turn"}),
+        ("turn", {"axes": [{"entropy": {"scope": "turn"}}]}),
+        ("turn", {"axes": ["turn"]}),
+        ("segment", {"axes": ["segment"]}),
+    ]:
         objective = make_objective("htpo", **options)
-        assert objective.reads == ("turn",)
-        with pytest.raises(ValueError, match="tells tokens apart by their turn, and the batch has no `turn`"):
+        assert objective.reads == (name,)
+        with pytest.raises(ValueError, match=f"tells tokens apart by their {name}, and the batch has no `{name}`"):
             objective(TokenBatch(**FIELDS))
     assert make_objective("htpo").reads == ()
 

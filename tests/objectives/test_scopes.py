@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from htpo.objectives import make_objective
-from htpo.objectives.axes import Entropy, Position, rank_cut
+from htpo.objectives.axes import Entropy, Position
+from htpo.objectives.quantiles import rank_cut
 from htpo.objectives.rules import ppo, zero
 from htpo.objectives.table import Cell, TableObjective
 from tests.objectives import oracle
