@@ -9,7 +9,7 @@ from htpo.environments import EnvironmentLabel, EnvironmentWorkers
 from htpo.errors import UserError
 from htpo.evaluate.answers import Row, numbered
 from htpo.evaluate.generators.vocabulary import EpisodeRequest, EpisodeSettings, Generator, Key, Played
-from htpo.playing.formats import PromptFormat
+from htpo.playing.formats import PROMPT_FORMATS, PromptFormat
 from htpo.playing.options import PlayOptions
 from htpo.playing.tasks import TASK, tasks_as_dataset
 from htpo.playing.verdicts import EPISODE, EpisodeVerifier
@@ -32,7 +32,7 @@ def load_environment_problems(
     Args:
         label: an environment, with or without a split; without, the last that it has.
         own: the environment's own options.
-        count: how many; None: all.
+        count: how many at most; None: all.
         seed: which ones, where they are made or drawn; and of every episode.
 
     Raises:
@@ -41,15 +41,20 @@ def load_environment_problems(
     parsed = EnvironmentLabel.parse(label)
     worlds = EnvironmentWorkers(parsed.name, own, max_steps=play.max_turns)
     split = parsed.split or worlds.splits()[-1]
-    rows = worlds.rows(split, count, seed)
+    try:
+        rows = worlds.rows(split, count, seed)
+    except UserError:
+        rows = worlds.rows(split, None, seed)  # there may not be so many
     if not rows:
         raise UserError(f"{label} has no tasks")
-    name = f"{parsed.name}:{split}"
+    name, form = f"{parsed.name}:{split}", next(key for key, each in PROMPT_FORMATS.items() if each == told)
+    limit = "" if play.max_turns is None else f" and {play.max_turns} actions"
     return EnvironmentProblems(
         name,
         tasks_as_dataset(rows),
         EpisodeVerifier(by_score=True),
-        f"{name}: {len(rows)} tasks of an environment; an episode is correct when it succeeds",
+        f"{name}: {len(rows)} tasks of an environment, told as {form}, at most {play.max_turn_length} tokens a turn"
+        f"{limit}; an episode is correct when it succeeds",
         EpisodeSettings(worlds, told, play.max_turn_length, seed),
     )
 

@@ -41,6 +41,9 @@ def test_environments_and_ordinary_tasks_are_measured_in_one_command_and_compare
         r"^ tests\.evaluate\.worlds: +0\.400 +0\.400 +0\.533 +3\.6 +0\.8 +40% +0% *$", done.stdout, re.MULTILINE
     )
     assert re.search(r"^ plain +1\.000 +1\.000 +1\.000 +3\.5 +0\.5", done.stdout, re.MULTILINE)
+    assert "told as verl_agent, at most 512 tokens a turn; an episode is correct when it succeeds" in done.stdout
+    assert f"Note: the environment failed episodes of {PATH}:test, which are no successes: crash 2" in done.stdout
+    assert "at most 512 tokens a turn and 3 actions;" in other.stdout
     text = (run / "results.md").read_text()
     assert '"success" is avg@n' in text
     assert text.count("| late | 3 |") == 2
@@ -94,6 +97,7 @@ def test_household_is_played_by_a_small_model_and_goes_on_after_a_stop(word_mode
         (["household", "--prompt_format", "verl_agent"], "needs a model with a chat template, and this has none"),
         (["household", "--prompt_format", "react"], "prompt_format is 'react', needs one of verl_agent, compact"),
         (["household", "--prompt_format", "verl_agent", "--chat", "false"], "which is chat messages: leave one out"),
+        (["household", "--prompt_format", "compact", "--chat", "true"], "compact, which is text: leave one out"),
         (["household", "--chat", "true"], "--chat true: .* has no chat template"),
         (["household", "--max_turn_length", "64", "--max_tokens", "32"], "is above max_tokens .32., .* whole episode"),
         (["household", "--max_turns", "0"], "max_turns=0 must be at least 1"),

@@ -251,6 +251,11 @@ def test_labels_that_name_no_tasks_are_refused(label, said):
         environment(label)
 
 
+def test_of_an_environment_with_fewer_tasks_than_asked_for_all_are_measured():
+    assert len(environment("tests.evaluate.worlds:Few", count=9).rows) == 5
+    assert len(environment("tests.evaluate.worlds:Few", count=2).rows) == 2
+
+
 def test_without_a_split_the_last_is_measured():
     problems = environment(count=2)
     assert problems.name == f"{PATH}:test"

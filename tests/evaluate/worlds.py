@@ -3,6 +3,7 @@
 import re
 
 from htpo.environments import Observation
+from htpo.errors import UserError
 
 TYPES = {1: "plain", 2: "plain", 3: "late", 4: "late", 5: "late"}
 TURNS = {
@@ -53,6 +54,15 @@ class Path:
 
     def walkthrough(self, row):
         return ["go"] * self.length
+
+
+class Few(Path):
+    """Refuses to give more tasks than it has, as environments with files do."""
+
+    def rows(self, split, count, seed):
+        if (count or 0) > len(TYPES):
+            raise UserError(f"there are {len(TYPES)}, and {count} are asked for")
+        return super().rows(split, count, seed)
 
 
 def next_action(told: str) -> str:

@@ -205,9 +205,12 @@ class Evaluation:
                 "is that of a whole episode: lower the first or raise the second"
             )
         named = PROMPT_FORMATS.get(self.play.prompt_format or "")
-        if self.options.chat is False and named is not None and named.chat:
+        chat, alone = self.options.chat, not self.data.dataset
+        if named is not None and named.chat is not chat and (chat is False or (chat and alone)):
+            kind = "chat messages" if named.chat else "text"
             raise UserError(
-                f"--chat false and --prompt_format {self.play.prompt_format}, which is chat messages: leave one out"
+                f"--chat {str(chat).lower()} and --prompt_format {self.play.prompt_format}, which is {kind}: leave one "
+                "out"
             )
         if self.data.dataset_config is not None and (self.data.dataset or len(names) > 1):
             raise UserError(

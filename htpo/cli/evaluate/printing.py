@@ -44,6 +44,11 @@ def print_results(console: Console, directory: EvaluationDirectory, notes: dict[
         for share, most, what in WORTH_A_WORD:
             if found[share]["value"] > most and not (found["episodes"] and share == "unparsable"):
                 print_note(console, f"{found[share]['value']:.0%} of the responses to {name} {what}")
+    for name, found in results.items():
+        failed = {kind: count for kind, count in found["failures"].items() if found["episodes"] and kind != "truncated"}
+        if failed:
+            said = ", ".join(f"{kind} {count}" for kind, count in failed.items())
+            print_note(console, f"the environment failed episodes of {name}, which are no successes: {said}")
     for name, count in thinking.items():
         what = "held only reasoning: raise --max_tokens, or see the server's reasoning parser"
         print_note(console, f"{count} responses to {name} {what}")
