@@ -24,6 +24,9 @@ class PromptFormat(Protocol):
     def action(self, written: str) -> str | None:
         """The action in what the policy wrote; None, which is an invalid one, where there is none."""
 
+    def action_start(self, written: str) -> int | None:
+        """Where in what the policy wrote thinking ends and its action begins, in characters; None: it only thinks."""
+
 
 @dataclass(frozen=True)
 class VerlAgent:
@@ -53,6 +56,15 @@ class VerlAgent:
         found = re.search(r"<action>(.*?)</action>", written.rpartition("</think>")[2], re.DOTALL)
         return _one_line(found[1]) if found else None
 
+    def action_start(self, written: str) -> int | None:
+        """At the tag before the action, also where none closes it; without that tag, after the reasoning's last."""
+        reasoning = written.rfind("</think>")
+        after = 0 if reasoning < 0 else reasoning + len("</think>")
+        tag = written.find("<action>", after)
+        if tag >= 0:
+            return tag
+        return None if reasoning < 0 else after
+
 
 @dataclass(frozen=True)
 class Compact:
@@ -67,6 +79,10 @@ class Compact:
     def action(self, written: str) -> str | None:
         """All of the turn."""
         return _one_line(written)
+
+    def action_start(self, written: str) -> int:
+        """At the beginning: all of the turn is the action."""
+        return 0
 
 
 PROMPT_FORMATS: dict[str, PromptFormat] = {"verl_agent": VerlAgent(), "compact": Compact()}

@@ -1,5 +1,6 @@
 """Turns of an episode as token ids: what a policy sampled is carried as it is, what it is shown is put between."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,26 @@ class TurnTokens:
     def action(self, turn: Sequence[int]) -> str | None:
         """The action in a turn of the policy, None where there is none."""
         return self.told.action(self.written(turn))
+
+    def before_action(self, turn: Sequence[int]) -> int:
+        """How many ids of a turn come before the one in which its action begins.
+
+        Ids are not characters: one may hold both sides of the border, and a character may take several. So the text of
+        the first ids is compared with that of all, which is right from some id on: it is found by halving.
+        """
+        written = self.written(turn)
+        start = self.told.action_start(written)
+        if start == 0:
+            return 0
+        if start is None or start == len(written):
+            return len(turn)
+        border = start
+
+        def reaches(count: int) -> bool:
+            begun = self.written(turn[:count])
+            return len(begun) > border and begun[:border] == written[:border]
+
+        return bisect_left(range(len(turn)), True, key=reaches) - 1
 
     def text(self, ids: Sequence[int]) -> str:
         """Ids as the policy read them, special tokens with them."""

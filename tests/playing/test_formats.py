@@ -49,6 +49,27 @@ def test_the_action_is_the_first_in_tags_after_the_reasoning(written, action):
     assert PROMPT_FORMATS["verl_agent"].action(written) == action
 
 
+@pytest.mark.parametrize(
+    ("written", "acting"),
+    [
+        ("<think>the fridge</think><action>open fridge 1</action>", "<action>open fridge 1</action>"),
+        ("<think><action>look</action>? no</think> so <action>open</action>.", "<action>open</action>."),
+        ("<think>a</think><think>b</think> look", " look"),
+        ("<action>look</action><action>open</action>", "<action>look</action><action>open</action>"),
+        ("so <action>open fridge 1", "<action>open fridge 1"),
+        ("<think>a <action>look</action></think>", ""),
+        ("<think>open fridge 1", None),
+        ("", None),
+    ],
+)
+def test_the_action_begins_at_its_tag_and_goes_on_to_the_end(written, acting):
+    start = PROMPT_FORMATS["verl_agent"].action_start(written)
+    assert (None if start is None else written[start:]) == acting
+    found = PROMPT_FORMATS["verl_agent"].action(written)
+    assert found is None if start is None else PROMPT_FORMATS["verl_agent"].action(written[start:]) == found
+    assert PROMPT_FORMATS["compact"].action_start(written) == 0
+
+
 @pytest.mark.parametrize(("written", "action"), [(" open  fridge\n1 ", "open fridge 1"), (" ", None), ("", None)])
 def test_the_action_of_the_compact_format_is_all_of_the_turn(written, action):
     assert PROMPT_FORMATS["compact"].action(written) == action

@@ -18,6 +18,7 @@ PADDED_RIGHT = (
     "importance_sampling_ratio",
     "judgement",
     "turn",
+    "segment",
 )
 PER_ROW = ("advantages", "correct", "group_accuracy", "reward", "prompt_id")
 RECOMPUTED = ("num_items_in_batch",)

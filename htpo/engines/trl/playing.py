@@ -12,6 +12,7 @@ from trl.models.utils import unwrap_model_for_generation
 
 from htpo.engines.environment_task import refuse_without_episodes
 from htpo.engines.handover import Handover
+from htpo.engines.segments import segments
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.prompts import NumberedPrompts
 from htpo.errors import UserError
@@ -22,8 +23,8 @@ from htpo.playing.player import EpisodeRow, Player
 from htpo.playing.tasks import TASK
 from htpo.playing.verdicts import EPISODE
 
-TURN = "turn"
-"""Among the host's tensors, where episodes are played: `TokenBatch.turn`."""
+TURN, SEGMENT = "turn", "segment"
+"""Among the host's tensors, with episodes: `TokenBatch.turn`, and `TokenBatch.segment` where the objective reads it."""
 
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
@@ -57,7 +58,11 @@ class PlayedEpisodes(NumberedPrompts):
         if self.player is None:
             return super()._generate_and_score_completions(inputs)
         batch, rows = self._playing.around(inputs, super()._generate_and_score_completions, inputs)
-        return {**batch, TURN: _padded([row.turn_numbers for row in rows], batch["completion_ids"])}
+        ids = batch["completion_ids"]
+        batch = {**batch, TURN: _padded([row.turn_numbers for row in rows], ids, torch.int32)}
+        if SEGMENT in self.objective.reads:
+            batch[SEGMENT] = _padded([segments(row, self.player.turns) for row in rows], ids, torch.int8)
+        return batch
 
     def _play(self, prompts: list[str], host: Any) -> dict[str, Any]:
         """TRL's `rollout_func`."""
@@ -97,7 +102,7 @@ class PlayedEpisodes(NumberedPrompts):
             metrics[f"episodes/{name}"].append(value)
 
 
-def _padded(rows: list[list[int]], like: Tensor) -> Tensor:
-    """(B, T) int32 of the shape and device of `like`, zeros after each row."""
+def _padded(rows: list[list[int]], like: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, T) of the shape and device of `like`, zeros after each row."""
     width = like.shape[1]
-    return torch.tensor([row + [0] * (width - len(row)) for row in rows], dtype=torch.int32, device=like.device)
+    return torch.tensor([row + [0] * (width - len(row)) for row in rows], dtype=dtype, device=like.device)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from htpo.engines.trl.playing import TURN
+from htpo.engines.trl.playing import SEGMENT, TURN
 from htpo.engines.trl.sampling_entropy import OLD_ENTROPY, OLD_LOG_PROB
 from htpo.objectives import TokenBatch
 from htpo.objectives.draws import response_seeds
@@ -35,6 +35,7 @@ def token_batch(inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor, *, se
         group_accuracy=inputs["group_accuracy"],
         seed=response_seeds(seed, step, inputs["row"]),
         turn=inputs.get(TURN),
+        segment=inputs.get(SEGMENT),
     )
 
 

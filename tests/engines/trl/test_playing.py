@@ -4,15 +4,18 @@ import json
 from typing import ClassVar
 
 import pytest
+import torch
 from datasets import Dataset
 from transformers import AutoTokenizer
 
 from htpo.engines.judging import Judge
+from htpo.engines.segments import segments
 from htpo.engines.trl.token_batch import policy_mask
 from htpo.engines.trl.verifier_reward import correct, partial_credit
 from htpo.environments import EnvironmentWorkers
 from htpo.errors import UserError
-from htpo.playing.formats import PROMPT_FORMATS
+from htpo.objectives.batch import THINKING
+from htpo.playing.formats import PROMPT_FORMATS, Compact
 from htpo.playing.measured import MEASURED
 from htpo.playing.player import Player
 from htpo.playing.turn_tokens import TurnTokens
@@ -39,13 +42,13 @@ class Kept(Player):
         return rows
 
 
-def train(model, folder, worlds, broken=False, max_tokens=LIMIT, verifier=None, **options):
+def train(model, folder, worlds, broken=False, max_tokens=LIMIT, verifier=None, told=None, **options):
     """The trainer after training, everything it played, and the inputs and batch of every micro-batch."""
     tasks = [{**row, "broken": broken and row["number"] == 0} for row in worlds.rows("train", 4)]
     data = Dataset.from_dict(
         {"prompt": [task["id"] for task in tasks], "environment_row": list(map(json.dumps, tasks))}
     )
-    turns = TurnTokens(PROMPT_FORMATS["compact"], AutoTokenizer.from_pretrained(model))
+    turns = TurnTokens(told or PROMPT_FORMATS["compact"], AutoTokenizer.from_pretrained(model))
     seen = []
     Kept.played.clear()
     defaults = {"max_steps": 1, "prompts_per_generation": 4, "updates_per_generation": 1, "dynamic_sampling": False}
@@ -175,11 +178,59 @@ def test_dynamic_sampling_carries_turns_between_rounds(tiny_model, tmp_path, wor
     assert set(rows) <= known
 
 
-def test_quantiles_per_turn_are_refused_where_there_are_none(tiny_model, tmp_path):
+@pytest.mark.parametrize(
+    ("options", "said"), [({"entropy_scope": "turn"}, "turn"), ({"axes": ["turn", "segment"]}, "segment and turn")]
+)
+def test_what_needs_turns_is_refused_where_there_are_none(tiny_model, tmp_path, options, said):
     with pytest.raises(
-        UserError, match="'htpo' tells tokens apart by their turn, which episodes alone have: --dataset"
+        UserError, match=f"'htpo' tells tokens apart by their {said}, which episodes alone have: --data"
     ):
-        trainer(tiny_model, config(tmp_path, objective_options={"entropy_scope": "turn"}), [correct])
+        trainer(tiny_model, config(tmp_path, objective_options=options), [correct])
+
+
+class Halves(Compact):
+    """The second half of what is written is the action."""
+
+    def action_start(self, written):
+        return len(written) // 2 or None
+
+
+ACTIONS_ONLY = {"axes": ["segment", {"turn": {"first": 2}}], "cells": {"thinking": {"weight": 0}}}
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_table_may_learn_from_actions_alone(tiny_model, tmp_path, worlds, dynamic):
+    options = {"dynamic_sampling": dynamic, "objective_options": ACTIONS_ONLY, "told": Halves()}
+    host, played, seen = train(tiny_model, tmp_path, worlds, per_device_train_batch_size=4, **options)
+    known = {tuple(row.response): segments(row, host.player.turns) for row in played}
+    counts = torch.zeros(5, dtype=torch.int64)
+    for inputs, batch in seen:
+        for ids, mask, segment in zip(inputs["completion_ids"], inputs["completion_mask"].bool(), batch.segment):
+            assert not mask.any() or segment[mask].tolist() == known[tuple(ids[mask].tolist())]
+        out = host.objective(batch)
+        later = (batch.turn > 2).long()
+        assert torch.equal(out.group.long(), torch.where(batch.mask, 2 * batch.segment.long() - 1 + later, 0))
+        assert (out.slope[batch.segment == THINKING] == 0).all()
+        counts += torch.bincount(out.group.flatten(), minlength=5)
+    log, shares = host.state.log_history[0], counts[1:] / counts[1:].sum()
+    assert [log[f"group/G{n}/token_share"] for n in range(1, 5)] == pytest.approx(shares.tolist())
+    assert log["group/G1/weight_share"] == log["group/G2/weight_share"] == 0 < log["group/G3/weight_share"]
+    assert log["group/G1/differs_share"] > 0 == log["group/G3/differs_share"]
+
+
+def test_segments_and_turns_are_known_in_the_whole_update_that_quantiles_of_the_batch_are_taken_over(
+    tiny_model, tmp_path, worlds
+):
+    options = {"axes": ["segment", "turn", {"entropy": {"scope": "batch"}}]}
+    whole, cut = (
+        train(tiny_model, tmp_path, worlds, told=Halves(), objective_options=options, per_device_train_batch_size=size)[
+            0
+        ].state.log_history[0]
+        for size in (16, 4)
+    )
+    shares = [f"group/G{number}/token_share" for number in range(1, 9)]
+    assert [cut[name] for name in shares] == pytest.approx([whole[name] for name in shares])
+    assert min(whole[name] for name in shares) > 0
 
 
 def test_vllm_is_refused_before_anything_is_loaded(tiny_model, tmp_path, worlds):
