@@ -1,10 +1,10 @@
 """What a run keeps of its rollouts: which responses, and what of each."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from htpo.environments import Episode
@@ -78,7 +78,11 @@ def rollout(
         "prompt": text(prompt),
         "response": text(token_ids),
         **said,
-        **(_turns(mask, response, text) if said.get("actions") is not None else {"turn_tokens": None, "shown": None}),
+        **(
+            _turns(batch, row, response, text)
+            if said.get("actions") is not None
+            else {"turn_tokens": None, "shown": None}
+        ),
         "correct": bool(batch.correct[row]),
         "group_accuracy": float(batch.group_accuracy[row]),
         "reward": reward,
@@ -93,14 +97,21 @@ def rollout(
     }
 
 
-def _turns(mask: Tensor, response: Tensor, text: Callable[[list[int]], str]) -> dict[str, Any]:
-    """The tokens of every turn of an episode, counted, and what was shown after each that another one follows."""
-    turn_tokens: list[int] = []
-    shown: list[str] = []
-    for sampled, places in groupby(range(len(mask)), key=mask.tolist().__getitem__):
-        ids = response[list(places)].tolist()
-        if sampled:
-            turn_tokens.append(len(ids))
-        elif turn_tokens:
-            shown.append(text(ids))
-    return {"turn_tokens": turn_tokens, "shown": shown[: len(turn_tokens) - 1]}
+def _turns(batch: TokenBatch, row: int, response: Tensor, text: Callable[[list[int]], str]) -> dict[str, Any]:
+    """The tokens of every turn of an episode, counted, and what was shown after each that another one follows.
+
+    Where the batch does not know turns, what is sampled in one go is one.
+    """
+    mask = batch.mask[row]
+    begins = mask & ~torch.nn.functional.pad(mask, (1, 0))[:-1]
+    numbers = (begins.cumsum(0) if batch.turn is None else batch.turn[row]).masked_fill(~mask, 0).tolist()
+    turn_tokens = [0] * max(numbers, default=0)
+    shown: list[list[int]] = [[] for _ in turn_tokens]
+    last = 0
+    for number, token in zip(numbers, response.tolist(), strict=True):
+        if number:
+            last = number
+            turn_tokens[number - 1] += 1
+        elif last:
+            shown[last - 1].append(token)
+    return {"turn_tokens": turn_tokens, "shown": list(map(text, shown[:-1]))}

@@ -1,5 +1,6 @@
 """`htpo train --dataset` with an environment."""
 
+import json
 import shutil
 from html import unescape
 
@@ -80,8 +81,10 @@ def test_a_resumed_run_of_episodes_equals_the_uninterrupted_one(word_model, tmp_
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_two_processes_play_each_their_share(word_model, tmp_path):
+def test_two_processes_play_each_their_share_and_know_each_other_s_turns(word_model, tmp_path):
+    table = {"axes": ["turn", "segment", {"entropy": {"scope": "batch"}}], "cells": {"first": {"weight": 0.5}}}
     given = SMALL | {"dataset": "household", "model_name_or_path": word_model, "output_dir": tmp_path / "run"}
+    given |= {"objective_options": json.dumps(table)}
     options = [text for name, value in given.items() if name != "use_cpu" for text in (f"--{name}", str(value))]
     done = htpo_afresh("train", *options, launcher=TWO_PROCESSES)
     assert done.returncode == 0, done.stderr
@@ -89,6 +92,15 @@ def test_two_processes_play_each_their_share(word_model, tmp_path):
     assert [record["step"] for record in run.read_metrics()] == [1, 2]
     assert "2 processes" in done.stdout
     assert len(set(run.read_rollouts()["response"].to_pylist())) == 8
+    high = tokens = 0
+    for row in run.read_rollouts().to_pylist():
+        first = row["turn_tokens"][0]
+        assert set(row["group"][:first]) <= {3, 4}, "the compact format has actions alone"
+        assert set(row["group"][first:]) <= {7, 8}
+        if row["step"] == 1:
+            high, tokens = high + sum(group % 2 == 0 for group in row["group"]), tokens + len(row["group"])
+    assert high == max(int(0.2 * tokens), 1), "one quantile over both processes"
+    assert "G3 first / action / low: ppo, weight 0.5" in done.stdout
 
 
 @pytest.mark.parametrize(
