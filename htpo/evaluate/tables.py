@@ -12,7 +12,7 @@ def result_tables(results: dict[str, dict[str, Any]]) -> list[tuple[TableText, i
     answered = {name: found for name, found in results.items() if found["episodes"] is None}
     played = {name: found for name, found in results.items() if found["episodes"] is not None}
     tables = [(summary_table(answered), 3)] if answered else []
-    tables += [(episodes_table(played), 3)] if played else []
+    tables += [(episodes_table(played), 2)] if played else []
     for name, found in played.items():
         if len(found["episodes"]["by_task_type"]) > 1:
             tables.append((task_types_table(name, found), 1))
@@ -38,11 +38,11 @@ def summary_table(results: dict[str, dict[str, Any]]) -> TableText:
 def episodes_table(results: dict[str, dict[str, Any]]) -> TableText:
     """Header and rows of tasks that are played, one row per task."""
     samples = next(iter(results.values()))["samples"]
-    header = ["task", "problems", "success", f"pass@{samples}", "score", "steps", "invalid", "step limit", "given up"]
+    header = ["task", "problems", "success", "score", f"pass@{samples}", "steps", "invalid", "step limit", "given up"]
     rows = []
     for name, found in results.items():
         last = {end: without_nan(found["pass_at_k"][end][-1]) for end in ("value", "low", "high")}
-        rates = [_cell(each, ".3f") for each in (found["avg"], last, found["mean_score"])]
+        rates = [_cell(each, ".3f") for each in (found["avg"], found["mean_score"], last)]
         counts = [_cell(found["episodes"][each], ".1f") for each in ("steps", "invalid_actions")]
         shares = [_cell(each, ".0%") for each in (found["episodes"]["step_limit"], found["truncated"])]
         rows.append([name, str(found["problems"]), *rates, *counts, *shares])
@@ -51,8 +51,8 @@ def episodes_table(results: dict[str, dict[str, Any]]) -> TableText:
 
 def task_types_table(name: str, found: dict[str, Any]) -> TableText:
     """Header and rows of a task that is played, one row per type of its problems."""
-    forms = {"avg": ".3f", "pass_at_n": ".3f", "mean_score": ".3f", "steps": ".1f", "invalid_actions": ".1f"}
-    header = [name, "problems", "success", f"pass@{found['samples']}", "score", "steps", "invalid"]
+    forms = {"avg": ".3f", "mean_score": ".3f", "pass_at_n": ".3f", "steps": ".1f", "invalid_actions": ".1f"}
+    header = [name, "problems", "success", "score", f"pass@{found['samples']}", "steps", "invalid"]
     return header, [
         [kind, str(part["problems"]), *(_cell(part[each], form) for each, form in forms.items())]
         for kind, part in found["episodes"]["by_task_type"].items()

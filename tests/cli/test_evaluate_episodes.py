@@ -38,7 +38,7 @@ def test_environments_and_ordinary_tasks_are_measured_in_one_command_and_compare
     assert found[f"{PATH}:test"]["avg"]["value"] == 0.4
     assert re.search(r"^ +sums +0\.333 ", done.stdout, re.MULTILINE)
     assert re.search(
-        r"^ tests\.evaluate\.worlds: +0\.400 +0\.400 +0\.533 +3\.6 +0\.8 +40% +0% *$", done.stdout, re.MULTILINE
+        r"^ tests\.evaluate\.worlds: +0\.400 +0\.533 +0\.400 +3\.6 +0\.8 +40% +0% *$", done.stdout, re.MULTILINE
     )
     assert re.search(r"^ plain +1\.000 +1\.000 +1\.000 +3\.5 +0\.5", done.stdout, re.MULTILINE)
     assert "told as verl_agent, at most 512 tokens a turn; an episode is correct when it succeeds" in done.stdout

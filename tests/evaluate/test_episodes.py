@@ -110,7 +110,7 @@ def test_the_measures_of_episodes_are_those_known_by_hand(tmp_path):
     assert late["pass_at_n"]["value"] == 0
     assert late["avg"]["high"] > late["avg"]["low"] == 0
     (table, _), (types, _) = result_tables({"paths": found})
-    assert table[0][2:] == ["success", "pass@2", "score", "steps", "invalid", "step limit", "given up"]
+    assert table[0][2:] == ["success", "score", "pass@2", "steps", "invalid", "step limit", "given up"]
     assert [row[0] for row in types[1]] == ["late", "plain"]
     rows = compare({"paths": samples}, {"paths": samples})
     assert {row["measure"]: row["value"] for row in rows} == {"avg": 0, "pass@2": 0, "score": 0}
