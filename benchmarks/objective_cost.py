@@ -23,7 +23,10 @@ from htpo.objectives import TokenBatch, make_objective, token_mean
 
 
 def make_batch(rows: int, tokens: int, device: str) -> TokenBatch:
-    """Random responses of half to all of `tokens`; four tokens of five almost certain, as in a trained policy."""
+    """Random responses of half to all of `tokens`; four tokens of five almost certain, as in a trained policy.
+
+    Turns are of 64 tokens.
+    """
     torch.manual_seed(0)
     length = torch.randint(tokens // 2, tokens + 1, (rows, 1))
     log_prob = -torch.rand(rows, tokens)
@@ -36,6 +39,7 @@ def make_batch(rows: int, tokens: int, device: str) -> TokenBatch:
         mask=torch.arange(tokens) < length,
         correct=torch.arange(rows) % 2 == 0,
         group_accuracy=torch.rand(rows),
+        turn=(torch.arange(tokens) // 64 + 1).int().repeat(rows, 1),
     )
     moved = {name: x.to(device) for name, x in vars(batch).items() if x is not None}
     moved["log_prob"].requires_grad_()
@@ -145,12 +149,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--long", action="store_true", help="also 16 x 131072 tokens, to see that cost is linear")
     args = parser.parse_args()
-    paper, batch_scope = make_objective("htpo"), make_objective("htpo", entropy_scope="batch")
+    paper = make_objective("htpo")
+    batch_scope, turn_scope = (make_objective("htpo", entropy_scope=scope) for scope in ("batch", "turn"))
     contenders = {
         "bare DAPO": bare_dapo,
         "DAPO as hosts write it": hosts_dapo,
         "htpo": lambda batch, with_statistics: ours(batch, with_statistics, paper),
         "htpo, batch scope": lambda batch, with_statistics: ours(batch, with_statistics, batch_scope),
+        "htpo, turn scope": lambda batch, with_statistics: ours(batch, with_statistics, turn_scope),
     }
     machine = (
         torch.cuda.get_device_name() if args.device.startswith("cuda") else f"{torch.get_num_threads()} CPU threads"
@@ -161,7 +167,8 @@ def main() -> None:
     for tokens in (4096, 20480, *([131072] if args.long else [])):
         batch = make_batch(16, tokens, args.device)
         if args.device.startswith("cuda"):
-            check_no_synchronisation(batch, paper)
+            for objective in (paper, turn_scope):
+                check_no_synchronisation(batch, objective)
         for with_statistics in (False, True):
             time_of = seconds(contenders, batch, with_statistics, args.repeats)
             memory_of = {name: peak_bytes(loss, batch, with_statistics) for name, loss in contenders.items()}

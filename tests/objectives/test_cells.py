@@ -1,9 +1,12 @@
 """A cell's own weight and clip range, and the axes of episodes: as the oracle has them, and nothing where not given."""
 
+import re
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from htpo.objectives import make_objective
 from htpo.objectives.adaptive_clip import AdaptiveClip
@@ -206,6 +209,19 @@ def test_a_cell_is_told_with_its_weight_and_range():
     group = make_objective("htpo").describe()["groups"][0]
     earlier = {name: value for name, value in group.items() if name not in ("weight", "clip_low", "clip_high")}
     assert ObjectiveTable.from_json({"groups": [earlier]}) == ObjectiveTable.from_json({"groups": [group]})
+
+
+def test_the_tables_in_the_docs_are_tables():
+    page = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text(encoding="utf-8")
+    given = [yaml.safe_load(block)["objective_options"] for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    lines = [ObjectiveTable.from_json(make_objective("htpo", **options).describe()).lines for options in given]
+    assert lines[0][1] == "G2 hard / correct / high: ppo, lowest 1 % detached per response, clip_high 0.4, weight 2"
+    assert lines[1] == [
+        "G1 thinking / first: ppo, weight 0",
+        "G2 thinking / later: ppo, weight 0",
+        "G3 action / first: ppo, clip_high 0.5",
+        "G4 action / later: ppo",
+    ]
 
 
 def test_a_rule_that_does_not_clip_takes_a_weight():
