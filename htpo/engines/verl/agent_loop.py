@@ -86,6 +86,7 @@ class EpisodeAgentLoop:
         }
         if not played.response:  # verl needs a token
             played.show([self.tokenizer.eos_token_id])
+        about |= {"turn": played.turn_numbers}
         return AgentLoopOutput(
             prompt_ids=played.prompt,
             response_ids=played.response,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from htpo.engines.handover import Handover
-from htpo.engines.verl.batch_fields import CORRECT, CUTS, GROUP_ACCURACY, cut_names, cuts_of
+from htpo.engines.verl.batch_fields import CORRECT, CUTS, GROUP_ACCURACY, cut_names, cuts_of, field_of
 from htpo.errors import UserError
 from htpo.objectives import Outcome, TableObjective, TokenBatch, summarize
 from htpo.objectives.axes import Cuts
@@ -28,6 +28,7 @@ class _Given:
     correct: Tensor  # (B,)
     group_accuracy: Tensor  # (B,)
     cuts: Cuts
+    of_episodes: dict[str, Any]  # (B, T) each; see `batch_fields.OF_EPISODES`
 
 
 _LOSS: Handover[_Given, Outcome] = Handover("the objective of verl's loss")
@@ -70,16 +71,15 @@ class ObjectiveLoss:
         if entropy is not None and self.config.entropy_coeff == 0:
             entropy = entropy.detach()  # else verl takes 0 times the gradient of a (T, V) tensor
             model_output = {**model_output, "entropy": entropy}
-        if self.entropy_of == "old":
-            entropy = data.select("entropy").to_padded_tensor()["entropy"]
-        else:
-            entropy = no_padding_2_padding(entropy, data).detach()
+        old = self.entropy_of == "old"
+        entropy = _padded(data, "entropy") if old else no_padding_2_padding(entropy, data).detach()
         given = _Given(
             objective=self.objective,
             entropy=entropy,
             correct=data[CORRECT].bool(),
             group_accuracy=data[GROUP_ACCURACY],
             cuts=cuts_of(self.cut_names, data.get(CUTS, None)),
+            of_episodes={name: _padded(data, field_of(name)) for name in self.objective.reads},
         )
         (loss, metrics), outcome = _LOSS.around(
             given, lambda: ppo_loss(self.config, model_output, data, dp_group=dp_group)
@@ -136,6 +136,7 @@ def policy_loss(
         mask=response_mask.bool(),
         correct=given.correct,
         group_accuracy=given.group_accuracy,
+        **given.of_episodes,
     )
     outcome = given.objective(batch, given.cuts)
     _LOSS.call.left.append(outcome)
@@ -169,6 +170,11 @@ def _register_policy_loss() -> None:
     from verl.trainer.ppo.core_algos import register_policy_loss
 
     register_policy_loss(LOSS_MODE)(policy_loss)
+
+
+def _padded(data: Any, name: str) -> Tensor:
+    """(B, T) of a field that verl has nested."""
+    return data.select(name).to_padded_tensor()[name]
 
 
 def _as_metrics(outcome: Outcome) -> dict[str, Any]:

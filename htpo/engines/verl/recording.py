@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from htpo.engines.verl import rollouts
+from htpo.engines.verl.batch_fields import field_of
 from htpo.engines.verl.configuration import changed_options, checkpoint_to_load
 from htpo.engines.verl.draw_limit import DrawLimit
 from htpo.engines.verl.group_facts import GroupFacts
@@ -86,10 +87,11 @@ class Recording(_Host):
         seed = (self.config.data.get("seed") or 0, self.global_steps)
         chosen = rollouts.choose(batch.keys, trained_on, self.settings.rollouts_kept, seed)
         keys = [batch.keys[row] for row in chosen]
-        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=list(rollouts.FIELDS))
+        fields = [*rollouts.FIELDS, *map(field_of, self.settings.objective.reads)]
+        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
         return rollouts.rollouts_of(
             keys,
-            {name: _plain(data, name, len(keys)) for name in rollouts.FIELDS},
+            {name: _plain(data, name, len(keys)) for name in fields},
             GroupFacts(facts.correct[chosen], facts.group_accuracy[chosen]),
             self.settings.objective,
             cuts,

@@ -47,7 +47,8 @@ def rollouts_of(
 
     Args:
         keys: verl's names of the rows.
-        data: `FIELDS` of them: `PER_TOKEN`, "responses" and "rm_scores" padded, (B, T); lists of B otherwise.
+        data: `FIELDS` of them, and `field_of` what of episodes the objective reads: `PER_TOKEN` and the latter,
+            "responses" and "rm_scores" padded, (B, T); lists of B otherwise.
         facts: of the rows.
         cuts: thresholds over the whole batch.
     """

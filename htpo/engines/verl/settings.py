@@ -6,6 +6,7 @@ from typing import Any
 
 from htpo.engines.entropy_of import reads_the_current_batch
 from htpo.engines.objective_options import read_block
+from htpo.engines.verl.batch_fields import OF_EPISODES
 from htpo.engines.verl.row_verdicts import VERIFIER_OPTIONS
 from htpo.errors import UserError
 from htpo.objectives import TableObjective, fixed_length_mean, sequence_mean, token_mean
@@ -102,7 +103,7 @@ def _record_options(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_batch_quantiles(objective: TableObjective, entropy_of: str, option: str = "+htpo.entropy_of") -> None:
-    """Refuse turns, which verl's workers do not know, and thresholds over the whole batch that they cannot take.
+    """Refuse what verl's workers do not know of tokens, and thresholds over the whole batch that they cannot take.
 
     Args:
         option: as which the user says `entropy_of`.
@@ -110,9 +111,10 @@ def check_batch_quantiles(objective: TableObjective, entropy_of: str, option: st
     Raises:
         UserError: one line that says so.
     """
-    if objective.reads:
+    unknown = [name for name in objective.reads if name not in OF_EPISODES]
+    if unknown:
         raise UserError(
-            f"objective {objective.name!r} tells tokens apart by their {' and '.join(objective.reads)}, which verl's "
+            f"objective {objective.name!r} tells tokens apart by their {' and '.join(unknown)}, which verl's "
             "workers do not know: it runs with TRL only"
         )
     if not objective.takes_batch_quantiles:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from htpo.engines.verl.batch_fields import CUTS, PER_TOKEN, batch_fields, cut_names, cuts_of
+from htpo.engines.verl.batch_fields import CUTS, PER_TOKEN, batch_fields, cut_names, cuts_of, episode_fields
 from htpo.engines.verl.draw_limit import FAILED, TOO_OLD, DrawLimit
 from htpo.engines.verl.group_facts import GroupFacts, group_facts, verdict_of
 from htpo.engines.verl.loss import LOSS_MODE, ObjectiveLoss, read_sums
@@ -117,7 +117,8 @@ class ObjectiveTrainer(Recording):
         batch = super()._compute_advantage(batch, metrics)  # which may take tokens out of the mask
         # A reward model on the policy's devices judges all answers at once, and its verdicts get a field of their own.
         apart = ("acc",) if self.reward_loop_manager.reward_loop_worker_handles is None else ()
-        needed = ["extra_fields", *apart, *self.per_token]
+        reads = self.settings.objective.reads
+        needed = ["extra_fields", *apart, *(self.per_token or (("response_mask",) if reads else ()))]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=needed)
         extra = [getattr(value, "data", value) for value in data.pop("extra_fields")]
         if apart and "acc" in data:
@@ -125,9 +126,14 @@ class ObjectiveTrainer(Recording):
             extra = [{**row, "reward_extra_info": {"acc": acc}} for row, acc in zip(extra, verdicts, strict=True)]
         padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
         metrics.update(batch_failure_shares(batch.keys, extra, padding, self.config.actor_rollout_ref.rollout.n))
+        played = {}
+        if reads:
+            lengths = data["response_mask"].offsets().diff().tolist()
+            played = episode_fields(reads, extra, lengths, padding)
+            data.update(played)
         per_token = data.to_padded_tensor() if self.per_token else None
         facts = self._facts(batch, extra, padding)
-        added = batch_fields(self.settings.objective, facts, per_token)
+        added = batch_fields(self.settings.objective, facts, per_token) | played
         fields = TensorDict(added, batch_size=len(batch))
         batch = tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
         self.record_batch(batch, extra, facts, cuts_of(self.cut_names, added.get(CUTS)))

@@ -116,18 +116,20 @@ def test_a_session_is_what_the_player_of_the_other_engine_makes_of_the_same_poli
         assert played["verdict"] == vars(verdict)
         assert played["said"] == said_of_episode(row.episode)
         assert played["measured"] == {name: of(row) for name, of in MEASURED.items()}
+        assert played["turn"] == row.turn_numbers
         assert output.as_dict()["response_mask"].sum() == sum(row.sampled)
 
 
 def test_all_turns_of_an_episode_are_asked_of_one_server_and_the_policies_that_took_them_are_known(tokenizer):
     server = Server(Scripted(tokenizer))
-    first, second = sessions(tokenizer, server, tasks_of(2))
+    first, second = outputs = sessions(tokenizer, server, tasks_of(2))
     requests = [request for request, _, _ in server.asked]
     assert len(set(requests)) == 2
     assert len(requests) == (first.num_turns + second.num_turns) / 2
     assert {asked["max_tokens"] for _, _, asked in server.asked} == {5}
-    assert first.extra_fields["min_global_steps"] == 3
-    assert max(each.extra_fields["max_global_steps"] for each in (first, second)) == server.steps
+    assert min(output.extra_fields["min_global_steps"] for output in outputs) == 3
+    assert max(output.extra_fields["max_global_steps"] for output in outputs) == server.steps
+    assert first.extra_fields["min_global_steps"] < first.extra_fields["max_global_steps"]
 
 
 def test_several_episodes_step_at_once(tokenizer, monkeypatch):
@@ -165,6 +167,7 @@ def test_an_episode_without_a_turn_is_wrong_and_holds_no_token_to_train_on(token
     (output,) = sessions(tokenizer, Server(Scripted(tokenizer)), tasks_of(1, **changes), **rooms)
     assert (output.response_ids, output.response_mask) == ([tokenizer.eos_token_id], [0])
     assert output.response_logprobs == [0.0]
+    assert output.extra_fields[EPISODE]["turn"] == [0]
     assert output.extra_fields[EPISODE]["verdict"]["failure"] == failure
     assert [output.extra_fields[f"{which}_global_steps"] for which in ("min", "max")] == [8, 8]
 

@@ -1,15 +1,18 @@
 """The driver's part on rows as verl keeps them, in its TransferQueue: sessions of several rows, padding that verl adds,
 verdicts in both of their places."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from htpo.engines.verl.batch_fields import CORRECT, CUTS, GROUP_ACCURACY, PER_TOKEN, cut_names
+from htpo.engines.verl.batch_fields import CORRECT, CUTS, GROUP_ACCURACY, PER_TOKEN, cut_names, field_of
 from htpo.engines.verl.settings import read_settings
 from htpo.errors import UserError
+from htpo.objectives import make_objective
+from htpo.playing.verdicts import EPISODE
 from tests.engines.verl.worker import (
     as_token_batch,
     configuration,
@@ -19,6 +22,7 @@ from tests.engines.verl.worker import (
     start_processes,
     start_worker,
     train_once,
+    with_turns,
 )
 
 pytestmark = pytest.mark.verl
@@ -65,11 +69,12 @@ def driver(colocated: bool = False):
     return trainer
 
 
-def put(rollouts, said: str | None = "extra_fields"):
+def put(rollouts, said: str | None = "extra_fields", played: bool = False):
     """The rows as verl's agent loops put them, one by one.
 
     Args:
         said: field with the verdicts; None: there are none.
+        played: whether the responses are episodes.
     """
     import transfer_queue as tq
     from transfer_queue import KVBatchMeta
@@ -82,6 +87,8 @@ def put(rollouts, said: str | None = "extra_fields"):
         reward = torch.zeros(len(response))
         reward[-1] = right
         info = {"reward_extra_info": {"acc": right}} if said == "extra_fields" else {}
+        if played:
+            info = {**info, EPISODE: {"turn": rollouts.known[row].turn}}
         both = torch.cat([prompt, response])
         rows.append(
             {
@@ -161,6 +168,18 @@ def test_a_batch_without_verdicts_is_refused(rollouts, colocated):
     batch = put(rollouts, None)
     with pytest.raises(UserError, match="says no 'acc'"):
         settled(driver(colocated), rollouts, batch)
+
+
+def test_turns_go_with_the_rows_of_episodes(rollouts):
+    trainer, episodes = driver(), with_turns(rollouts)
+    trainer.settings = replace(trainer.settings, objective=make_objective("htpo", entropy_scope="turn"))
+    trainer.cut_names, trainer.per_token = [], ()
+    batch = settled(trainer, episodes, put(episodes, played=True))
+    for key, turns in zip(batch.keys, got(batch.keys)[field_of("turn")].unbind(), strict=True):
+        if key in KEYS:
+            assert turns.tolist() == episodes.known[KEYS.index(key)].turn
+        else:
+            assert not turns.any()
 
 
 def test_the_gradient_is_that_of_the_rows_that_are_no_padding_however_they_are_cut(rollouts, tiny_model):

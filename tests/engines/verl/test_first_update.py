@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from htpo.engines.verl.batch_fields import CUTS, batch_fields, cut_names, cuts_of
+from htpo.engines.verl.batch_fields import CUTS, batch_fields, cut_names, cuts_of, field_of
 from htpo.engines.verl.group_facts import GroupFacts
 from htpo.engines.verl.rollouts import rollouts_of
 from htpo.objectives import TableObjective, make_objective
@@ -18,6 +18,7 @@ from tests.engines.verl.worker import (
     start_worker,
     train_once,
     verl_batch,
+    with_turns,
 )
 
 pytestmark = pytest.mark.verl
@@ -29,12 +30,13 @@ pytestmark = pytest.mark.verl
     [
         (make_objective("htpo", detach_lowest=0.2), "current"),
         (make_objective("htpo", entropy_scope="batch", detach_lowest=0.2), "old"),
+        (make_objective("htpo", entropy_scope="turn", detach_lowest=0.2), "current"),
         (make_objective("dapo"), "current"),
     ],
-    ids=["htpo", "htpo by batch", "dapo"],
+    ids=["htpo", "htpo by batch", "htpo by turn", "dapo"],
 )
 def test_groups_and_weights_are_those_that_the_worker_computes(objective, entropy_of, layout, tiny_model, monkeypatch):
-    drawn = make_rollouts(tiny_model)
+    drawn = with_turns(make_rollouts(tiny_model))
     sampled = replace(drawn, known=[replace(r, old_log_prob=r.log_prob) for r in drawn.known])  # no update yet
     fields = fields_of(objective, sampled)
     seen = []
@@ -55,6 +57,7 @@ def test_groups_and_weights_are_those_that_the_worker_computes(objective, entrop
     batch = as_token_batch(sampled)
     tokens = {"old_log_probs": batch.log_prob, "advantages": batch.advantage, "entropy": batch.entropy}
     tokens = {name: value.float() for name, value in tokens.items()} | {"response_mask": batch.mask.long()}
+    tokens |= {field_of(name): batch.turn for name in objective.reads}
     rows = len(batch.mask)
     unknown = dict.fromkeys(("reward_model", "extra_info", "extra_fields"), [{}] * rows)
     of_rows = {

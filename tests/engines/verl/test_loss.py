@@ -24,6 +24,7 @@ from tests.engines.verl.worker import (
     start_worker,
     train_once,
     verl_batch,
+    with_turns,
 )
 from tests.objectives.oracle import Options, htpo_tokens
 
@@ -89,6 +90,16 @@ def test_tokens_are_told_apart_by_the_sampling_policy_s_entropy(objective, layou
     data = verl_batch(sampled, layout, **fields_of(objective, sampled))
     gradient, _ = train_once(worker_of(layout), loss_of(objective, "old"), data)
     assert_same(gradient, expected(tiny_model, objective, sampled)[0])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_turns_of_episodes_reach_the_workers(layout, worker_of, rollouts, tiny_model):
+    objective, played = make_objective("htpo", entropy_scope="turn"), with_turns(rollouts)
+    data = verl_batch(played, layout, **fields_of(objective, played))
+    gradient, _ = train_once(worker_of(layout), loss_of(objective), data)
+    reference = expected(tiny_model, objective, played)[0]
+    assert_same(gradient, reference)
+    assert (reference - expected(tiny_model, make_objective("htpo"), played)[0]).norm() > 0.01 * reference.norm()
 
 
 def test_htpo_is_the_oracle_s_token_by_token(worker_of, rollouts, tiny_model):

@@ -2,7 +2,7 @@
 
 import os
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 import pytest
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from htpo.engines.verl.batch_fields import PER_TOKEN, batch_fields, cut_names
+from htpo.engines.verl.batch_fields import OF_EPISODES, PER_TOKEN, batch_fields, cut_names, field_of
 from htpo.engines.verl.cpu import ENVIRONMENT
 from htpo.engines.verl.group_facts import GroupFacts
 from htpo.engines.verl.loss import ObjectiveLoss
@@ -115,7 +115,18 @@ def as_token_batch(rollouts: Rollouts) -> TokenBatch:
         mask=padded("mask").bool(),
         correct=torch.tensor([r.correct for r in rollouts.known]),
         group_accuracy=torch.tensor([r.group_accuracy for r in rollouts.known]).double(),
+        turn=padded("turn").int() if rollouts.known[0].turn else None,
     )
+
+
+def with_turns(rollouts: Rollouts) -> Rollouts:
+    """As if responses were episodes: what the policy wrote in one go is a turn."""
+    known = []
+    for response in rollouts.known:
+        begins = [here and not before for here, before in zip(response.mask, [False, *response.mask])]
+        numbers = torch.tensor(begins).cumsum(0) * torch.tensor(response.mask)
+        known.append(replace(response, turn=numbers.tolist()))
+    return replace(rollouts, known=known)
 
 
 def nested(rows: list[Tensor]) -> Tensor:
@@ -241,7 +252,8 @@ def fields_of(objective, rollouts) -> dict:
     padded = {
         name: x.to_padded_tensor(0.0) for name, x in verl_batch(rollouts, "unpadded").items() if name in PER_TOKEN
     }
-    return batch_fields(objective, facts, padded if cut_names(objective) else None)
+    played = {field_of(name): per_token(rollouts, name, OF_EPISODES[name]) for name in objective.reads}
+    return batch_fields(objective, facts, padded if cut_names(objective) else None) | played
 
 
 def train_once(worker, loss, data) -> tuple[Tensor, dict]:
