@@ -10,6 +10,7 @@ from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect
 from htpo.evaluate.comparison import compare
 from htpo.evaluate.episodes import load_environment_problems
+from htpo.evaluate.generators import background
 from htpo.evaluate.generators.local import load_tokenizer
 from htpo.evaluate.generators.model import ModelGenerator
 from htpo.evaluate.generators.server import ServerGenerator
@@ -141,6 +142,29 @@ def test_an_episode_that_outgrows_the_servers_context_is_given_up_alone(tmp_path
     assert (rows[2]["failure"], rows[2]["correct"], len(rows[2]["actions"])) == ("truncated", False, 3)
     found = measures(TaskSamples.from_table(store.measured()))
     assert found["truncated"]["value"] == pytest.approx(3 / 5)
+
+
+def test_interrupting_keeps_the_episodes_that_have_ended(tmp_path, monkeypatch):
+    real, calls = background._take_together, []
+
+    def interrupted(inbox, came):
+        calls.append(len(calls))
+        if len(calls) == 1:
+            came.append(inbox.get())
+            raise KeyboardInterrupt
+        return real(inbox, came)
+
+    monkeypatch.setattr(background, "_take_together", interrupted)
+    with running(Server(by_messages)) as server, pytest.raises(KeyboardInterrupt):
+        collected(tmp_path, environment(), server, concurrency=1)
+    kept = [row for rows in SampleStore(tmp_path / "samples").rows() for row in rows]
+    assert kept
+    assert all(len(row["written"]) == len(TURNS[row["problem"]]) for row in kept), "whole episodes"
+    monkeypatch.undo()
+    with running(Server(by_messages)) as server:
+        store, missing = collected(tmp_path, environment(), server)
+    assert missing == 0
+    check_by_hand(store, turn_tokens=3)
 
 
 def test_a_prompt_that_the_server_refuses_ends_the_evaluation(tmp_path):
