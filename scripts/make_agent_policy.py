@@ -28,7 +28,6 @@ from htpo.playing.formats import PROMPT_FORMATS
 
 COMPACT = PROMPT_FORMATS["compact"]
 AT_ONCE = 64  # episodes
-AIMLESS_TURNS = 20
 SPECIAL = ["<pad>", "<eos>", "<unk>"]
 WORDS_AND_SIGNS = r"\w+|[^\w\s]+"
 IN_SHOP = r"\[SEP\]|[\[\]]|[^\s\[\]]+"
@@ -69,23 +68,24 @@ def slip(seen: Observation, intended: str, others: Sequence[str], rng: random.Ra
 
 
 def demonstrations(
-    worlds: EnvironmentWorkers, rows: Sequence[dict[str, Any]], slips: float, aimless: float, rng: random.Random
+    worlds: EnvironmentWorkers, rows: Sequence[dict[str, Any]], slips: float, lapses: float, rng: random.Random
 ) -> Iterator[list[Told]]:
-    """Walkthroughs with slips between, from which going on can be learnt; a share is played at random instead."""
+    """Walkthroughs with slips between, from which going on can be learnt; in a share of them one action is left out."""
     bar = tqdm(total=len(rows), unit="game")
     for start in range(0, len(rows), AT_ONCE):
         batch = rows[start : start + AT_ONCE]
         episodes = worlds.reset(batch, [0] * len(batch))
         left = {episode: walkthrough(worlds, episode.row) for episode in episodes}
         others = sorted({action for actions in left.values() for action in actions})
-        left |= {episode: [""] * AIMLESS_TURNS for episode in episodes if rng.random() < aimless}
+        for actions in left.values():
+            if len(actions) > 1 and rng.random() < lapses:
+                del actions[rng.randrange(len(actions))]
         told: dict[Episode, list[Told]] = {episode: [] for episode in episodes}
         while ahead := [episode for episode in episodes if left[episode] and not episode.done]:
             for episode in ahead:
                 seen = episode.observation
-                slipped = bool(left[episode][0]) and rng.random() < slips
+                slipped = rng.random() < slips
                 action = slip(seen, left[episode][0], others, rng) if slipped else left[episode].pop(0)
-                action = action or rng.choice(seen.actions or [""])
                 shown = COMPACT.shown(seen, first=not told[episode])
                 told[episode].append(Told(shown, as_on_the_page(action, seen.text), learnt=not slipped))
             worlds.step(ahead, [told[episode][-1].action for episode in ahead])
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--options", type=json.loads, default={}, help="of the environment, as JSON")
     parser.add_argument("--games", type=int, help="to learn from; by default all of the split")
     parser.add_argument("--slips", type=float, default=0.15, help="chance of a slip before an action")
-    parser.add_argument("--aimless", type=float, default=0.0, help="share of games learnt from that go nowhere")
+    parser.add_argument("--lapses", type=float, default=0.0, help="share of games in which an action is left out")
     parser.add_argument("--steps", type=int, default=330)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--hidden", type=int, default=64)
@@ -150,7 +150,7 @@ def main() -> None:
     label = EnvironmentLabel.parse(args.environment)
     with EnvironmentWorkers(label.name, args.options) as worlds:
         rows = worlds.rows(label.split, args.games, args.seed + 1)
-        told = list(demonstrations(worlds, rows, args.slips, args.aimless, rng))
+        told = list(demonstrations(worlds, rows, args.slips, args.lapses, rng))
     turns = [turn for each in told for turn in each]
     tokenizer = make_tokenizer(label.name, (f"{turn.shown} {turn.action}" for turn in turns))
     known = [as_ids(each, tokenizer) for each in told]

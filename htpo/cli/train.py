@@ -34,7 +34,7 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     if arguments and not arguments[0].startswith("--"):
         recipe, *arguments = arguments
     flags = read_flags(arguments)
-    recipe = recipe or _default_recipe(flags.get("dataset"))
+    recipe = recipe or _default_recipe(flags)
     values, name = read_recipe(recipe), Path(recipe).stem
     if is_true(flags.get("resume")):
         values = _stored_options(flags) or values
@@ -73,10 +73,14 @@ def train_from_arguments(arguments: list[str]) -> dict[str, Any]:
     return summary
 
 
-def _default_recipe(dataset: Any) -> str:
+def _default_recipe(flags: dict[str, Any]) -> str:
+    dataset = flags.get("dataset")
     if dataset in (None, *PUZZLE_FAMILIES):
         return "quickstart"
-    return "episodes" if isinstance(dataset, str) and is_environment(dataset) else "own_data"
+    if not isinstance(dataset, str) or not is_environment(dataset):
+        return "own_data"
+    own_policy = "model_name_or_path" in flags or dataset.partition(":")[0] != "household"
+    return "episodes" if own_policy else "household"
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:

@@ -99,7 +99,8 @@ def print_summary(console: Console, summary: dict[str, Any], before: PassRates |
         for example in after.examples:
             mark = "[green]right[/]" if example["correct"] else "[red]wrong[/]"
             console.print(
-                f"  {mark}: {escape(readable(example['prompt'])[-200:])}[bold]{escape(example['response'][-300:])}[/]"
+                f"  {mark}: {escape(_end_of(readable(example['prompt']), 200))}"
+                f"[bold]{escape(_end_of(example['response'], 300))}[/]"
             )
     if "best" in summary:
         best = summary["best"]
@@ -112,3 +113,7 @@ def print_summary(console: Console, summary: dict[str, Any], before: PassRates |
     console.print(f"{summary['updates']} updates in {summary['seconds']:.0f} s")
     for name in ("figure", "model", "run"):
         console.print(f"{name}: {escape(str(summary[name]))}", soft_wrap=True, highlight=False)
+
+
+def _end_of(text: str, length: int) -> str:
+    return text if len(text) <= length else f"... {text[-length:]}"

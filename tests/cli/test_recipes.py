@@ -26,9 +26,7 @@ def test_a_shipped_recipe_is_accepted(name, tmp_path):
     assert config.objective == "htpo"
     assert config.dynamic_sampling
     assert config.save_total_limit >= 2  # one stays whole while the next is being written
-    assert recipe.verifier == (
-        "math" if recipe.dataset != ["number_path"] and name not in ("own_data", "episodes") else None
-    )
+    assert recipe.verifier == ("math" if name in ("qwen3_8b_dapo_math", "qwen3_lora_24gb") else None)
 
 
 def test_the_papers_recipe_holds_the_papers_numbers(tmp_path):

@@ -63,6 +63,26 @@ def test_household_trains_and_is_measured_before_and_after(word_model, tmp_path)
     assert ("<strong>invalid</strong>" in page) == any(any(row["invalid"]) for row in kept)
 
 
+def test_household_has_a_policy_and_a_recipe_of_its_own(tmp_path):
+    flags = {"train_prompts": 40, "held_out_prompts": 16, "eval_samples": 2, "prompts_per_generation": 4,
+             "updates_per_generation": 1, "max_steps": 1, "save_strategy": "no", "use_cpu": "true", "report": "false",
+             "dataset": "household:train", "output_dir": tmp_path / "run"}  # fmt: skip
+    train_from_arguments([text for name, value in flags.items() for text in (f"--{name}", str(value))])
+    run = RunDirectory(tmp_path / "run")
+    assert run.config["max_turns"] == 12, "of the recipe household"
+    assert "built-in household policy" in run.read_json("plan.json")["policy"]
+    assert sum(run.read_json("evaluation_before.json")["correct"]) > 0
+    [record] = [record for record in run.read_metrics() if "accuracy" in record]
+    assert 0.1 < record["accuracy"] < 0.6
+
+
+@pytest.mark.slow
+def test_success_in_the_household_rises_by_half(tmp_path):
+    train_from_arguments(["--dataset", "household", "--output_dir", str(tmp_path / "run")])
+    before, after = RunDirectory(tmp_path / "run").read_json("summary.json")["pass@1"]
+    assert after >= 1.5 * before
+
+
 def episodes_page(folder):
     table = read_runs([RunRecord.read(RunDirectory(folder))])
     return unescape(responses_page(TokenAnalysis(table, read_logic_words(), 1), "episodes"))
