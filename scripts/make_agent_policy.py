@@ -49,7 +49,7 @@ def walkthrough(worlds: EnvironmentWorkers, row: dict[str, Any]) -> list[str]:
         return actions
     wanted = re.sub(r",? and price lower than .*$", "", row["task"])
     asin = next(n for n, action in enumerate(actions) if re.fullmatch(r"click\[b[0-9a-z]{9}\]", action))
-    return [f"search[{wanted}]", *actions[asin:]]
+    return [f"search[{' '.join(wanted.split())}]", *actions[asin:]]
 
 
 def as_on_the_page(action: str, page: str) -> str:
