@@ -1,6 +1,7 @@
 """Make a small policy that half-knows an environment, from walkthroughs of training tasks: a token is a word.
 
-    python scripts/make_agent_policy.py household --output htpo/assets/household --games 4000 --steps 330
+    python scripts/make_agent_policy.py household --output htpo/assets/household --games 6000 --lapses 0.6 \\
+        --steps 1000 --batch 24
     python scripts/make_agent_policy.py alfworld:train --output alfworld_policy --games 1000 --hidden 128 --layers 4
     python scripts/make_agent_policy.py webshop:train --output webshop_policy --games 2000 --hidden 128 --layers 4
 
@@ -18,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_policy import IGNORED, Batch, fit, save, tiny_qwen
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tiny_policy import IGNORED, Batch, fit, save, tiny_qwen, word_tokenizer
+from tokenizers import Regex, decoders, pre_tokenizers
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
@@ -28,7 +29,6 @@ from htpo.playing.formats import PROMPT_FORMATS
 
 COMPACT = PROMPT_FORMATS["compact"]
 AT_ONCE = 64  # episodes
-SPECIAL = ["<pad>", "<eos>", "<unk>"]
 WORDS_AND_SIGNS = r"\w+|[^\w\s]+"
 IN_SHOP = r"\[SEP\]|[\[\]]|[^\s\[\]]+"
 
@@ -99,15 +99,12 @@ def make_tokenizer(environment: str, texts: Iterable[str]) -> PreTrainedTokenize
     """A token per word; signs are words, but in the shop, where what is clicked must be written as it stands there."""
     pieces = IN_SHOP if environment == "webshop" else WORDS_AND_SIGNS
     words = dict.fromkeys(word for text in texts for word in re.findall(pieces, text))
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate([*SPECIAL, *words])}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pieces), behavior="removed", invert=True)
+    decoder = None
     if environment == "webshop":
         spaced = [decoders.Replace(Regex("^"), " "), decoders.Fuse()]
         brackets = [decoders.Replace(" [ ", "["), decoders.Replace(" ]", "]")]
-        tokenizer.decoder = decoders.Sequence([*spaced, *brackets, decoders.Strip(" ", 1, 0)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
-    )
+        decoder = decoders.Sequence([*spaced, *brackets, decoders.Strip(" ", 1, 0)])
+    return word_tokenizer(words, pre_tokenizers.Split(Regex(pieces), behavior="removed", invert=True), decoder)
 
 
 def as_ids(told: Sequence[Told], tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:

@@ -13,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from tiny_policy import IGNORED, fit, save, tiny_qwen
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tiny_policy import IGNORED, fit, save, tiny_qwen, word_tokenizer
+from tokenizers import decoders, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from htpo.tasks.puzzles.family import Puzzle, is_held_out
@@ -25,13 +25,7 @@ SOLVED_SHARE = {"number_path": 0.5, "countdown": 0.95, "latin_square": 0.95}  # 
 
 def make_tokenizer(characters: str) -> PreTrainedTokenizerFast:
     """A token per character."""
-    vocabulary = {"<pad>": 0, "<eos>": 1, "<unk>": 2, **{c: i for i, c in enumerate(characters, start=3)}}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", behavior="isolated")
-    tokenizer.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
-    )
+    return word_tokenizer(characters, pre_tokenizers.Split("", behavior="isolated"), decoders.Fuse())
 
 
 def demonstrations(

@@ -1,10 +1,12 @@
 """A tiny Qwen3 and its fitting to demonstrations: what the scripts share that make policies."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
+from tokenizers import Tokenizer, models
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
@@ -13,6 +15,18 @@ PEAK_LEARNING_RATE = 3e-3
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Ids and labels, (B, T)."""
+
+
+def word_tokenizer(words: Iterable[str], pre_tokenizer: Any, decoder: Any = None) -> PreTrainedTokenizerFast:
+    """A token per word, as `pre_tokenizer` finds them; without a decoder, spaces stand between them."""
+    vocabulary = {word: number for number, word in enumerate(["<pad>", "<eos>", "<unk>", *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizer
+    if decoder is not None:
+        tokenizer.decoder = decoder
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+    )
 
 
 def tiny_qwen(tokenizer: PreTrainedTokenizerFast, **config: int) -> Qwen3ForCausalLM:
@@ -38,9 +52,9 @@ def tiny_qwen(tokenizer: PreTrainedTokenizerFast, **config: int) -> Qwen3ForCaus
     )
 
 
-def fit(model: Qwen3ForCausalLM, draw: Callable[[], Batch], steps: int, peak: float = PEAK_LEARNING_RATE) -> None:
+def fit(model: Qwen3ForCausalLM, draw: Callable[[], Batch], steps: int) -> None:
     """Fit a model to batches as they are drawn, the learning rate falling to nothing along a cosine."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE)
     cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / steps))
     bar = tqdm(range(steps), unit="step")
     for _ in bar:

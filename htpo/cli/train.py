@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from htpo.cli.built_in import RECIPES, find_yaml
+from htpo.cli.built_in import RECIPES, built_in, find_yaml
 from htpo.cli.engine_options import DEFAULT, chosen_engine, for_engine
 from htpo.cli.options import is_true, read_flags
 from htpo.cli.rivals import without_rivals
@@ -18,7 +18,7 @@ from htpo.engines.engine import Engine, engine_class
 from htpo.engines.job_options import JobOptions
 from htpo.engines.objective_options import refuse_options_of_other_objectives, with_flags
 from htpo.engines.option_rules import check_values, refuse_without_feature
-from htpo.environments import is_environment
+from htpo.environments import EnvironmentLabel, is_environment
 from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, objective_options, option_meanings
 from htpo.option_parsing import parse, refuse
@@ -79,8 +79,8 @@ def _default_recipe(flags: dict[str, Any]) -> str:
         return "quickstart"
     if not isinstance(dataset, str) or not is_environment(dataset):
         return "own_data"
-    own_policy = "model_name_or_path" in flags or dataset.partition(":")[0] != "household"
-    return "episodes" if own_policy else "household"
+    name = EnvironmentLabel.parse(dataset).name
+    return name if name in built_in(RECIPES) and "model_name_or_path" not in flags else "episodes"
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:

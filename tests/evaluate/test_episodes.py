@@ -10,7 +10,6 @@ from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect
 from htpo.evaluate.comparison import compare
 from htpo.evaluate.episodes import load_environment_problems
-from htpo.evaluate.generators import background
 from htpo.evaluate.generators.local import load_tokenizer
 from htpo.evaluate.generators.model import ModelGenerator
 from htpo.evaluate.generators.server import ServerGenerator
@@ -19,7 +18,7 @@ from htpo.evaluate.samples import LATER, OF_EPISODES, SCHEMA, SampleStore
 from htpo.evaluate.tables import result_tables
 from htpo.playing.formats import PROMPT_FORMATS
 from htpo.playing.options import PlayOptions
-from tests.evaluate.generators.servers import Misbehaviour, Server, chat_answer, running
+from tests.evaluate.generators.servers import Misbehaviour, Server, chat_answer, interrupt_after_the_first, running
 from tests.evaluate.worlds import FOUND, TURNS, TYPES, next_action
 
 PATH = "tests.evaluate.worlds:Path"
@@ -145,16 +144,7 @@ def test_an_episode_that_outgrows_the_servers_context_is_given_up_alone(tmp_path
 
 
 def test_interrupting_keeps_the_episodes_that_have_ended(tmp_path, monkeypatch):
-    real, calls = background._take_together, []
-
-    def interrupted(inbox, came):
-        calls.append(len(calls))
-        if len(calls) == 1:
-            came.append(inbox.get())
-            raise KeyboardInterrupt
-        return real(inbox, came)
-
-    monkeypatch.setattr(background, "_take_together", interrupted)
+    interrupt_after_the_first(monkeypatch)
     with running(Server(by_messages)) as server, pytest.raises(KeyboardInterrupt):
         collected(tmp_path, environment(), server, concurrency=1)
     kept = [row for rows in SampleStore(tmp_path / "samples").rows() for row in rows]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
 from htpo.evaluate.generators.end_tokens import end_tokens
@@ -53,7 +54,14 @@ def sample_batch(
     padded = tokenizer.pad({"input_ids": list(prompts)}, padding_side="left", return_tensors="pt")
     output = model.generate(**padded.to(model.device), generation_config=settings)
     new = output[:, padded["input_ids"].shape[1] :]
-    # Counted, not searched for padding: a tokenizer may use one token for both padding and end.
-    ended = torch.isin(new, torch.tensor(settings.eos_token_id, device=new.device)).int()
-    lengths = (ended.cumsum(1) - ended == 0).sum(1).tolist()
+    lengths = up_to_end(new, settings).sum(1).tolist()
     return [tokens[:length] for tokens, length in zip(new.tolist(), lengths)]
+
+
+def up_to_end(new: Tensor, settings: GenerationConfig) -> Tensor:
+    """Of each new id, whether no end token stands before it, (B, T).
+
+    Counted, not searched for padding: a tokenizer may use one token for both padding and end.
+    """
+    ended = torch.isin(new, torch.tensor(settings.eos_token_id, device=new.device)).int()
+    return ended.cumsum(1) - ended == 0

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from htpo.evaluate.generators.sampling import seeded
+from htpo.evaluate.generators.sampling import seeded, up_to_end
 from htpo.playing.player import EpisodeRow, Player, Turn
 
 
@@ -29,7 +29,6 @@ class TurnSampler:
         self.settings.use_cache = True
         self._keeps = settings.cache_implementation is None and _attends_to_all(model)
         self._pad = settings.pad_token_id
-        self._ends = torch.tensor(settings.eos_token_id, device=model.device)
         self._known: list[list[int]] = []  # of the last call, turns with them
         self._ids, self._real, self._cache = self._nothing()
 
@@ -98,14 +97,9 @@ class TurnSampler:
             input_ids=self._ids, attention_mask=self._real, generation_config=self.settings, **kept
         )
         new = self._ids[:, before:]
-        in_turn = self._until_end(new)
+        in_turn = up_to_end(new, self.settings)
         self._real = torch.cat([self._real, in_turn.long()], 1)
         return [ids[:length] for ids, length in zip(new.tolist(), in_turn.sum(1).tolist())]
-
-    def _until_end(self, new: Tensor) -> Tensor:
-        """Of each id, whether no end token stands before it: a tokenizer may use one token for padding and end."""
-        ended = torch.isin(new, self._ends).int()
-        return ended.cumsum(1) - ended == 0
 
 
 def play_together(

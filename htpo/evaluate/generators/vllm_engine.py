@@ -143,13 +143,13 @@ class VLLMGenerator(Generator):
             raise UserError(f"vLLM does not start with {model!r}: {first_line(error)} {IN_NEED}") from error
 
     @property
-    def longest_context(self) -> int | None:
+    def longest_context(self) -> int:
         length: int = self._engine.llm_engine.model_config.max_model_len
         return length
 
     def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
         """The same of the engine's model length. Raises `UserError` where a prompt alone is as long."""
-        length = self._engine.llm_engine.model_config.max_model_len
+        length = self.longest_context
         tokenized = check_prompts_fit(prompts, self.tokenizer, length, self.template_options)
         said = beyond_length(tokenized, self.sampling.max_tokens, length)
         return said and f"{said} may use here (--max_model_len); responses are cut there"

@@ -5,6 +5,8 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from htpo.evaluate.generators import background
+
 ANSWER = {"choices": [{"text": "\\boxed{0}", "finish_reason": "stop"}], "usage": {"completion_tokens": 4}}
 
 
@@ -14,6 +16,20 @@ def chat_answer(text, reason="stop", tokens=4, **kept_apart):
         "choices": [{"message": {"role": "assistant", "content": text, **kept_apart}, "finish_reason": reason}],
         "usage": {"completion_tokens": tokens},
     }
+
+
+def interrupt_after_the_first(monkeypatch):
+    """Have Ctrl-C come once, when the first thing has come of those that are waited for."""
+    real, calls = background._take_together, []
+
+    def interrupted(inbox, came):
+        calls.append(len(calls))
+        if len(calls) == 1:
+            came.append(inbox.get())
+            raise KeyboardInterrupt
+        return real(inbox, came)
+
+    monkeypatch.setattr(background, "_take_together", interrupted)
 
 
 class Misbehaviour:

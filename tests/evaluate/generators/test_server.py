@@ -8,7 +8,7 @@ import pytest
 from htpo.errors import UserError
 from htpo.evaluate.generators.server import ServerGenerator
 from htpo.evaluate.generators.vocabulary import Request, SamplingOptions
-from tests.evaluate.generators.servers import Misbehaviour, Server, chat_answer, running
+from tests.evaluate.generators.servers import Misbehaviour, Server, chat_answer, interrupt_after_the_first, running
 
 OPTIONS = SamplingOptions(max_tokens=16, seed=5)
 REQUESTS = [Request(p, s, [{"role": "user", "content": f"{p}+{p}="}]) for p in (1, 2, 3) for s in (1, 2)]
@@ -193,18 +193,7 @@ def test_addresses_that_are_none_or_hold_secrets_are_refused(url):
 
 def test_interrupting_hands_on_what_was_answered(monkeypatch):
     """Ctrl-C raises in the main thread while it waits for the next response."""
-    from htpo.evaluate.generators import background as module
-
-    real, calls = module._take_together, []
-
-    def interrupted(inbox, came):
-        calls.append(len(calls))
-        if len(calls) == 1:
-            came.append(inbox.get())
-            raise KeyboardInterrupt
-        return real(inbox, came)
-
-    monkeypatch.setattr(module, "_take_together", interrupted)
+    interrupt_after_the_first(monkeypatch)
     with running(Server(echo)) as server:
         found, error = answers_until_it_raises(generator(server, concurrency=1), REQUESTS)
     assert isinstance(error, KeyboardInterrupt)
