@@ -47,6 +47,7 @@ def double(body):
     return chat_answer(f"\\boxed{{{2 * number if right else -1}}}\nAnswer: 7")
 
 
+@pytest.mark.slow
 def test_a_local_model_is_measured_on_the_real_benchmarks(tmp_path, tiny_model, benchmarks):
     run = tmp_path / "run"
     options = ["--samples", "2", "--max_tokens", "12", "--problems", "6", "--output_dir", run]

@@ -230,6 +230,7 @@ def of_two_processes(tmp_path_factory):
     return RunDirectory(path), done.stdout
 
 
+@pytest.mark.slow
 def test_two_processes_run_the_same_recipe(of_two_processes):
     run, printed = of_two_processes
     assert "8 prompts x 4 samples -> 2 updates of 16 sequences" in printed

@@ -97,7 +97,7 @@ def train(folder: Path, reward: str = REWARD, changed: dict | None = None, **htp
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1500,
     )
 
 
@@ -118,6 +118,7 @@ def left_alone(ratio):
 """A user's module, which every process of verl's must find."""
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("resumed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_three_steps_by_the_stored_entropy_in_one_run_or_the_third_from_a_checkpoint(resumed, tmp_path):
     (tmp_path / "my_rules.py").write_text(MODULE)
