@@ -8,14 +8,17 @@ from rich.markup import escape
 
 from htpo.cli.built_in import STUDIES, find_yaml
 from htpo.cli.engine_options import for_engine
+from htpo.cli.evaluate.options import parse_evaluation
 from htpo.cli.options import read_flags
 from htpo.cli.report import report_at_the_end
 from htpo.cli.rivals import without_rivals
 from htpo.cli.train import parse_train, read_recipe
+from htpo.engines.job import starting_policy
 from htpo.engines.objective_options import with_flags
 from htpo.errors import UserError
 from htpo.study import (
     Failure,
+    Start,
     Study,
     StudyDirectory,
     as_flags,
@@ -41,12 +44,12 @@ def run_study(file: str, output_dir: str | None, parallel: int | None, report_on
     if report_only:
         directory.check_same(study, recipe_options)
     else:
-        check_options(study, recipe_options)
+        starts = check_options(study, recipe_options)
         directory.begin(study, recipe_options)
         at_once = parallel or study.parallel or _carried()
         _print_plan(console, study, directory, at_once)
         try:
-            failures = train_all(study, directory, at_once)
+            failures = train_all(study, directory, at_once, starts if study.evaluate is not None else ())
         except KeyboardInterrupt:
             console.print("Interrupted; all runs have ended. The same command goes on from here.")
             return INTERRUPTED
@@ -54,17 +57,21 @@ def run_study(file: str, output_dir: str | None, parallel: int | None, report_on
         console.print(f"[red]{len(failures)} runs failed[/] (the last line of each; more in {directory.path}/logs):")
         for failure in failures:
             console.print(f"  {escape(str(failure))}", highlight=False, soft_wrap=True)
-    if len(failures) < len(list(study.runs())):
+    if any(directory.is_done(run, study) for run in study.runs()):
         _report(console, study, directory, path.stem)
     return 1 if failures else 0
 
 
-def check_options(study: Study, recipe_options: dict[str, Any]) -> None:
-    """Parse the options of every task and method as `htpo train` will.
+def check_options(study: Study, recipe_options: dict[str, Any]) -> list[Start]:
+    """Parse the options of every task and method as `htpo train` will, and those of evaluations as `htpo eval`.
+
+    Returns:
+        The policy that each task starts from.
 
     Raises:
         UserError: an option is unknown or unusable, or nothing would be measured; says of which task and method.
     """
+    starts = {}
     for task in study.tasks:
         for method in study.methods:
             options = {**study.options_of(task, method), "seed": study.seeds[0], "output_dir": "unused"}
@@ -73,11 +80,18 @@ def check_options(study: Study, recipe_options: dict[str, Any]) -> None:
                 flags |= read_flags(as_flags({name: value})) if value is not None else {name: None}
             try:
                 recipe, _ = for_engine(recipe_options, flags)
-                job_options, _ = parse_train(with_flags(without_rivals(recipe, flags)[0], flags)[0])
+                job_options, engine = parse_train(with_flags(without_rivals(recipe, flags)[0], flags)[0])
                 if not job_options.held_out_prompts or not job_options.eval_samples:
                     raise UserError("nothing would be measured: held_out_prompts and eval_samples must be above 0")
+                starts[task] = Start(task, starting_policy(engine, job_options), study.seeds[0])
             except UserError as error:
                 raise UserError(f"{task} / {method}: {error}") from error
+    if study.evaluate is not None:
+        try:
+            parse_evaluation(read_flags(as_flags({"model": "unused", **study.evaluate})))
+        except UserError as error:
+            raise UserError(f"evaluate: {error}") from error
+    return list(starts.values())
 
 
 def _carried() -> int:
@@ -88,7 +102,7 @@ def _carried() -> int:
 
 
 def _print_plan(console: Console, study: Study, directory: StudyDirectory, at_once: int) -> None:
-    done = sum(directory.is_done(run) for run in study.runs())
+    done = sum(directory.is_done(run, study) for run in study.runs())
     console.print(
         f"{len(study.methods)} methods x {len(study.tasks)} tasks x {len(study.seeds)} seeds = "
         f"{len(list(study.runs()))} runs ({done} done before), {at_once} at once, in {escape(str(directory.path))}",

@@ -33,6 +33,24 @@ from htpo.tasks.prompts import check_template
 BUILT_IN_POLICIES = {name: Path(htpo.__file__).parent / "assets" / name for name in (*PUZZLE_FAMILIES, "household")}
 
 
+def starting_policy(engine: Engine, options: JobOptions) -> str:
+    """Hugging Face id or folder of what a job trains.
+
+    Raises:
+        UserError: none is given, and no policy of the package fits the data.
+    """
+    name = engine.policy or BUILT_IN_POLICIES.get(_built_in_name(options))
+    if name is None:
+        raise UserError("no model: give --model_name_or_path (a Hugging Face id or a folder)")
+    return str(name)
+
+
+def _built_in_name(options: JobOptions) -> str:
+    """What a policy of the package would be named by: the data, an environment without its split."""
+    name = " + ".join(options.dataset)
+    return EnvironmentLabel.parse(name).name if is_environment(name) else name
+
+
 @dataclass
 class Job:
     """One training run.
@@ -95,21 +113,13 @@ class Job:
     # --- parts -----------------------------------------------------------------------------------------------------
 
     def _policy(self) -> str:
-        name = self.engine.policy or BUILT_IN_POLICIES.get(self._built_in_name())
-        if name is None:
-            raise UserError("no model: give --model_name_or_path (a Hugging Face id or a folder)")
-        return str(name)
+        return starting_policy(self.engine, self.options)
 
     def _policy_name(self) -> str:
-        return f"built-in {self._built_in_name()} policy" if self.engine.policy is None else self._policy()
+        return f"built-in {_built_in_name(self.options)} policy" if self.engine.policy is None else self._policy()
 
     def _data_name(self) -> str:
         return " + ".join(self.options.dataset)
-
-    def _built_in_name(self) -> str:
-        """What a policy of the package would be named by: the data, an environment without its split."""
-        name = self._data_name()
-        return EnvironmentLabel.parse(name).name if is_environment(name) else name
 
     def _say_before_loading(self) -> None:
         warning = silently_single(self.engine.processes)

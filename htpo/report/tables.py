@@ -182,7 +182,15 @@ def study_tables(found: Mapping[str, Any] | None) -> list[PageTable]:
         "Differences between methods": difference_table,
         "In training": measure_table,
     }
-    return [PageTable(title, *table(found)) for title, table in of.items()] if found else []
+    if not found:
+        return []
+    tables = [PageTable(title, *table(found)) for title, table in of.items()]
+    for name, evaluated in found.get("evaluations", {}).items():  # absent in results of an earlier version
+        size = f"{evaluated['problems']} problems x {evaluated['samples']} samples"
+        tables.append(PageTable(f"{name}: pass@k after training ({size})", *pass_table(evaluated)))
+        if evaluated["comparisons"]:
+            tables.append(PageTable(f"{name}: differences between methods", *difference_table(evaluated)))
+    return tables
 
 
 def study_options_table(results: dict[str, Any]) -> PageTable:

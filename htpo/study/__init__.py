@@ -9,7 +9,7 @@ change it, the problems or the policy are refused under `methods`. Dynamic sampl
 draws more prompts to fill a generation: the report says how many.
 """
 
-from htpo.study.definition import Run, Study, check_parallel, read_study
+from htpo.study.definition import Run, Start, Study, check_parallel, read_study
 from htpo.study.directory import StudyDirectory
 from htpo.study.report import read_results, write_results
 from htpo.study.scheduler import Failure, as_flags, train_all
@@ -18,6 +18,7 @@ from htpo.study.tables import plain_words
 __all__ = [
     "Failure",
     "Run",
+    "Start",
     "Study",
     "StudyDirectory",
     "as_flags",

@@ -1,7 +1,7 @@
 """What a study file says, checked."""
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,14 @@ import yaml
 
 from htpo.errors import UserError
 
-KEYS = {"methods", "tasks", "seeds", "recipe", "options", "reference", "parallel"}
+KEYS = {"methods", "tasks", "seeds", "recipe", "options", "reference", "parallel", "evaluate"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*")
 SET_BY_THE_STUDY = {
     "seed": "list `seeds` in the study",
     "output_dir": "give `htpo study --output_dir`",
     "resume": "a study goes on by itself",
 }
+SET_IN_EVALUATIONS = SET_BY_THE_STUDY | {"model": "what is evaluated is each task's policy, and every run's"}
 PROBLEMS = ("dataset", "dataset_config", "dataset_split", "eval_dataset", "eval_split", "train_prompts", "verifier")
 MEASUREMENT = ("held_out_prompts", "eval_samples", "eval_temperature", "eval_top_p")
 BUDGET = ("max_steps", "num_train_epochs", "prompts_per_generation", "num_generations", "updates_per_generation")
@@ -38,6 +39,18 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The policy that the runs of a task start from, which is evaluated beside them."""
+
+    task: str
+    policy: str  # a folder or a Hugging Face id
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.task} / before training"
+
+
+@dataclass(frozen=True)
 class Study:
     """Methods x tasks x seeds, trained from one recipe."""
 
@@ -48,6 +61,7 @@ class Study:
     options: dict[str, Any] | None = None  # of every run
     reference: str | None = None  # the method that the others are compared with; None: all pairs
     parallel: int | None = None  # runs at once; None: as many as the machine carries
+    evaluate: dict[str, Any] | None = None  # options of `htpo eval`, by which policies are measured in the end, too
 
     def runs(self) -> Iterator[Run]:
         """Every run; seed by seed, so that a study cut short has all methods on its first seeds."""
@@ -113,6 +127,7 @@ def _study(content: Any) -> Study:
         options=_options("options", content.get("options")),
         reference=reference,
         parallel=check_parallel(content.get("parallel")),
+        evaluate=_evaluation(content.get("evaluate")),
     )
 
 
@@ -133,12 +148,21 @@ def _named_options(content: dict[str, Any], key: str) -> dict[str, dict[str, Any
     return {name: _options(f"{key}: {name}", options) for name, options in given.items()}
 
 
-def _options(where: str, given: Any) -> dict[str, Any]:
+def _evaluation(given: Any) -> dict[str, Any] | None:
+    if given is None:
+        return None
+    options = _options("evaluate", given, SET_IN_EVALUATIONS)
+    if "tasks" not in options:
+        raise UserError("evaluate needs `tasks`, as in {tasks: [aime24, aime25], samples: 32}")
+    return options
+
+
+def _options(where: str, given: Any, set_by_the_study: Mapping[str, str] = SET_BY_THE_STUDY) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         raise UserError(f"{where} must hold `option: value` lines, found {given!r}")
-    for option, remedy in SET_BY_THE_STUDY.items():
+    for option, remedy in set_by_the_study.items():
         if option in given:
             raise UserError(f"{where} sets {option}, which the study does: {remedy}")
     return given

@@ -2,6 +2,7 @@
 
 study.yaml                        the study and the recipe it was begun with
 runs/TASK/METHOD/seed-S/          a run directory each        logs/TASK/METHOD/seed-S.log   what the run printed
+evaluations/TASK/METHOD/seed-S/   an evaluation of each, where the study asks for it; TASK/_before/ that of the policy
 results.json, results.md, figures/                            the report, made from the runs
 """
 
@@ -15,10 +16,12 @@ from typing import Any
 import yaml
 
 from htpo.errors import UserError
+from htpo.evaluate import EvaluationDirectory
 from htpo.runs import RunDirectory, write_atomically, writing
-from htpo.study.definition import Run, Study
+from htpo.study.definition import Run, Start, Study
 
 DEFINITION = "study.yaml"
+BEFORE = "_before"  # in place of a method, whose name never begins so
 
 
 class StudyDirectory:
@@ -29,16 +32,35 @@ class StudyDirectory:
 
     def run(self, run: Run) -> RunDirectory:
         """The directory of one run."""
-        return RunDirectory(self.path / "runs" / run.task / run.method / f"seed-{run.seed}")
+        return RunDirectory(self.path / "runs" / _place(run))
 
-    def log(self, run: Run) -> Path:
-        """What one run printed."""
-        return self.path / "logs" / run.task / run.method / f"seed-{run.seed}.log"
+    def evaluation(self, subject: Run | Start) -> EvaluationDirectory:
+        """The evaluation of what one run trained, or of the policy before."""
+        if isinstance(subject, Start):
+            return self.evaluation_before(subject.task)
+        return EvaluationDirectory(self.path / "evaluations" / _place(subject))
 
-    def is_done(self, run: Run) -> bool:
+    def evaluation_before(self, task: str) -> EvaluationDirectory:
+        """The evaluation of the policy that the runs of a task start from."""
+        return EvaluationDirectory(self.path / "evaluations" / task / BEFORE)
+
+    def log(self, subject: Run | Start) -> Path:
+        """What one run printed, with its evaluation."""
+        place = self.path / "logs" / _place(subject)
+        return place.with_name(f"{place.name}.log")
+
+    def is_trained(self, run: Run) -> bool:
         """Whether a run has been trained and measured to its end."""
         summary = self.run(run).read_json("summary.json")
         return summary is not None and "failed" not in summary
+
+    def is_evaluated(self, subject: Run | Start) -> bool:
+        """Whether its evaluation has come to its end."""
+        return self.evaluation(subject).run.read_json("results.json") is not None
+
+    def is_done(self, run: Run, study: Study) -> bool:
+        """Whether a run has been trained and, where the study asks for it, evaluated."""
+        return self.is_trained(run) and (study.evaluate is None or self.is_evaluated(run))
 
     def begin(self, study: Study, recipe_options: dict[str, Any]) -> None:
         """Write down what is studied, or check that it is what was begun here.
@@ -87,6 +109,13 @@ class StudyDirectory:
                     "wait until they end"
                 ) from error
             yield file.fileno()
+
+
+def _place(subject: Run | Start) -> Path:
+    """Where in a folder for all."""
+    if isinstance(subject, Start):
+        return Path(subject.task) / BEFORE
+    return Path(subject.task) / subject.method / f"seed-{subject.seed}"
 
 
 def _content(study: Study, recipe_options: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def write_results(study: Study, directory: StudyDirectory, title: str) -> dict[s
         UserError: no run is done, or the disk refuses.
     """
     finished = finished_runs(study, directory)
-    results = collect(study, finished)
+    results = collect(study, directory, finished)
     with writing(directory.path):
         write_json(directory.path / "results.json", results)
         figures = list(_draw(finished, results, directory.path / "figures"))

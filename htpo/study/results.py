@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from htpo.errors import UserError
 from htpo.runs import RunRecord
-from htpo.statistics import PassRates, compare_seeds, holm, mean_over_seeds, powers_of_two
+from htpo.statistics import PassRates, powers_of_two
 from htpo.study.definition import Run, Study
 from htpo.study.directory import StudyDirectory
+from htpo.study.estimates import Curves, compare_pass_at_k, estimate_pass_at_k, mean_and_range
+from htpo.study.evaluations import evaluation_results
 
 TOKENS_ONLY = {"dapo", "htpo", "entropy_mask"}  # objectives that differ from DAPO in nothing but some tokens' rule
 MEASURES: dict[str, Callable[[RunRecord], float | None]] = {
@@ -35,7 +35,7 @@ def finished_runs(study: Study, directory: StudyDirectory) -> dict[str, RunsBySe
     """
     found: dict[str, RunsBySeed] = {}
     for run in study.runs():
-        if directory.is_done(run):
+        if directory.is_done(run, study):
             found.setdefault(run.task, {}).setdefault(run.method, {})[run.seed] = _measured(directory, run)
     if not found:
         raise UserError(f"no run in {directory.path} is done: there is nothing to report")
@@ -46,13 +46,14 @@ def finished_runs(study: Study, directory: StudyDirectory) -> dict[str, RunsBySe
     }
 
 
-def collect(study: Study, finished: Mapping[str, RunsBySeed]) -> dict[str, Any]:
+def collect(study: Study, directory: StudyDirectory, finished: Mapping[str, RunsBySeed]) -> dict[str, Any]:
     """All results as plain data, made for JSON.
 
     Keys: `methods` (their options by task), `seeds`, `recipe`, `reference`, `missing` (runs that are not done) and
     `tasks`. A task has `samples`, `problems` (per seed), `k`, `before` (pass@k by k), `methods` (for each its `seeds`,
     `pass_at_k` by k, `measures`, and `counts` of correct answers by seed) and `comparisons` (for each pair and k:
-    value, low, high, p_value, effect_size, and holm, the p-value corrected over the task's comparisons).
+    value, low, high, p_value, effect_size, and holm, the p-value corrected over the task's comparisons), and
+    `evaluations`, of each benchmark that the study evaluates on (`evaluation_results`).
 
     Args:
         finished: as `finished_runs` gives them.
@@ -67,7 +68,11 @@ def collect(study: Study, finished: Mapping[str, RunsBySeed]) -> dict[str, Any]:
         "recipe": study.recipe,
         "reference": study.reference,
         "missing": [str(run) for run in missing],
-        "tasks": {task: _task_results(study, task, runs) for task, runs in finished.items()},
+        "tasks": {
+            task: _task_results(study, task, runs)
+            | {"evaluations": evaluation_results(study, directory, task, {m: list(of) for m, of in runs.items()})}
+            for task, runs in finished.items()
+        },
     }
 
 
@@ -92,18 +97,19 @@ def _task_results(study: Study, task: str, runs: RunsBySeed) -> dict[str, Any]:
         "samples": first.samples,
         "problems": first.problems,
         "k": ks,
-        "before": {str(k): _estimate({seed: run.before for seed, run in by_seed.items()}, k) for k in ks},
+        "before": estimate_pass_at_k(_curves({seed: run.before for seed, run in by_seed.items()}), ks),
         "methods": {method: _method_results(of_method, ks) for method, of_method in runs.items()},
-        "comparisons": _comparisons(study.pairs(), runs, ks),
+        "comparisons": compare_pass_at_k(
+            study.pairs(), {method: _curves(_after(of_method)) for method, of_method in runs.items()}, ks
+        ),
     }
 
 
 def _method_results(runs: dict[int, RunRecord], ks: list[int]) -> dict[str, Any]:
-    after = {seed: run.after for seed, run in runs.items()}
     return {
         "seeds": list(runs),
-        "pass_at_k": {str(k): _estimate(after, k) for k in ks},
-        "measures": {name: _over_seeds([of(run) for run in runs.values()]) for name, of in MEASURES.items()},
+        "pass_at_k": estimate_pass_at_k(_curves(_after(runs)), ks),
+        "measures": {name: mean_and_range([of(run) for run in runs.values()]) for name, of in MEASURES.items()},
         "counts": {
             str(seed): {"before": list(run.before.correct), "after": list(run.after.correct)}
             for seed, run in runs.items()
@@ -111,33 +117,12 @@ def _method_results(runs: dict[int, RunRecord], ks: list[int]) -> dict[str, Any]
     }
 
 
-def _comparisons(pairs: list[tuple[str, str]], runs: RunsBySeed, ks: list[int]) -> list[dict[str, Any]]:
-    """A row per pair and k, over the seeds that both methods have."""
-    rows = []
-    for method, other in pairs:
-        first, second = (runs.get(name, {}) for name in (method, other))
-        shared = sorted(first.keys() & second.keys())
-        for k in ks if shared else ():
-            ours, theirs = (_rates({seed: by_seed[seed].after for seed in shared}, k) for by_seed in (first, second))
-            found = compare_seeds(ours, theirs).to_json()
-            rows.append({"method": method, "against": other, "k": k, "seeds": len(shared), **found})
-    corrected = holm([row["p_value"] for row in rows])
-    return [{**row, "holm": adjusted} for row, adjusted in zip(rows, corrected)]
+def _after(runs: dict[int, RunRecord]) -> dict[int, PassRates | None]:
+    return {seed: run.after for seed, run in runs.items()}
 
 
-def _estimate(measured: dict[int, PassRates], k: int) -> dict[str, Any]:
-    return {**mean_over_seeds(_rates(measured, k)).to_json(), "seeds": len(measured)}
-
-
-def _rates(measured: dict[int, PassRates], k: int) -> list[float]:
-    return [rates.pass_at(k) for _, rates in sorted(measured.items())]
-
-
-def _over_seeds(values: list[float | None]) -> dict[str, float] | None:
-    """Mean and range over seeds; None unless every seed has a value."""
-    if any(value is None for value in values):
-        return None
-    return {"mean": float(np.mean(values)), "min": min(values), "max": max(values)}
+def _curves(measured: Mapping[int, PassRates | None]) -> Curves:
+    return {seed: rates.pass_curves.mean(0).tolist() for seed, rates in measured.items() if rates is not None}
 
 
 def _check_measured_alike(task: str, runs: RunsBySeed) -> None:

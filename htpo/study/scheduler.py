@@ -1,4 +1,4 @@
-"""Training the runs of a study, several at once, each in a process of its own."""
+"""Training and evaluating the runs of a study, several at once, each in a process of its own."""
 
 import json
 import os
@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from htpo.study.definition import Run, Study
+from htpo.study.definition import Run, Start, Study
 from htpo.study.directory import StudyDirectory
 from htpo.terminal import progress_bar
 
@@ -22,14 +23,22 @@ GRACE_SECONDS = 10.0  # between asking a run to end and killing it
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that ended without a result."""
+    """A run, or the evaluation of a policy, that ended without a result."""
 
-    run: Run
+    run: Run | Start
     exit_code: int  # minus the signal's number, when one ended it
     reason: str  # the last line it printed
 
     def __str__(self) -> str:
         return f"{self.run} (exit code {self.exit_code}): {self.reason}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command that is run for a run or a policy, and where it writes."""
+
+    command: list[str]
+    path: Path
 
 
 def as_flags(options: dict[str, Any]) -> list[str]:
@@ -57,51 +66,77 @@ def train_command(study: Study, run: Run, directory: StudyDirectory) -> list[str
     return [*train, study.recipe, *as_flags(options)]
 
 
-def train_all(study: Study, directory: StudyDirectory, parallel: int) -> list[Failure]:
-    """Train every run that is not done, `parallel` at once; returns those that failed.
+def evaluate_command(study: Study, subject: Run | Start, directory: StudyDirectory) -> list[str]:
+    """The command of an evaluation: from the start, or from its last stored samples when it has been begun."""
+    path = directory.evaluation(subject).path
+    evaluate = [sys.executable, "-m", "htpo", "eval"]
+    if (path / "config.yaml").is_file():
+        return [*evaluate, "--resume", f"--output_dir={path}"]
+    model = subject.policy if isinstance(subject, Start) else directory.run(subject).path / "model"
+    options = {**(study.evaluate or {}), "seed": subject.seed, "output_dir": str(path)}
+    return [*evaluate, str(model), *as_flags(options)]
+
+
+def next_step(study: Study, subject: Run | Start, directory: StudyDirectory) -> Step | None:
+    """What is to be done next for a run or a policy; None when it is done."""
+    if isinstance(subject, Run) and not directory.is_trained(subject):
+        return Step(train_command(study, subject, directory), directory.run(subject).path)
+    if study.evaluate is not None and not directory.is_evaluated(subject):
+        return Step(evaluate_command(study, subject, directory), directory.evaluation(subject).path)
+    return None
+
+
+def train_all(study: Study, directory: StudyDirectory, parallel: int, starts: Sequence[Start] = ()) -> list[Failure]:
+    """Train and evaluate every run that is not done, `parallel` at once; returns those that failed.
 
     A run that fails does not stop the others. When this process is interrupted or terminated, its runs are ended, too;
     the next call goes on from their last checkpoints.
+
+    Args:
+        starts: the policies before training, to be evaluated as the runs are.
 
     Raises:
         UserError: another process works on this study.
         KeyboardInterrupt: on SIGINT and SIGTERM, once all runs have ended.
     """
-    total = len(list(study.runs()))
+    subjects: list[Run | Start] = [*starts, *study.runs()]
     environment = os.environ | ({"OMP_NUM_THREADS": "1"} if parallel > 1 else {})
-    running: dict[Run, subprocess.Popen] = {}
+    running: dict[Run | Start, tuple[Step, subprocess.Popen]] = {}
     failures: list[Failure] = []
     with directory.locked() as lock, _terminate_as_interrupt():
-        waiting = [run for run in study.runs() if not directory.is_done(run)]
-        bar = progress_bar("study", total, "run", initial=total - len(waiting))
+        waiting = [subject for subject in subjects if next_step(study, subject, directory)]
+        bar = progress_bar("study", len(subjects), "run", initial=len(subjects) - len(waiting))
         try:
             while waiting or running:
                 while waiting and len(running) < parallel:
-                    run = waiting.pop(0)
-                    running[run] = _start(train_command(study, run, directory), run, directory, environment, lock)
+                    subject = waiting.pop(0)
+                    step = next_step(study, subject, directory)
+                    assert step is not None
+                    running[subject] = step, _start(step, directory.log(subject), environment, lock)
                 time.sleep(POLL_SECONDS)
-                for run in [run for run, process in running.items() if process.poll() is not None]:
-                    exit_code = running.pop(run).returncode
-                    if not directory.is_done(run):
-                        failures.append(Failure(run, exit_code, _last_line(directory, run)))
+                for subject in [subject for subject, (_, process) in running.items() if process.poll() is not None]:
+                    tried, process = running.pop(subject)
+                    ahead = next_step(study, subject, directory)
+                    if ahead is not None and ahead.path != tried.path:
+                        waiting.insert(0, subject)
+                        continue
+                    if ahead is not None:
+                        failures.append(Failure(subject, process.returncode, _last_line(directory.log(subject))))
                     bar.set_postfix({"failed": len(failures)} if failures else {}, refresh=False)
                     bar.update()
         finally:
-            _end(running.values())
+            _end([process for _, process in running.values()])
             bar.close()
     return failures
 
 
-def _start(
-    command: list[str], run: Run, directory: StudyDirectory, environment: dict[str, str], lock: int
-) -> subprocess.Popen:
-    path, log = directory.run(run).path, directory.log(run)
-    if path.is_dir() and not (path / "config.yaml").is_file():
-        shutil.rmtree(path)  # what a kill left of a run that had not begun
+def _start(step: Step, log: Path, environment: dict[str, str], lock: int) -> subprocess.Popen:
+    if step.path.is_dir() and not (step.path / "config.yaml").is_file():
+        shutil.rmtree(step.path)  # what a kill left of a step that had not begun
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
         return subprocess.Popen(
-            command,
+            step.command,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -142,7 +177,7 @@ def _terminate_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _last_line(directory: StudyDirectory, run: Run) -> str:
-    text = directory.log(run).read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
+def _last_line(log: Path) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it printed nothing"

@@ -23,6 +23,8 @@ NOTES = """\
   deviation.
 - Entropy, length and accuracy in training are means over the last tenth of the updates, with the range over seeds.
 - "Tokens that differ from DAPO": those whose gradient is not what DAPO's clip would have given, mean over updates.
+- Of a benchmark (`evaluate`) the interval before training is over its problems; a method's is over its seeds alone,
+  which share the problems. Score: the mean score of episodes, with the range over seeds.
 - n/a: not defined. With one seed, or without any spread over seeds, there is no interval.
 """
 
@@ -38,6 +40,12 @@ def markdown(results: dict[str, Any], title: str) -> str:
         parts.append("### pass@k after training\n\n" + markdown_table(*pass_table(found)))
         if found["comparisons"]:
             parts.append("### Differences between methods\n\n" + markdown_table(*difference_table(found)))
+        for name, evaluated in found["evaluations"].items():
+            size = f"{evaluated['problems']} problems x {evaluated['samples']} samples"
+            parts.append(f"### {name}: pass@k after training ({size})\n\n" + markdown_table(*pass_table(evaluated)))
+            if evaluated["comparisons"]:
+                table = markdown_table(*difference_table(evaluated))
+                parts.append(f"### {name}: differences between methods\n\n{table}")
         parts.append("### Training\n\n" + markdown_table(*measure_table(found)))
     parts.append("## How to read this\n\n" + NOTES)
     return "\n".join(parts)
@@ -47,14 +55,22 @@ def plain_words(results: dict[str, Any]) -> list[str]:
     """What came out, a line per method and per comparison, at k = 1 and at the largest k."""
     lines = []
     for task, found in results["tasks"].items():
-        ks = sorted({found["k"][0], found["k"][-1]})
-        before = ", ".join(f"pass@{k} {found['before'][str(k)]['value']:.3f}" for k in ks)
-        lines.append(f"{task}, {found['problems']} held-out problems x {found['samples']} samples; before: {before}")
-        for method, result in found["methods"].items():
-            rates = ", ".join(f"pass@{k} {_cell(result['pass_at_k'][str(k)])}" for k in ks)
-            lines.append(f"  {method} ({_seeds(len(result['seeds']))}): {rates}")
-        lines += [f"  {_verdict(row)}" for row in found["comparisons"] if row["k"] in ks]
+        lines += _measured_in_words(f"{task}, {found['problems']} held-out problems", found)
+        for name, evaluated in found.get("evaluations", {}).items():  # absent in results of an earlier version
+            lines += _measured_in_words(f"{task} on {name}, {evaluated['problems']} problems", evaluated)
     return lines
+
+
+def _measured_in_words(what: str, found: dict[str, Any]) -> list[str]:
+    ks = sorted({found["k"][0], found["k"][-1]})
+    before = ""
+    if found["before"] is not None:
+        before = "; before: " + ", ".join(f"pass@{k} {found['before'][str(k)]['value']:.3f}" for k in ks)
+    lines = [f"{what} x {found['samples']} samples{before}"]
+    for method, result in found["methods"].items():
+        rates = ", ".join(f"pass@{k} {_cell(result['pass_at_k'][str(k)])}" for k in ks)
+        lines.append(f"  {method} ({_seeds(len(result['seeds']))}): {rates}")
+    return lines + [f"  {_verdict(row)}" for row in found["comparisons"] if row["k"] in ks]
 
 
 def _verdict(row: dict[str, Any]) -> str:
@@ -69,12 +85,20 @@ def _verdict(row: dict[str, Any]) -> str:
 
 def pass_table(found: dict[str, Any]) -> TableText:
     """pass@k before and after, a row per method."""
-    seeds = {method: len(result["seeds"]) for method, result in found["methods"].items()}
-    rows = [["before training", str(found["before"]["1"]["seeds"])]]
-    rows[0] += [_cell(found["before"][str(k)]) for k in found["k"]]
+    rows, heads = [], ["method", "seeds", *(f"pass@{k}" for k in found["k"])]
+    if found["before"] is not None:
+        rows.append(["before training", str(found["before"]["1"]["seeds"])])
+        rows[0] += [_cell(found["before"][str(k)]) for k in found["k"]]
     for method, result in found["methods"].items():
-        rows.append([method, str(seeds[method]), *(_cell(result["pass_at_k"][str(k)]) for k in found["k"])])
-    return ["method", "seeds", *(f"pass@{k}" for k in found["k"])], rows
+        seeds = str(len(result["seeds"]))
+        rows.append([method, seeds, *(_cell(result["pass_at_k"][str(k)]) for k in found["k"])])
+    scores = [result.get("score") for result in found["methods"].values()]
+    if any(score is not None for score in scores):
+        heads.append("score")
+        before = [] if found["before"] is None else [f"{found['score_before']:.3f}"]
+        cells = ["n/a" if s is None else range_text(s["mean"], s["min"], s["max"], ".3f") for s in scores]
+        rows = [[*row, cell] for row, cell in zip(rows, [*before, *cells], strict=True)]
+    return heads, rows
 
 
 def difference_table(found: dict[str, Any]) -> TableText:

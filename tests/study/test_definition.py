@@ -111,6 +111,11 @@ def test_the_shipped_studies_are_accepted(name):
         ({"options": {"save_steps": 3}}, "save_steps"),
         ({"options": {"eval_samples": 0}}, "nothing would be measured"),
         ({"tasks": {"t": {"held_out_prompts": 0}}}, "nothing would be measured"),
+        ({"evaluate": {"samples": 4}}, "evaluate needs `tasks`"),
+        ({"evaluate": {"tasks": "aime24", "model": "x"}}, "evaluate sets model"),
+        ({"evaluate": {"tasks": "aime24", "seed": 1}}, "evaluate sets seed"),
+        ({"evaluate": {"tasks": "aime24", "sample": 4}}, "evaluate: unknown option 'sample'"),
+        ({"evaluate": "aime24"}, "evaluate must hold"),
     ],
 )
 def test_a_study_that_cannot_be_meant_is_refused_by_name(study, refuse, changes, said):
@@ -135,7 +140,7 @@ def test_a_file_that_is_no_study_is_refused(tmp_path, refuse, text, said):
 
 def test_a_missing_file_a_wrong_name_and_a_wrong_number_are_refused(study, refuse):
     assert "cannot read nowhere.yaml" in refuse("nowhere.yaml")
-    assert "no study 'nowhere': give a .yaml file or one of number_path" in refuse("nowhere")
+    assert "no study 'nowhere': give a .yaml file or one of household, number_path" in refuse("nowhere")
     assert "parallel is 0" in refuse(study(), "--parallel", "0")
     assert "holds no study" in refuse(study(), "--report-only", "--output_dir", "nowhere")
 

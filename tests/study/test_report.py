@@ -49,6 +49,45 @@ def test_the_numbers_are_those_of_the_stored_counts(finished):
     assert found["methods"]["htpo"]["counts"]["2"]["after"] == list(counts(directory, "htpo")[2])
 
 
+def test_evaluations_are_compared_over_seeds_beside_the_policy_before(tmp_path):
+    study = replace(STUDY, evaluate={"tasks": ["shop", "aime24"], "samples": 2})
+    rates = {"dapo": (0.25, 0.5, 0.5, 0.75), "htpo": (0.5, 0.5, 0.75, 1.0), "other one": (0.5, 0.5, 0.5, 0.5)}
+    directory = finish(study, tmp_path / "study", ACCURACY, updates=2, skip=[Run("puzzles", "dapo", 3)])
+    evaluated = {directory.evaluation(run): rates[run.method][run.seed] for run in study.runs()}
+    for evaluation, rate in [*evaluated.items(), (directory.evaluation_before("puzzles"), 0.25)]:
+        curve = {"value": [rate, rate], "low": [rate - 0.1] * 2, "high": [rate + 0.1] * 2}
+        measures = {"problems": 4, "samples": 2, "pass_at_k": {"k": [1, 2], **curve}, "mean_score": None}
+        scored = measures | {"mean_score": {"value": rate / 2}}
+        evaluation.run.create({})
+        evaluation.run.write_json("results.json", {"tasks": {"shop": scored, "aime24": measures}})
+    results = write_results(study, directory, "mine")
+    shop, aime = (results["tasks"]["puzzles"]["evaluations"][name] for name in ("shop", "aime24"))
+    assert shop["methods"]["htpo"]["pass_at_k"]["2"]["value"] == pytest.approx(0.6875)
+    assert shop["methods"]["htpo"]["score"] == {"mean": pytest.approx(0.34375), "min": 0.25, "max": 0.5}
+    assert shop["before"]["1"] == {"value": 0.25, "low": 0.15, "high": 0.35, "seeds": 1}
+    of_pair = next(row for row in aime["comparisons"] if {row["method"], row["against"]} == {"htpo", "dapo"})
+    assert (of_pair["seeds"], of_pair["value"]) == (3, pytest.approx(0.5 / 3))
+    assert of_pair["p_value"] == pytest.approx(stats.ttest_rel(rates["htpo"][:3], rates["dapo"][:3]).pvalue)
+    text = (directory.path / "results.md").read_text()
+    assert "### shop: pass@k after training (4 problems x 2 samples)" in text
+    assert "| before training | 1 | 0.250 (0.150 to 0.350) | 0.250 (0.150 to 0.350) | 0.125 |" in text
+    assert "0.344 (0.250 to 0.500) |" in text
+    assert "puzzles on aime24, 4 problems x 2 samples; before: pass@1 0.250" in "\n".join(plain_words(results))
+
+
+def test_evaluations_of_other_problems_are_not_compared(tmp_path):
+    study = replace(STUDY, evaluate={"tasks": ["shop"]})
+    directory = finish(study, tmp_path / "study", ACCURACY, updates=2)
+    for run in study.runs():
+        curve = {"k": [1], "value": [0.5], "low": [0.4], "high": [0.6]}
+        measures = {"problems": 4 + run.seed, "samples": 1, "pass_at_k": curve, "mean_score": None}
+        evaluation = directory.evaluation(run).run
+        evaluation.create({})
+        evaluation.write_json("results.json", {"tasks": {"shop": measures}})
+    with pytest.raises(UserError, match="evaluations of puzzles, shop are not alike"):
+        write_results(study, directory, "mine")
+
+
 def test_training_measures_are_means_over_seeds(finished):
     measures = finished[1]["tasks"]["puzzles"]["methods"]["htpo"]["measures"]
     assert measures["entropy_at_the_end"]["mean"] == pytest.approx(0.1, abs=0.02)

@@ -11,8 +11,9 @@ import yaml
 
 from htpo.cli.options import read_flags
 from htpo.errors import UserError
-from htpo.study import Run, Study, StudyDirectory, as_flags
-from htpo.study.scheduler import train_command
+from htpo.runs import RunDirectory
+from htpo.study import Run, Start, Study, StudyDirectory, as_flags
+from htpo.study.scheduler import evaluate_command, train_command
 from tests.cli.command import command, htpo, one_thread
 
 TINY = {"prompts_per_generation": 8, "num_generations": 4, "updates_per_generation": 2, "train_prompts": 200}
@@ -39,6 +40,19 @@ def test_a_run_is_begun_with_its_options_and_gone_on_with_by_its_directory(tmp_p
     assert train_command(study, run, directory) == [*train, "--resume", f"--output_dir={path}"]
 
 
+def test_an_evaluation_is_of_what_a_run_trained_with_its_seed_or_of_the_policy_before(tmp_path):
+    study = Study({"m": {}}, {"t": {}}, (3,), evaluate={"tasks": ["aime24", "mine.jsonl"], "samples": 4})
+    directory = StudyDirectory(tmp_path)
+    options = ["--tasks", "aime24", "mine.jsonl", "--samples=4", "--seed=3"]
+    run, start = Run("t", "m", 3), Start("t", "a/model", 3)
+    for subject, model, place in ((run, tmp_path / "runs/t/m/seed-3/model", "m/seed-3"), (start, "a/model", "_before")):
+        path = tmp_path / "evaluations" / "t" / place
+        begun = [sys.executable, "-m", "htpo", "eval", str(model), *options, f"--output_dir={path}"]
+        assert evaluate_command(study, subject, directory) == begun
+        directory.evaluation(subject).run.create({"seed": 3})
+        assert evaluate_command(study, subject, directory) == [*begun[:4], "--resume", f"--output_dir={path}"]
+
+
 def test_a_study_is_locked_while_it_runs_and_while_its_runs_outlive_it(tmp_path):
     directory = StudyDirectory(tmp_path)
     with directory.locked() as lock:
@@ -62,6 +76,7 @@ def test_a_stopped_study_ends_its_runs_and_goes_on_and_a_failed_run_is_reported(
     file, path = tmp_path / "mine.yaml", tmp_path / "study"
     methods = {"good": {"objective": "dapo"}, "bad": {"objective": "dapo", "max_prompt_length": 1}}
     content = {"methods": methods, "tasks": {"paths": {"dataset": "number_path"}}, "seeds": [5], "options": TINY}
+    content["evaluate"] = {"tasks": ["number_path", "countdown"], "samples": 2, "problems": 8, "max_tokens": 32}
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     directory, good = StudyDirectory(path), Run("paths", "good", 5)
 
@@ -76,7 +91,7 @@ def test_a_stopped_study_ends_its_runs_and_goes_on_and_a_failed_run_is_reported(
     assert stopped.returncode == 130
     assert "The same command goes on" in printed
     assert processes_under(directory.run(good).path) == []
-    assert not directory.is_done(good)
+    assert not directory.is_trained(good)
 
     done = htpo("study", file, "--output_dir", path, "--parallel", "2")
     assert done.returncode == 1, done.stderr
@@ -84,7 +99,15 @@ def test_a_stopped_study_ends_its_runs_and_goes_on_and_a_failed_run_is_reported(
     assert "longer than 1 tokens" in done.stdout
     assert "Resuming" in directory.log(good).read_text()
     assert [record["step"] for record in directory.run(good).read_metrics() if "accuracy" in record] == [*range(1, 25)]
-    assert "**Not finished** (1 runs)" in (path / "results.md").read_text()
+    results = (path / "results.md").read_text()
+    assert "**Not finished** (1 runs)" in results
+    for task in ("number_path", "countdown"):
+        assert f"### {task}: pass@k after training (8 problems x 2 samples)" in results
+        for subject in (good, Start("paths", "", 5)):
+            assert len(directory.evaluation(subject).run.read_json("results.json")["tasks"][task]["correct"]) == 8
+    assert RunDirectory(directory.evaluation(good).path).config["model"] == str(directory.run(good).path / "model")
+    assert directory.evaluation(good).run.config["seed"] == 5
+    assert done.stdout.count("paths on countdown, 8 problems x 2 samples; before: pass@1 ") == 1
 
     content["seeds"] = [6]
     file.write_text(yaml.safe_dump(content, sort_keys=False))
