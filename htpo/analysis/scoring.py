@@ -1,8 +1,8 @@
 """Scoring texts with a model: log-probability and full-distribution entropy of every response token."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, zip_longest
+from itertools import compress, groupby, zip_longest
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ def score_texts(rows: Sequence[dict[str, Any]], model: str, temperature: float) 
     """Rollout columns of texts under a model: `token_ids`, `tokens`, `log_prob`, `entropy`, and what the rows hold.
 
     A response is tokenized apart from its prompt, as it was when it was sampled; the end token is not part of it. Of an
-    episode, each turn is, after all that stood before it.
+    episode, each turn is, after all that stood before it when it was sampled: not after turns that had left.
 
     Args:
         rows: as `read_texts` gives them.
@@ -45,21 +45,26 @@ def score_texts(rows: Sequence[dict[str, Any]], model: str, temperature: float) 
         for number, row in enumerate(rows, start=1):
             prompt = _prompt_ids(row["prompt"], tokenizer)
             parts = _parts(row, tokenizer)
-            response = [token for part in parts for token in (*part.ids, *part.after)]
             if not prompt:
                 if tokenizer.bos_token_id is None:
                     raise UserError(f"row {number}: an empty prompt, and {model} has no first token to stand in for it")
                 prompt = [tokenizer.bos_token_id]
-            if longest and len(prompt) + len(response) > longest:
-                size = f"{len(prompt) + len(response)} tokens, {model} reads {longest}"
-                raise UserError(f"row {number} is too long ({size}): cut it, or choose another --model")
-            written = [known for part in parts for known in [True] * len(part.ids) + [False] * len(part.after)]
-            log_prob, entropy = score_tokens(network, prompt, response, temperature)
-            ids = list(compress(response, written))
+            ids = [token for part in parts for token in part.ids]
             scored["token_ids"].append(ids)
             scored["tokens"].append([tokenizer.decode([token]) for token in ids])
-            scored["log_prob"].append(list(compress(log_prob.tolist(), written)))
-            scored["entropy"].append(list(compress(entropy.tolist(), written)))
+            log_probs, entropies = [], []
+            for carried, together in _stretches(parts, row.get("forgotten")):
+                response = [token for part in together for token in (*part.ids, *part.after)]
+                before = prompt + carried
+                if longest and len(before) + len(response) > longest:
+                    size = f"{len(before) + len(response)} tokens, {model} reads {longest}"
+                    raise UserError(f"row {number} is too long ({size}): cut it, or choose another --model")
+                written = [known for part in together for known in [True] * len(part.ids) + [False] * len(part.after)]
+                log_prob, entropy = score_tokens(network, before, response, temperature)
+                log_probs += compress(log_prob.tolist(), written)
+                entropies += compress(entropy.tolist(), written)
+            scored["log_prob"].append(log_probs)
+            scored["entropy"].append(entropies)
             turn_tokens.append(None if row.get("written") is None else [len(part.ids) for part in parts])
             bar.update(1)
     known = {
@@ -99,6 +104,19 @@ def _parts(row: Mapping[str, Any], tokenizer: Any) -> list[Part]:
         ended = count is not None and count > len(written) and shown is not None
         parts.append(Part(written, ([tokenizer.eos_token_id] if ended else []) + (ids(shown) if shown else [])))
     return parts
+
+
+def _stretches(parts: Sequence[Part], forgotten: Sequence[int] | None) -> Iterator[tuple[list[int], list[Part]]]:
+    """Turns that were sampled after the same beginning, and the ids of those turns before that had not left it.
+
+    Args:
+        forgotten: turn by turn, how many of the oldest had left; None: none.
+    """
+    begins = forgotten or [0] * len(parts)
+    for begin, places in groupby(range(len(parts)), key=begins.__getitem__):
+        first, *others = places
+        carried = [token for part in parts[begin:first] for token in (*part.ids, *part.after)]
+        yield carried, list(parts[first : first + 1 + len(others)])
 
 
 @torch.inference_mode()

@@ -161,7 +161,8 @@ def evaluate(
                      aime24=my_copy.jsonl, puzzles, mine.jsonl with --verifier;
                      all problems are asked (or the first --problems N);
                      environments are played: household, alfworld:valid_seen,
-                     webshop, yours; --prompt_format, --max_turn_length
+                     webshop, yours; --prompt_format, --max_turn_length,
+                     --history_length
       --samples 32 --temperature 1.0 --top_p 0.7 --max_tokens 20480 --seed 0
 
     [bold]By what[/]

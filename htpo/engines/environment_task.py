@@ -85,6 +85,11 @@ def load_environment_task(options: TaskOptions, seed: int) -> EnvironmentTask:
     """
     if len(options.dataset) > 1:
         raise UserError(f"--dataset {' '.join(options.dataset)}: an environment is trained on alone so far")
+    if options.history_length is not None:
+        raise UserError(
+            f"history_length={options.history_length} is for htpo eval: in training an episode is one row, whose turns "
+            "are sampled after all before them; leave it out, and raise max_completion_length where episodes are long"
+        )
     for name in given_options(options).keys() - OF_ENVIRONMENTS:
         raise UserError(f"{name}={getattr(options, name)!r} has no effect on {options.dataset[0]}, an environment")
     label = EnvironmentLabel.parse(options.dataset[0])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets import Dataset
@@ -86,9 +86,12 @@ class HeldOutProblems:
     def success_rates(
         self, player: Player, model: Any, tokenizer: Any, *, seed: int, problems: Dataset, progress: str | None
     ) -> PassRates:
-        """Have a model play episodes of the problems, tasks of an environment; arguments as for `pass_rates`."""
+        """Have a model play episodes of the problems, tasks of an environment; arguments as for `pass_rates`.
+
+        As in `htpo eval`, the oldest turns leave what no longer fits.
+        """
         return measure_episodes(
-            player,
+            replace(player, oldest_leave=True),
             model,
             tokenizer,
             [json.loads(task) for task in problems[TASK]],

@@ -78,6 +78,7 @@ RANGES = {
     # episodes
     "max_turn_length": "[1, inf)",
     "max_turns": "[1, inf)",
+    "history_length": "[1, inf)",
     "invalid_action_penalty": "[0, inf)",
     # data, measurement
     "max_verifier_failures": "[0, 1]",

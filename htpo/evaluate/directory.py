@@ -30,8 +30,9 @@ for every k; docs/evaluate.md explains all of it.
 """
 OF_EPISODES = """
 Of an environment a sample is an episode: "success" is avg@n, "steps" its actions, "invalid" those of them that were
-none or not possible; "step limit" is the share that ended for its number of actions, "given up" of those that outgrew
---max_tokens or the model's context.
+none or not possible; "step limit" is the share that ended for its number of actions, "given up" of those whose task
+and last turn alone outgrew --max_tokens or the model's context. `shortened` in `results.json` is the share of which the
+model was no longer shown the oldest turns.
 """
 
 

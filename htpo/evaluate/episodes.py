@@ -49,13 +49,15 @@ def load_environment_problems(
         raise UserError(f"{label} has no tasks")
     name, form = f"{parsed.name}:{split}", next(key for key, each in PROMPT_FORMATS.items() if each == told)
     limit = "" if play.max_turns is None else f" and {play.max_turns} actions"
+    if play.history_length is not None:
+        limit += f", of which the last {play.history_length} are shown"
     return EnvironmentProblems(
         name,
         tasks_as_dataset(rows),
         EpisodeVerifier(by_score=True),
         f"{name}: {len(rows)} tasks of an environment, told as {form}, at most {play.max_turn_length} tokens a turn"
         f"{limit}; an episode is correct when it succeeds",
-        EpisodeSettings(worlds, told, play.max_turn_length, seed),
+        EpisodeSettings(worlds, told, play.max_turn_length, seed, play.history_length),
     )
 
 
@@ -110,5 +112,6 @@ def _as_row(problems: EnvironmentProblems, played: Played) -> Row:
         "written": written,
         "turn_tokens": list(played.turn_tokens),
         "shown": [turns.text(ids) for ids in row.shown],
+        "forgotten": list(row.forgotten),
         "last_shown": episode.observation.text if episode.actions and episode.failure is None else None,
     }

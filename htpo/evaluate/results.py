@@ -123,6 +123,7 @@ class EpisodeSamples:
     steps: NDArray[np.float64]  # actions
     invalid_actions: NDArray[np.float64]
     step_limit: NDArray[np.bool_]  # ended for their number of actions
+    shortened: NDArray[np.bool_]  # the oldest turns left what the policy was shown
 
     @classmethod
     def from_table(cls, table: pa.Table, shape: tuple[int, int]) -> "EpisodeSamples":
@@ -137,6 +138,7 @@ class EpisodeSamples:
             np.array([len(actions) for actions in invalid], dtype=float).reshape(shape),
             np.array([sum(actions) for actions in invalid], dtype=float).reshape(shape),
             np.array(table["step_limit"].to_pylist(), dtype=bool).reshape(shape),
+            np.array([any(turns or ()) for turns in table["forgotten"].to_pylist()], dtype=bool).reshape(shape),
         )
 
 
@@ -187,6 +189,7 @@ def _episode_measures(found: TaskSamples, episodes: EpisodeSamples) -> dict[str,
         "steps": mean_interval(episodes.steps.mean(1)).to_json(),
         "invalid_actions": mean_interval(episodes.invalid_actions.mean(1)).to_json(),
         "step_limit": rate_interval(episodes.step_limit.mean(1)).to_json(),
+        "shortened": rate_interval(episodes.shortened.mean(1)).to_json(),
         "by_task_type": {
             name: {
                 "problems": int(chosen.sum()),

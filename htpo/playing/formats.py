@@ -32,8 +32,8 @@ class PromptFormat(Protocol):
 class VerlAgent:
     """Reasoning and action in tags, and the admissible actions in every turn, as verl-agent asks for them.
 
-    verl-agent tells the last turns anew in every prompt; here a conversation holds all of them (see
-    `htpo.playing.player`), so each is told once.
+    verl-agent tells the last turns anew in every prompt; here a conversation holds them (see `htpo.playing.player`), so
+    each is told once.
     """
 
     chat: ClassVar[bool] = True

@@ -23,3 +23,10 @@ class PlayOptions:
     max_turns: int | None = field(
         default=None, metadata={"help": "Actions after which an episode ends. Default: the environment's own."}
     )
+    history_length: int | None = field(
+        default=None,
+        metadata={
+            "help": "htpo eval: past turns that the policy is shown, the last ones, beside its task. Default: all "
+            "that fit."
+        },
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Protocol
 
 from htpo.environments import EnvironmentWorkers, Episode, Observation
@@ -42,8 +43,8 @@ class Turns(Protocol):
 class EpisodeRow:
     """An episode as one sequence: the prompt, and turns of the policy with what it was shown between them.
 
-    Later turns were sampled after exactly the ids that stand before them here. What is shown after the last turn is not
-    in it, as nothing was sampled from it.
+    Later turns were sampled after exactly the ids that stand before them here, but for turns that had left (see
+    `forgotten`). What is shown after the last turn is not in it, as nothing was sampled from it.
 
     Attributes:
         sampled: of each id of the response, whether the policy sampled it.
@@ -51,6 +52,8 @@ class EpisodeRow:
         log_probs: of each id of the response, 0 where it was not sampled; None where the sampler gives none.
         turns: what was sampled, turn by turn.
         shown: what stands after each of them but the last.
+        start: the turn, from 0, with which the history begins that the policy is shown next; those before have left.
+        forgotten: turn by turn, how many of the oldest had left when it was sampled.
         overflowed: the episode was given up, as another turn would not have fitted.
     """
 
@@ -62,16 +65,32 @@ class EpisodeRow:
     log_probs: list[float] | None = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     shown: list[list[int]] = field(default_factory=list)
+    start: int = 0
+    forgotten: list[int] = field(default_factory=list)
     overflowed: bool = False
 
     @property
     def context(self) -> list[int]:
-        """What the next turn is sampled after."""
-        return self.prompt + self.response
+        """What the next turn is sampled after: the prompt, and the turns that have not left."""
+        return self.prompt + self.history
+
+    @property
+    def history(self) -> list[int]:
+        """The turns that have not left, each with what it led to, as the ids that they were."""
+        pairs = zip_longest(self.turns[self.start :], self.shown[self.start :])
+        return [each for turn, shown in pairs for each in (*turn.ids, *(shown or ()))]
+
+    def forget(self) -> bool:
+        """Have the oldest turn leave, with what it led to; False where only the last is left, which stays."""
+        if self.start >= len(self.turns) - 1:
+            return False
+        self.start += 1
+        return True
 
     def take(self, turn: Turn) -> None:
         """Append a turn of the policy."""
         self.turns.append(turn)
+        self.forgotten.append(self.start)
         self._append(turn.ids, turn.log_probs, sampled=True)
 
     def show(self, ids: list[int]) -> None:
@@ -91,15 +110,21 @@ class Player:
     """Has a policy play episodes.
 
     An episode ends when the environment says so, after the environment's number of actions, or when what is to be shown
-    next and a whole turn no longer fit into `max_tokens` or `max_context`: it is given up then, and no success. Old
-    turns cannot leave instead, as later ones were sampled after them and an episode is one sequence.
+    next and a whole turn no longer fit into `max_tokens` or `max_context`: it is given up then, and no success.
+
+    Where `oldest_leave`, the oldest turns leave before that, each with what it led to, until the others fit; the
+    prompt, in which the task stands, and the last turn stay. Such an episode is no longer one sequence, and so is
+    nothing to train on.
 
     Args:
         worlds: where the episodes live.
         turns: what is shown and read, as ids.
         max_turn_tokens: what a turn of the policy is cut off at by the sampler; the action is sought in what there is.
-        max_tokens: of all turns and what is shown between them; None where whoever samples counts them.
+        max_tokens: of the turns that the policy is shown, what is shown between them and the turn to come; None where
+            whoever samples counts them.
         max_context: of those and the prompt; None: as many.
+        oldest_leave: whether the oldest turns leave what no longer fits.
+        history_length: turns that the policy is shown, at most, the last ones; None: all.
     """
 
     worlds: EnvironmentWorkers
@@ -107,6 +132,8 @@ class Player:
     max_turn_tokens: int
     max_tokens: int | None
     max_context: int | None = None
+    oldest_leave: bool = False
+    history_length: int | None = None
 
     def play(self, tasks: Sequence[Mapping[str, Any]], seeds: Sequence[int], sample: Sample) -> list[EpisodeRow]:
         """An episode of each task, with its seed of the environment.
@@ -148,15 +175,24 @@ class Player:
         if row.episode.done:
             return False
         shown = self.turns.following(turn.ids, row.episode.observation)
-        if self._too_long(row, len(shown)):
+        if not self._makes_room(row, len(shown)):
             self._give_up(row)
             return False
         row.show(shown)
         return True
 
+    def _makes_room(self, row: EpisodeRow, shown: int) -> bool:
+        """Have turns leave that are too many, where they may; whether what is shown and another turn fit then."""
+        if self.history_length is not None:
+            row.start = max(row.start, len(row.turns) - self.history_length)
+        while too_long := self._too_long(row, shown):
+            if not (self.oldest_leave and row.forget()):
+                break
+        return not too_long
+
     def _too_long(self, row: EpisodeRow, shown: int) -> bool:
         """Whether what is shown and another turn do not fit."""
-        length = len(row.response) + shown + self.max_turn_tokens
+        length = len(row.history) + shown + self.max_turn_tokens
         if self.max_context is not None and len(row.prompt) + length > self.max_context:
             return True
         return self.max_tokens is not None and length > self.max_tokens

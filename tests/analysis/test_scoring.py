@@ -78,8 +78,16 @@ def test_a_model_that_is_not_there_is_refused():
         score_texts([ROW], "/none", 1.0)
 
 
-def test_turns_of_a_stored_episode_are_scored_after_exactly_what_they_were_sampled_after(word_model, tmp_path):
-    problems = environment("household", "compact", 2, max_turn_length=6, max_turns=4)
+def of_turn(model, row, number):
+    """Log-probabilities of a turn's tokens after the turns that had not left."""
+    shown = range(row.forgotten[number], number)
+    before = row.prompt + [each for place in shown for each in row.turns[place].ids + row.shown[place]]
+    return score_tokens(model, before, row.turns[number].ids, 1.0)[0].tolist()
+
+
+@pytest.mark.parametrize("history", [None, 1])
+def test_turns_of_a_stored_episode_are_scored_after_exactly_what_they_were_sampled_after(word_model, tmp_path, history):
+    problems = environment("household", "compact", 2, max_turn_length=6, max_turns=4, history_length=history)
     generator, played = tiny(word_model, max_tokens=300), []
     play = generator.play
     generator.play = lambda *asked: (played.extend(each) or each for each in play(*asked))
@@ -93,13 +101,16 @@ def test_turns_of_a_stored_episode_are_scored_after_exactly_what_they_were_sampl
     compared, tokenizer = 0, generator.tokenizer
     for one in played:
         row = by_response["".join(one.turns.written(turn.ids) for turn in one.row.turns)]
-        log_prob, _ = score_tokens(generator.model, one.row.prompt, one.row.response, 1.0)
-        sampled = [part for part in zip(one.row.response, log_prob.tolist(), one.row.sampled) if part[2]]
-        kept = [(token, value) for token, value, _ in sampled if token not in tokenizer.all_special_ids]
+        sampled = [
+            (token, value)
+            for number, turn in enumerate(one.row.turns)
+            for token, value in zip(turn.ids, of_turn(generator.model, one.row, number))
+        ]
+        kept = [(token, value) for token, value in sampled if token not in tokenizer.all_special_ids]
         assert row["token_ids"] == [token for token, _ in kept]
         assert sum(row["turn_tokens"]) == len(kept)
         assert row["actions"] == list(one.row.episode.actions)
-        if not {token for token, _, _ in sampled} & {tokenizer.pad_token_id, tokenizer.unk_token_id}:
+        if not {token for token, _ in sampled} & {tokenizer.pad_token_id, tokenizer.unk_token_id}:
             assert row["log_prob"] == pytest.approx([value for _, value in kept], abs=1e-4)
-            compared += any(1 in turn.ids for turn in one.row.turns)
-    assert compared, "one with a turn that was ended, and with no token that leaves no text"
+            compared += any(one.row.forgotten if history else (1 in turn.ids for turn in one.row.turns))
+    assert compared, "one with a turn that was ended or had left, and with no token that leaves no text"

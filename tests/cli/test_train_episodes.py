@@ -130,6 +130,8 @@ def test_two_processes_play_each_their_share_and_know_each_other_s_turns(word_mo
         ("household", {"dataset_config": "rooms=2"}, "needs the environment's options as JSON"),
         ("household", {"max_turn_length": 200}, "max_turn_length .200. is above max_completion_length"),
         ("household", {"prompt_format": "verl_agent"}, "needs a model with a chat template"),
+        ("household", {"history_length": 2}, "history_length=2 is for htpo eval: .* leave it out, and raise max_compl"),
+        ("household", {"history_length": 0}, "history_length is 0"),
         ("household", {"prompt_format": "react"}, "prompt_format is 'react'"),
         ("household", {"verifier": "math"}, "verifier='math' has no effect on household"),
         ("household", {"max_prompt_length": 10}, "max_prompt_length=10 has no effect on household"),

@@ -12,6 +12,7 @@ from htpo.evaluate.comparison import compare
 from htpo.evaluate.episodes import load_environment_problems
 from htpo.evaluate.generators.local import load_tokenizer
 from htpo.evaluate.generators.model import ModelGenerator
+from htpo.evaluate.generators.sampling import sample_batch, sampling_settings
 from htpo.evaluate.generators.server import ServerGenerator
 from htpo.evaluate.results import TaskSamples, measures
 from htpo.evaluate.samples import LATER, OF_EPISODES, SCHEMA, SampleStore
@@ -131,16 +132,56 @@ def test_an_episode_that_the_server_leaves_is_missing_and_played_anew_later(tmp_
     check_by_hand(store, turn_tokens=3)
 
 
-def test_an_episode_that_outgrows_the_servers_context_is_given_up_alone(tmp_path):
-    refusal = Misbehaviour.status(400, text='{"message": "maximum context length is 40 tokens"}')
-    with running(Server(by_messages, lambda n, body: refusal if len(body["messages"]) == 7 else None)) as server:
-        store, missing = collected(tmp_path, environment(), server, samples=1)
+def going(prompt_tokens=None):
+    """Goes on whatever it is told, and says how long that was: 10 tokens a message."""
+
+    def answer(body):
+        reply = chat_answer("<think></think><action>wait</action>", tokens=10)
+        if prompt_tokens:
+            reply["usage"] |= {"prompt_tokens": prompt_tokens(body)}
+        return reply
+
+    return answer
+
+
+def of_problem_1(tmp_path, server, **play):
+    store, missing = collected(tmp_path, environment(**play), server, samples=1)
     assert missing == 0
     rows = {row["problem"]: row for rows in store.rows() for row in rows}
-    assert {number: row["finished"] for number, row in rows.items()} == {1: True, 2: False, 3: False, 4: False, 5: True}
-    assert (rows[2]["failure"], rows[2]["correct"], len(rows[2]["actions"])) == ("truncated", False, 3)
+    sizes = [len(body["messages"]) for body in server.bodies if "path 1" in body["messages"][0]["content"]]
+    return rows[1], sizes, store
+
+
+def test_the_oldest_turns_of_an_episode_leave_where_the_server_refuses_its_context(tmp_path):
+    refusal = Misbehaviour.status(400, text='{"message": "maximum context length is 40 tokens"}')
+    with running(Server(going(), lambda n, body: refusal if len(body["messages"]) > 5 else None)) as server:
+        row, sizes, store = of_problem_1(tmp_path, server)
+    assert sizes == [1, 3, 5, 7, 5, 7, 5]
+    assert (row["forgotten"], row["finished"], row["step_limit"]) == ([0, 0, 0, 1, 2], True, True)
+    assert len(row["written"]) == len(row["shown"]) + 1 == 5, "all turns are stored"
     found = measures(TaskSamples.from_table(store.measured()))
-    assert found["truncated"]["value"] == pytest.approx(3 / 5)
+    assert found["truncated"]["value"] == 0
+    assert found["episodes"]["shortened"]["value"] == 1
+    for body in server.bodies:
+        assert [message["role"] for message in body["messages"]][::2] == ["user"] * (len(body["messages"]) // 2 + 1)
+
+
+def test_an_episode_of_which_the_server_refuses_the_last_turn_alone_is_given_up(tmp_path):
+    refusal = Misbehaviour.status(400, text='{"message": "maximum context length is 40 tokens"}')
+    with running(Server(going(), lambda n, body: refusal if len(body["messages"]) > 1 else None)) as server:
+        row, sizes, store = of_problem_1(tmp_path, server)
+    assert sizes == [1, 3]
+    assert (row["forgotten"], row["finished"], row["failure"], row["correct"]) == ([0], False, "truncated", False)
+    found = measures(TaskSamples.from_table(store.measured()))
+    assert found["truncated"]["value"] == 1
+    assert found["episodes"]["shortened"]["value"] == 0
+
+
+def test_a_history_length_bounds_what_is_sent(tmp_path):
+    with running(Server(going())) as server:
+        row, sizes, _ = of_problem_1(tmp_path, server, history_length=2)
+    assert sizes == [1, 3, 5, 5, 5]
+    assert row["forgotten"] == [0, 0, 0, 1, 2]
 
 
 def test_interrupting_keeps_the_episodes_that_have_ended(tmp_path, monkeypatch):
@@ -163,17 +204,14 @@ def test_a_prompt_that_the_server_refuses_ends_the_evaluation(tmp_path):
         collected(tmp_path, environment(), server)
 
 
-def test_an_episode_is_given_up_when_the_server_says_that_it_is_long(tmp_path):
-    def long(body):
-        reply = by_messages(body)
-        reply["usage"] = {"prompt_tokens": 20 + 40 * len(body["messages"]), "completion_tokens": 3}
-        return reply
-
-    with running(Server(long)) as server:
-        store, _ = collected(tmp_path, environment(), server, samples=1)
-    rows = {row["problem"]: row for rows in store.rows() for row in rows}
-    assert {number: len(row["written"]) for number, row in rows.items()} == {1: 3, 2: 4, 3: 4, 4: 4, 5: 2}
-    assert [row["failure"] for row in rows.values() if row["failure"] != "crash"].count("truncated") == 2, "of 243"
+def test_the_oldest_turns_leave_when_the_server_says_that_an_episode_is_long(tmp_path):
+    said = {1: 100, 3: 200, 5: 300}  # by messages: a turn and what it led to have 100 tokens, 10 of them the turn
+    with running(Server(going(lambda body: said[len(body["messages"])]))) as server:
+        row, sizes, _ = of_problem_1(tmp_path, server, max_turns=8)
+    # --max_tokens is 200, of which the next turn may have 8. What the last turn led to is known when it has been sent:
+    # before the third turn 110 tokens are known to stand after the prompt, before the fourth 210 but for the oldest
+    assert sizes == [1, 3, 5, 5, 5, 5, 5, 5]
+    assert row["forgotten"] == [0, 0, 0, 1, 2, 3, 4, 5]
 
 
 def tiny(tiny_model, batch_size=4, **sampling):
@@ -227,6 +265,25 @@ def test_a_stopped_evaluation_goes_on_with_whole_episodes_and_draws_the_same(tmp
         return sorted(json.dumps(row, sort_keys=True) for rows in store.rows() for row in rows)
 
     assert kept(stopped) == kept(whole)
+
+
+@pytest.mark.parametrize(("max_tokens", "history_length"), [(14, None), (120, 1)])
+def test_a_model_plays_on_after_the_last_turns_as_they_were_sampled(tmp_path, tiny_model, max_tokens, history_length):
+    problems = environment(EVEN_LENGTH, "compact", 4, max_turn_length=4, history_length=history_length)
+    generator, played, store = tiny(tiny_model, max_tokens=max_tokens, temperature=0), [], SampleStore(tmp_path)
+    play = generator.play
+    generator.play = lambda *asked: (played.extend(each) or each for each in play(*asked))
+    collect(problems, generator, store, 1)
+    settings = sampling_settings(generator.model, generator.tokenizer, SamplingOptions(temperature=0, max_tokens=4))
+    for row in [one.row for one in played]:
+        assert not row.overflowed
+        for number, turn in enumerate(row.turns):
+            left = range(row.forgotten[number], number)
+            context = row.prompt + [each for place in left for each in row.turns[place].ids + row.shown[place]]
+            assert sample_batch(generator.model, generator.tokenizer, [context], settings)[0] == turn.ids
+    stored = [row["forgotten"] for rows in store.rows() for row in rows]
+    assert [0, 0, 1] in stored
+    assert stored == [one.row.forgotten for one in sorted(played, key=lambda one: one.request.key)]
 
 
 def test_an_episode_that_no_longer_fits_is_given_up(tmp_path, tiny_model):

@@ -28,11 +28,11 @@ class CompactChat(Compact):
     chat = True
 
 
-def play(worlds, tokenizer, told=None, sample=None, tasks=6, max_tokens=500, **changes):
+def play(worlds, tokenizer, told=None, sample=None, tasks=6, max_tokens=500, shown=None, **changes):
     turns = TurnTokens(told or PROMPT_FORMATS["compact"], tokenizer)
     sample = sample or Scripted(tokenizer)
     rows = [{**row, **changes} for row in worlds.rows("train", tasks)]
-    return Player(worlds, turns, max_turn_tokens=5, max_tokens=max_tokens).play(rows, [0] * tasks, sample)
+    return Player(worlds, turns, 5, max_tokens, **(shown or {})).play(rows, [0] * tasks, sample)
 
 
 @pytest.mark.parametrize("told", [Compact(), CompactChat()])
@@ -129,6 +129,91 @@ def test_an_episode_that_no_longer_fits_is_given_up(worlds, tokenizer):
         assert len(row.response) < len(full.response)
         assert row.sampled[-1], "nothing is shown that nobody answers"
     assert not full.overflowed
+
+
+class Ones:
+    """Adds one in every turn; keeps what it was shown, as text."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer, self.read = tokenizer, []
+
+    def __call__(self, contexts):
+        self.read.append(self.tokenizer.decode(contexts[0]))
+        return [Turn([*self.tokenizer("1")["input_ids"], EOS])] * len(contexts)
+
+
+ALL = ["0 of 4 >", "0 of 4 >1<eos> 1 of 4 >", "0 of 4 >1<eos> 1 of 4 >1<eos> 2 of 4 >"]
+ALL.append(ALL[-1] + "1<eos> 3 of 4 >")
+
+
+@pytest.mark.parametrize(
+    ("history_length", "last_two", "forgotten"),
+    [
+        (None, ALL[2:], [0, 0, 0, 0]),
+        (3, ALL[2:], [0, 0, 0, 0]),
+        (2, [ALL[2], "0 of 4 >1<eos> 2 of 4 >1<eos> 3 of 4 >"], [0, 0, 0, 1]),
+        (1, ["0 of 4 >1<eos> 2 of 4 >", "0 of 4 >1<eos> 3 of 4 >"], [0, 0, 1, 2]),
+    ],
+)
+def test_the_policy_is_shown_the_task_and_the_last_turns(worlds, tokenizer, history_length, last_two, forgotten):
+    policy = Ones(tokenizer)
+    row = play(worlds, tokenizer, sample=policy, shown={"oldest_leave": True, "history_length": history_length})[0]
+    assert policy.read == ALL[:2] + last_two
+    assert row.forgotten == forgotten
+    assert row.episode.success
+    assert tokenizer.decode(row.prompt + row.response) == ALL[-1] + "1<eos>", "the record is of all turns"
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "last_two", "forgotten"),
+    [
+        (38, ALL[2:], [0, 0, 0, 0]),  # three turns and what they led to are 33 tokens, and a new one may have 5
+        (37, [ALL[2], "0 of 4 >1<eos> 2 of 4 >1<eos> 3 of 4 >"], [0, 0, 0, 1]),
+        (27, [ALL[2], "0 of 4 >1<eos> 2 of 4 >1<eos> 3 of 4 >"], [0, 0, 0, 1]),
+        (26, ["0 of 4 >1<eos> 2 of 4 >", "0 of 4 >1<eos> 3 of 4 >"], [0, 0, 1, 2]),
+        (16, ["0 of 4 >1<eos> 2 of 4 >", "0 of 4 >1<eos> 3 of 4 >"], [0, 0, 1, 2]),
+    ],
+)
+@pytest.mark.parametrize("limit", ["max_tokens", "max_context"])
+def test_the_oldest_turns_leave_what_no_longer_fits(worlds, tokenizer, max_tokens, last_two, forgotten, limit):
+    policy, shown = Ones(tokenizer), {"oldest_leave": True}
+    if limit == "max_context":
+        shown |= {"max_context": max_tokens + len("0 of 4 >")}
+        max_tokens = 500
+    row = play(worlds, tokenizer, sample=policy, max_tokens=max_tokens, shown=shown)[0]
+    assert policy.read == ALL[:2] + last_two
+    assert row.forgotten == forgotten
+    assert row.episode.success
+    assert not row.overflowed
+
+
+def test_an_episode_of_which_the_last_turn_alone_does_not_fit_is_given_up(worlds, tokenizer):
+    policy = Ones(tokenizer)
+    row = play(worlds, tokenizer, sample=policy, max_tokens=15, shown={"oldest_leave": True})[0]
+    assert policy.read == ALL[:1]
+    assert row.overflowed
+    assert row.forgotten == [0]
+    assert not row.episode.success
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_changes_where_everything_fits(worlds, tokenizer, seed):
+    stays, may_leave = Scripted(tokenizer, seed), Scripted(tokenizer, seed)
+    rows = play(worlds, tokenizer, sample=stays)
+    others = play(worlds, tokenizer, sample=may_leave, shown={"oldest_leave": True, "history_length": 50})
+    assert may_leave.asked == stays.asked
+    assert [(row.response, row.sampled, row.log_probs) for row in rows] == [
+        (row.response, row.sampled, row.log_probs) for row in others
+    ]
+
+
+def test_a_chat_without_its_oldest_turns_is_the_templates_own(worlds, tokenizer):
+    tokenizer.chat_template = TEMPLATE
+    policy = Ones(tokenizer)
+    play(worlds, tokenizer, CompactChat(), policy, shown={"oldest_leave": True, "history_length": 1})
+    chat = [{"role": "user", "content": "0 of 4 >"}, {"role": "assistant", "content": "1"}]
+    chat += [{"role": "user", "content": " 3 of 4 >"}]
+    assert policy.read[-1] == tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
 
 
 def test_an_action_that_is_none_is_invalid_and_takes_a_step(worlds, tokenizer):

@@ -47,7 +47,7 @@ def measure(console: Console, output_dir: str | None, flags: dict[str, Any]) -> 
     _print_plan(console, wanted, tasks, directory, resume)
     longest = generator.longest_context
     if played and longest is not None and longest < options.max_tokens:
-        print_note(console, f"episodes that outgrow the {longest} tokens of the model's context are given up")
+        print_note(console, f"the oldest turns of episodes leave what outgrows the {longest} tokens of the context")
     for name, said in beyond.items():
         if said:
             print_note(console, f"{name}: {said}")

@@ -45,7 +45,7 @@ class EvalOptions:
     top_p: float = field(default=0.7, metadata={"help": "Nucleus; 1 cuts nothing off."})
     max_tokens: int = field(
         default=20480,
-        metadata={"help": "Longest response, or whole episode; what is cut there counts as wrong."},
+        metadata={"help": "Longest response; what is cut there counts as wrong. Of episodes: what is shown of them."},
     )
     seed: int = field(default=0, metadata={"help": "Of the sampling, and of generated puzzles."})
     g_pass_tau: list[float] = field(
@@ -198,11 +198,11 @@ class Evaluation:
                         f"({', '.join(ENVIRONMENTS)}, or your own as package.module:Class)"
                     )
             return
-        check_least(self.play, {"max_turn_length": 1, "max_turns": 1})
+        check_least(self.play, {"max_turn_length": 1, "max_turns": 1, "history_length": 1})
         if self.play.max_turn_length > self.options.max_tokens:
             raise UserError(
                 f"max_turn_length ({self.play.max_turn_length}) is above max_tokens ({self.options.max_tokens}), which "
-                "is that of a whole episode: lower the first or raise the second"
+                "is that of the turns that are shown and the next: lower the first or raise the second"
             )
         named = PROMPT_FORMATS.get(self.play.prompt_format or "")
         chat, alone = self.options.chat, not self.data.dataset

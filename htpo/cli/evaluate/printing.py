@@ -45,6 +45,12 @@ def print_results(console: Console, directory: EvaluationDirectory, notes: dict[
             if found[share]["value"] > most and not (found["episodes"] and share == "unparsable"):
                 print_note(console, f"{found[share]['value']:.0%} of the responses to {name} {what}")
     for name, found in results.items():
+        shortened = found["episodes"]["shortened"]["value"] if found["episodes"] else 0
+        if shortened:
+            print_note(
+                console, f"the oldest turns left {shortened:.0%} of the episodes of {name}, as the model saw them"
+            )
+    for name, found in results.items():
         failed = {kind: count for kind, count in found["failures"].items() if found["episodes"] and kind != "truncated"}
         if failed:
             said = ", ".join(f"{kind} {count}" for kind, count in failed.items())

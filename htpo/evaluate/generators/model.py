@@ -118,7 +118,15 @@ def token_player(
 ) -> Player:
     """A player for a model whose tokens are known."""
     turns = TurnTokens(settings.told, tokenizer, template_options)
-    return Player(settings.worlds, turns, settings.max_turn_tokens, sampling.max_tokens, longest_context)
+    return Player(
+        settings.worlds,
+        turns,
+        settings.max_turn_tokens,
+        sampling.max_tokens,
+        longest_context,
+        oldest_leave=True,
+        history_length=settings.history_length,
+    )
 
 
 def beyond_length(prompts: Sequence[Sequence[int]], max_tokens: int, length: int | None) -> str | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
 from htpo.evaluate.generators.vocabulary import EpisodeRequest, EpisodeSettings, Played, Request, Response
@@ -27,10 +28,10 @@ class ServedEpisode:
     """An episode, turn by turn: messages of user and assistant, or one text.
 
     Its length is known as far as the server says it (`usage`): before a turn, the tokens of what was said up to the
-    last one.
+    last one. Where that, or the server, leaves no room for a turn, the oldest leave.
 
     Args:
-        max_tokens: of the whole episode, as `Player` has it.
+        max_tokens: of the turns that are shown and the one to come, as `Player` has it.
         chat: whether turns are messages.
         ask: has the server write a turn; None when it did not. May raise `ContextFull`.
     """
@@ -45,7 +46,14 @@ class ServedEpisode:
     ):
         self.settings, self.request, self.max_tokens, self.chat, self.ask = settings, request, max_tokens, chat, ask
         self._turns = TurnTexts(settings.told)
-        self._player = Player(settings.worlds, self._turns, settings.max_turn_tokens, max_tokens=None)
+        self._player = Player(
+            settings.worlds,
+            self._turns,
+            settings.max_turn_tokens,
+            max_tokens=None,
+            oldest_leave=True,
+            history_length=settings.history_length,
+        )
         self._said: list[Response] = []
 
     async def play(self) -> Played | None:
@@ -58,6 +66,8 @@ class ServedEpisode:
             try:
                 turn = await self._turn(row)
             except ContextFull:
+                if row.forget():
+                    continue
                 turn = None
             else:
                 if turn is None:
@@ -75,7 +85,7 @@ class ServedEpisode:
             ContextFull: there is no room for it.
         """
         limit = self.settings.max_turn_tokens
-        if self._length() + limit > self.max_tokens:
+        if self._length(row) + limit > self.max_tokens:
             raise ContextFull
         asked = TurnRequest(self.request.problem, self.request.sample, self._put(row), len(row.turns), limit)
         said = await self.ask(asked)
@@ -91,9 +101,15 @@ class ServedEpisode:
         roles = ("user", "assistant")
         return [{"role": roles[place % 2], "content": text} for place, text in enumerate(texts)]
 
-    def _length(self) -> int:
+    def _length(self, row: EpisodeRow) -> int:
         """Tokens that are known to stand between the prompt and the next turn."""
-        if not self._said or None in (self._said[0].prompt_tokens, self._said[-1].prompt_tokens):
+        before = [said.prompt_tokens for said in self._said]
+        if not before or None in before:
             return 0
-        first, last = self._said[0], self._said[-1]
-        return cast(int, last.prompt_tokens) + (last.tokens or 0) - cast(int, first.prompt_tokens)
+        known = cast(list[int], before)
+        sizes: list[int] = []  # of every turn but the last, with what it led to
+        for (at, left), (then, then_left) in pairwise(zip(known, row.forgotten)):
+            sizes.append(then - at)
+            sizes[-1] += sum(sizes[left:then_left])
+        last = known[-1] + (self._said[-1].tokens or 0) - known[0]
+        return last - sum(sizes[row.forgotten[-1] : row.start])

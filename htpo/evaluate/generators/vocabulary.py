@@ -66,6 +66,7 @@ class EpisodeSettings:
     told: PromptFormat
     max_turn_tokens: int
     seed: int  # of the environment, for all of them
+    history_length: int | None = None  # turns that are shown, at most; None: all that fit
 
 
 @dataclass(frozen=True)

@@ -135,3 +135,17 @@ def test_sequences_that_are_alike_may_change_places(qwen, tokenizer):
         again = sampler(contexts)
     assert len({tuple(context) for context in contexts}) == 3
     assert [turn.ids for turn in again] == [sample_batch(qwen, tokenizer, [c], GREEDY)[0] for c in contexts]
+
+
+def test_what_was_read_of_a_sequence_that_lost_its_beginning_is_not_kept(qwen, tokenizer):
+    sampler, first = TurnSampler(qwen, GREEDY), [[5, 6, 7], [9] * 12]
+    with torch.no_grad():
+        (one, other) = (turn.ids for turn in sampler([list(prompt) for prompt in first]))
+        long = [first[0] + one + [30] * 3, first[1] + other + [31] * 4]
+        (one_more, other_more) = (turn.ids for turn in sampler(long))
+        # the first has lost its first turn, the second goes on from all before
+        contexts = [first[0] + one_more + [40, 33, 12], long[1] + other_more + [33]]
+        turns = [turn.ids for turn in sampler(contexts)]
+        assert turns == [sample_batch(qwen, tokenizer, [context], GREEDY)[0] for context in contexts]
+        whole = sample_batch(qwen, tokenizer, [long[0] + one_more + [40, 33, 12]], GREEDY)[0]
+        assert turns[0] != whole, "else it makes no difference here what is kept"

@@ -69,14 +69,17 @@ def test_episodes_are_turns_of_the_engine_each_with_a_seed_of_its_own(tmp_path, 
     )
     assert collect(environment, made, store, 2) == 0
     calls = made._engine.calls
-    assert [len(prompts) for prompts, _ in calls] == [3, 3, 1, 1], "no more fit into the engine's 40 tokens"
+    assert [len(prompts) for prompts, _ in calls] == [3] * 6 + [1] * 6
+    lengths = [len(prompts[0]["prompt_token_ids"]) for prompts, _ in calls]
+    assert lengths == [8, *[31] * 5] * 2, "the engine takes 40: the task, the last turn and 4 for a new one"
     assert all(p.max_tokens == 4 for _, each in calls for p in each)
-    assert len({p.seed for _, each in calls for p in each}) == 8
+    assert len({p.seed for _, each in calls for p in each}) == 24
     first, second = (prompts[0]["prompt_token_ids"] for prompts, _ in calls[:2])
     assert second[: len(first) + 1] == [*first, 7]
     rows = [row for rows in store.rows() for row in rows]
-    assert {(row["failure"], *row["actions"], *row["invalid"]) for row in rows} == {("truncated", *"44", True, True)}
-    assert {tuple(row["turn_tokens"]) for row in rows} == {(1, 1)}
+    assert {(row["failure"], *row["actions"], *row["invalid"]) for row in rows} == {(None, *"444444", *[True] * 6)}
+    assert {tuple(row["turn_tokens"]) for row in rows} == {(1,) * 6}
+    assert {tuple(row["forgotten"]) for row in rows} == {(0, 0, 1, 2, 3, 4)}
 
 
 def test_options_of_the_command_reach_the_engine(tiny_model):
