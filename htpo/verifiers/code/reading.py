@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-PYTHON = {"python", "python3", "py", "py3", "pypy", "pypy3", "cpython"}
+PYTHON = {"python", "python3", "py", "py3", "pypy", "pypy3", "cpython", "ipython", "ipython3"}
 SHORTEST_FENCE = 3
 CODE_STARTS = (
     "def ",
@@ -46,10 +46,11 @@ def last_code_block(response: str) -> str | None:
     """The content of the last fenced block that is Python, or None when there is none.
 
     A fence is a line of three or more backticks or tildes, however indented, a list's mark before it or not; its first
-    word is the language (`python`, `py title="a.py"`, `{.python}`). It is closed by a line of at least as many and
-    nothing else. Its own indentation is taken off the lines of the block. A block without a language counts when it
-    looks like code, or when there is no other: after the program there often stands its sample output. When the last
-    fence of any language never closes there is no answer: what stands in earlier blocks was not the final one.
+    word is the language (`python`, `py title="a.py"`, `{.python}`). It is closed by a line of at least as many, alone
+    or before a space and prose. Its own indentation is taken off the lines of the block. A block without a language
+    counts when it looks like code, or when there is no other: after the program there often stands its sample output.
+    When the last fence of any language never closes there is no answer: what stands in earlier blocks was not the final
+    one.
     """
     last = last_unnamed = opened = None
     for line in response.split("\n"):
@@ -67,14 +68,16 @@ def last_code_block(response: str) -> str | None:
 
 
 def body_continuing_prompt(response: str) -> str | None:
-    """The function body that a response without any fence begins with, as base models continue a prompt; else None.
+    """The function body that a response begins with, as base models continue a prompt; else None.
 
-    It ends where a line that is not blank is not indented.
+    It ends where a line that is not blank is not indented, or with a fence that closes what the prompt had opened; any
+    other fence makes it none.
     """
     lines = response.split("\n")
-    if any(_opening(line) for line in lines):
+    fence = next((index for index, line in enumerate(lines) if _opening(line)), len(lines))
+    if fence < len(lines) and lines[fence].strip(" \t`~\r"):
         return None
-    body = list(_indented(lines))
+    body = list(_indented(lines[:fence]))
     return "\n".join(body) if any(line.strip() for line in body) else None
 
 
@@ -137,7 +140,9 @@ def _language(information: str) -> str:
 
 def _closes(line: str, block: _Block) -> bool:
     text = line.strip(" \t")
-    return len(text) >= block.width and not text.strip(block.mark)
+    after = text.lstrip(block.mark)
+    is_end = not after or (after[0] == " " and len(after.split()) > 1 and _language(after) not in PYTHON)
+    return len(text) - len(after) >= block.width and is_end
 
 
 def _without_list_mark(text: str) -> str:

@@ -282,7 +282,8 @@ def _ratio(text: str) -> list[Value] | None:
     if ":" not in text:
         return None
     terms = [value_of(term.strip()) for term in text.split(":")]
-    return terms if len(terms) > 1 and None not in terms else None
+    numbers = all(term and isinstance(term.as_expression(), sympy.Expr) for term in terms)
+    return terms if len(terms) > 1 and numbers else None
 
 
 def _proportional(gold: list[Value], answer: list[Value]) -> bool:

@@ -14,6 +14,10 @@ ORDER = {"<", ">", r"\leq", r"\geq"}
 SEPARATOR = re.compile(
     r" ?(?:[,;] ?)?(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z]) ?[:,]? ?| ?\\(?:lor|vee)(?![a-zA-Z]) ?| ?[,;] ?"
 )
+COUNT = re.compile(r"^-?\d[\d.,]*+(?: [a-zA-Z]{2,}){1,6}$")
+SAYS_MORE = re.compile(
+    r" (?:not|no|never|n?or|and|if|unless|except|without|but|is|are|was|were|than|equals?|least|most)(?![a-z])"
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ def is_words(text: str) -> bool:
     text = re.sub(r"\\text ?\{([^{}]*)\}", r"\1", text)
     found = measured(text)
     if found == Measured(found.value) and found.value != text:  # `the 21st day`
+        return False
+    if found.unit and COUNT.match(text) and not SAYS_MORE.search(text):  # `12 of the red balls`
         return False
     if found.unit or OPERATORS.search(re.sub(r"(?<=[a-zA-Z])/(?=[a-zA-Z])|\\'|\\&", " ", text)):
         words = WORD.findall(text)

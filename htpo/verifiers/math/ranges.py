@@ -85,7 +85,11 @@ def _difference(pieces: list[str]) -> Ranges | None:
 
 def _all_but(text: str) -> Ranges | None:
     r"""`x < 5, x \neq 2` and `x \neq 1, x \neq 2`: a condition without points; None for any other list."""
-    pieces = [piece for piece in split_outside(text, CONDITIONS) if piece]
+    pieces: list[str] = []
+    for piece in filter(None, split_outside(text, CONDITIONS)):
+        if pieces and r"\neq" in pieces[-1] and not RELATION.search(piece) and not MEMBER.fullmatch(piece):
+            piece = f"{split_outside(pieces[-1], RELATION)[0]} \\neq {piece}"  # x \neq 1, 2
+        pieces.append(piece)
     excluded = [piece for piece in pieces if r"\neq" in piece]
     others = [_condition(piece) for piece in pieces if r"\neq" not in piece]
     sides = [split_outside(piece, RELATION) for piece in excluded]

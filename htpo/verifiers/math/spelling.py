@@ -8,7 +8,8 @@ import re
 BOLD = re.compile(r"(?<![\w)\]}*])\*\*(?=[^\s*])([^*]++)\*\*(?![\w(\[{*])")
 MARKS = ("***", "**", "*", "```", "`", "__", "_")  # of Markdown, around the whole of a text
 ABOUT = re.compile(
-    r"^(?:(?:is\s+)?(?:approximately|approx\.?|about|roughly|around|nearly)(?![a-zA-Z])|\\(?:approx|sim|simeq)(?![a-zA-Z])|~)\s*",
+    r"^(?:(?:is\s+)?(?:approximately|approx\.?|about|roughly|around|nearly)(?![a-zA-Z])"
+    r"|(?:there (?:are|is)(?: a total of)?|a total of) (?=\d)|\\(?:approx|sim|simeq)(?![a-zA-Z])|~)\s*",
     re.IGNORECASE,
 )
 REMARK = re.compile(r" \((?:approximately|approx\.?|rounded)\)$", re.IGNORECASE)
@@ -17,7 +18,7 @@ GROUPED_BY_SPACES = re.compile(r"(?<![\w.^_])(?<![\w.] )\d{1,3}(?: \d{3})++(?! ?
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
 
 TWO_ARGUMENTS = {r"\frac", r"\binom"}
-NO_ARGUMENT = {*TWO_ARGUMENTS, *"}])&,;=+-*/", r"\}"}
+NO_ARGUMENT = {*"}])&,;=+-*/", r"\}"}
 
 GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "sigma", "phi", "omega", "rho", "tau")
 CONSTANTS = {
@@ -40,6 +41,7 @@ CONSTANT = re.compile(rf"(?<![a-zA-Z\\])({'|'.join(CONSTANTS)})(?![a-zA-Z])")
 SIGNED_INFINITY = re.compile(r"(?<![a-zA-Z])(?:(negative|minus)|positive|plus) (?=\\?inf)", re.IGNORECASE)
 NUMBER_SET = re.compile(r"(?<=[a-zA-Z] )in ([NZQRC])(?![a-zA-Z])")
 BINOMIAL = re.compile(r"(?<![a-zA-Z\\])binom\((\w++), ?(\w++)\)")
+OF_A_LIST = re.compile(r"(?<![a-zA-Z\\])(max|min|gcd|lcm)(?=\()")
 LOGARITHM = re.compile(r"(?<![a-zA-Z\\])log(\d++) ?(?=\()")
 PI = re.compile(r"(?<![a-zA-Z\\])([a-z]?)pi(?![a-zA-Z])")
 
@@ -66,9 +68,10 @@ def as_latex(text: str) -> str:
     text = BARE_ROOT.sub(r"\\sqrt{\1}", text)
     text = _written_around(BINOMIAL.sub(r"\\binom{\1}{\2}", LOGARITHM.sub(r"\\log_{\1}", text)))
     text = NUMBER_SET.sub(r"\\in \\mathbb{\1}", text)
+    text = OF_A_LIST.sub(r"\\\1", text)
     text = PI.sub(r"\1\\pi ", text)
-    text = FUNCTION.sub(lambda found: FUNCTIONS[found[1]], text)
-    return braced(CONSTANT.sub(lambda found: CONSTANTS[found[1]], text))
+    text = CONSTANT.sub(lambda found: CONSTANTS[found[1]], text)
+    return braced(FUNCTION.sub(lambda found: FUNCTIONS[found[1]], text))
 
 
 def _written_around(text: str) -> str:
@@ -97,17 +100,17 @@ def _partners(tokens: str | list[str], opening: str, closing: str) -> dict[int, 
 
 
 def braced(text: str) -> str:
-    r"""`\frac{p}q`, `\frac12`, `\binom n2` and `\sqrt\pi` with braces around each argument, as TeX reads them."""
+    r"""`\frac{p}q`, `\frac12`, `\binom n2`, `\sqrt\pi` and `2^\frac12` with braces around each argument."""
     if not re.search(r"\\(?:frac|binom|sqrt)(?![a-zA-Z])", text):
         return text
     braces = _Braces(TOKEN.findall(text))
     for place in range(len(braces.tokens) - 1, -1, -1):  # from the right: an argument's own arguments are done by then
         if braces.tokens[place] == "\\sqrt":
-            braces.put_around(braces.after_index(place + 1))
+            braces.put_around_power(place, braces.put_around(braces.after_index(place + 1)))
         elif braces.tokens[place] in TWO_ARGUMENTS:
             second = braces.put_around(place + 1)
             if second is not None:
-                braces.put_around(second)
+                braces.put_around_power(place, braces.put_around(second))
     return str(braces)
 
 
@@ -134,6 +137,12 @@ class _Braces:
         """The place after a root's index, `[3]`, where one begins here."""
         return self.square[place] + 1 if place in self.square else place
 
+    def put_around_power(self, place: int, end: int | None) -> None:
+        r"""See that the fraction or root from `place` to `end` has braces where it is a power: `2^\frac12`."""
+        before = place - 1 - (place > 0 and self.tokens[place - 1] == " ")
+        if end is not None and before >= 0 and self.tokens[before] == "^":
+            self.put[place] = end
+
     def put_around(self, place: int) -> int | None:
         """See that the argument that begins here has braces; the place after it, None where there is no argument."""
         while place < len(self.tokens) and self.tokens[place] == " ":
@@ -147,6 +156,9 @@ class _Braces:
         end: int | None = place + 1
         if self.tokens[place] == "\\sqrt":
             end = self.put_around(self.after_index(place + 1))
+        elif self.tokens[place] in TWO_ARGUMENTS:
+            second = self.put_around(place + 1)
+            end = None if second is None else self.put_around(second)
         if end is None:
             self.without_argument.add(place)
         else:

@@ -17,6 +17,7 @@ LETTER_OF_CONTROL = {"\f": "f", "\x08": "b", "\t": "t", "\r": "r", "\n": "n"}
 SYMBOLS = {
     "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "−": "-", "–": "-", "∕": "/",
     "≤": r"\leq ", "⩽": r"\leq ", "≥": r"\geq ", "⩾": r"\geq ", "≠": r"\neq ", "≈": r"\approx ",
+    "≃": r"\approx ", "℃": r"^{\circ}C", "℉": r"^{\circ}F",
     "∞": r"\infty ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "±": r"\pm ", "∓": r"\mp ",
     "°": r"^{\circ}", "º": r"^{\circ}", "√": r"\sqrt ", "∀": r"\forall ", "∃": r"\exists ", "¬": r"\neg ",
     "∧": r"\land ", "∨": r"\lor ", "⊂": r"\subset ", "∠": r"\angle ", "△": r"\triangle ", "′": "'", "’": "'",
@@ -43,6 +44,7 @@ SYNONYMS = {
     for command, names in {
         r"\frac": "dfrac tfrac cfrac", r"\binom": "dbinom tbinom", r"\leq ": "leqslant leqq le",
         r"\geq ": "geqslant geqq ge", r"\neq ": "ne", r"\cup ": "cupdot bigcup sqcup uplus",
+        r"\approx ": "simeq thickapprox approxeq", r"\setminus ": "backslash smallsetminus",
         r"\emptyset ": "varnothing", r"\ldots ": "ldots cdots dots dotsc dotsb", r"\{": "lbrace", r"\}": "rbrace",
         "(": "langle", ")": "rangle", "<": "lt", ">": "gt", "|": "mid vert lvert rvert", ":": "colon",
     }.items()
@@ -63,6 +65,9 @@ SPELLINGS = [
         (r"(?<=\d)\.(?=\s*[/}])", ""),
         (r"(?<=\d)\.{3,}", r"\\ldots "),
         (r"\\(?:mathbf|mathbb|Bbb)\s*\{?([RZNQC])\}?", r"\\mathbb{\1}"),
+        (r"(?<=\\mathbb\{[A-Z]\}) ?[-/] ?(?=\\\{)", r"\\setminus "),
+        (r"(?<=[)\]}])\s*(?:U|union)\s*(?=[(\[]|\\\{)", r" \\cup "),
+        (r"(?<=matrix\})\s*\^\s*\{?\s*(?:\\(?:top|intercal)(?![a-zA-Z])|\\(?:text|mathrm)\s*\{\s*T\s*\})\s*\}?", "^T"),
         (r"\\(?:tan|sin|cos)\^\{-1\}", lambda match: "\\arc" + match.group()[1:4]),
         (r"\\(?:operatorname\*?|text|mathrm)\s*\{\s*(arc)?(sin|cos|tan|cot|sec|csc|ln|log|gcd|lcm|max|min)\s*\}",
          r"\\\1\2 "),
@@ -72,6 +77,10 @@ SPELLINGS = [
         (r"\\text\s*\{\s*\\?%\s*\}|\\%", "%"),
         (rf"\^\s*(?:\{{\s*{DEGREE_SIGN}\s*\}}|{DEGREE_SIGN})|\\(?:degree|textdegree)(?![a-zA-Z])|(?<=\d)\s?\\deg(?![a-zA-Z])",
          r"^{\\circ}"),
+        (r"\^\s*\{\s*\^\{\\circ\}\s*\}", r"^{\\circ}"),
+        (r"\+ ?/ ?-", r"\\pm "),
+        (r"((?:\d[\u0304\u0305])+)", lambda found: rf"\overline{{{found[1][::2]}}}"),
+        (r"(?<=\.)(\d)\1*+ \(?(?:repeating|recurring)\)?$", r"\\overline{\1}"),
         (r"\^\s*\{\s*\\prime\s*\}|\^\s*\\prime", "'"),
         (r"\\sqrt\s*(\d+|[a-z])(?![\d{\[])", r"\\sqrt{\1}"),
     )

@@ -58,6 +58,11 @@ WORD_UNIT = re.compile(
 )
 COUNTED = re.compile(r"^-?[\d.,]*\d (?=[a-z]*[aeiou])[a-z]{3,}(?: [a-z]+)*$")  # `3 red apples`, never `3abc`
 COMPOUND = re.compile(r"^(\d+) ?(?:\\text ?\{)? ?([a-z]+) ?\}? ?,? ?(?:and\b)? ?(\d+) ?(?:\\text ?\{)? ?([a-z]+) ?\}?$")
+LARGE = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+LARGE_NUMBER = re.compile(rf"^(-?\d[\d,]*+(?:\.\d++)?) ?({'|'.join(LARGE)})(?: (?!and )([a-zA-Z ]++))?$")
+# Words after a number that say more than what is counted: `5 squared`, `2 thirds`.
+NO_UNIT = {"squared", "cubed", "factorial", "half", "halves", "third", "thirds", "plus", "minus", "over", "divided"}
+TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 POWER = re.compile(r"\^ ?\{?(-?\d)\}?")
 
 
@@ -86,6 +91,9 @@ def measured(text: str) -> Measured:
         factor = conversion(small, large) if large in UNITS and small in UNITS else None
         if factor is not None and factor > 1:
             return Measured(str(int(found.group(1)) * factor + int(found.group(3))), small)
+    if found := LARGE_NUMBER.match(" ".join(TEXT.sub(r" \1", text).split())):
+        number = Fraction(found.group(1).replace(",", "")) * LARGE[found.group(2)]
+        return measured(f"{number} {found.group(3)}") if found.group(3) else Measured(str(number))
     if found := CURRENCY.match(text):
         inner = measured(found.group(1) + found.group(3))
         return Measured(inner.value, unit_name(found.group(2)))
@@ -106,6 +114,8 @@ def measured(text: str) -> Measured:
     if found := WORD_UNIT.match(text):
         value, words, power = found.groups()
         first = words.split()[0].strip(".") if words.split() else ""
+        if first in NO_UNIT:  # `5 squared` is not 5
+            return Measured(text)
         known = len(first) > 1 and (
             unit_name(first) in UNITS or len(first) > 3 or first in ("sq", "cubic", "mph", "kmh")
         )
@@ -117,7 +127,7 @@ def measured(text: str) -> Measured:
 
 def unit_name(text: str) -> str:
     """One name for a unit's spellings: singular, lower case, powers as `cm^2`, `per` as `/`."""
-    text = re.sub(r"\\text ?\{([^{}]*)\}", r"\1", text).strip().strip(".").replace("\\$", "$")
+    text = TEXT.sub(r"\1", text).strip().strip(".").replace("\\$", "$")
     power = POWER.search(text)
     text = POWER.sub("", text).strip()
     exponent = power.group(1) if power else ""

@@ -34,6 +34,7 @@ REPEATING = re.compile(
     r"\\(?:overline|bar)\s?\{?(?P<lined>\d+)\}?|\((?P<bracketed>\d+)\)"
     r"|\\dot\s?\{?(?P<first>\d)\}?(?:(?P<middle>\d*)\\dot\s?\{?(?P<last>\d)\}?)?)|(?P<written>\d{2,40}) ?\\ldots)"
 )
+CONJUGATE = re.compile(r"\\(?:overline|bar)\s?\{([-+\d. ]*i[-+\d. ]*)\}")
 VECTOR_LINE = re.compile(r"\([^()]*,[^()]*\) ?[+-]")  # (1, 2) + t(3, 4)
 TUPLE = re.compile(r"\(([^()]*,[^()]*)\)")
 PERIOD = re.compile(r"^(\d{0,40}?)(?:(\d)\2+|(\d{2,12}?)\3+)")
@@ -71,6 +72,7 @@ class Value:
 def value_of(text: str) -> Value | None:
     """What a cleaned text is the value of, None when nobody can read it."""
     text = REPEATING.sub(_repeating_as_fraction, text)
+    text = CONJUGATE.sub(lambda found: f"({found[1].replace('i', '(-i)')})", text)
     plain = squashed(text)
     while plain.startswith("(") and plain.endswith(")") and "(" not in plain[1:] and ")" not in plain[:-1]:
         plain = plain[1:-1]

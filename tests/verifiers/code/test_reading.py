@@ -15,6 +15,7 @@ from tests.verifiers.linear_time import patterns_of, too_slow, uses
 PYTHON_FENCES = [
     "```python", "```Python", "```py", "```python3", "``` python", '```python title="a.py"', "```{.python}",
     "```{python}", "```{.python .numberLines}", "```python, linenos", "````python", "~~~python", "~~~~ py", "```",
+    "```ipython3",
 ]  # fmt: skip
 
 
@@ -50,6 +51,8 @@ def test_a_fence_may_stand_beside_the_mark_of_a_list(mark):
         ("```python\ns = '```'\n```", "s = '```'"),
         ("The code: ```python\nx\n```", "x"),
         ("Use ```python``` fences.", None),
+        ("```python\nprint(3)\n``` That prints it.", "print(3)"),
+        ("```python\nx\n``` python y\nz\n```", "x\n``` python y\nz"),
         ("```python:solution.py\nx\n```", "x"),
         ("```python{1,3}\nx\n```", "x"),
         ("```pycon\n>>> 1\n```", None),
@@ -74,6 +77,7 @@ def test_a_body_without_a_fence_goes_on_where_the_prompt_ended():
     assert body_continuing_prompt("return a + b") is None
     assert body_continuing_prompt("  \n") is None
     assert body_continuing_prompt("    x\n```python\ny\n```") is None
+    assert body_continuing_prompt("    x = 1\n    return x\n```\nThat is it.") == "    x = 1\n    return x"
     assert is_body("\n    return 1")
     assert not is_body("def f():\n    return 1")
 

@@ -33,12 +33,20 @@ def test_what_stands_in_reasoning_is_no_answer(verifier):
         ("   ```python\n   def add(a, b):\n       return a + b\n   ```", True),
         ("```python\n    def add(a, b):\n        return a + b\n```", True),
         ("return a + b", False),
+        ("    return a + b\n```\nIt adds.", True),
         ("def add(a, b):\n    return a + b\n", True),
         ("def add(a, b):\n    return a - b\n", False),
     ],
 )
 def test_a_body_completes_the_head_that_the_prompt_gave(verifier, response, correct):
     assert verifier.judge([response], [{"tests": normalised_tests(ADD_CHECK)}])[0].correct is correct
+
+
+def test_all_labels_of_the_reported_kinds_are_met(verifier, shared_data):
+    rows = read(shared_data, "public_reports_dev.jsonl")
+    tests = [{"tests": normalised_tests(row["row"])} for row in rows]
+    verdicts = verifier.judge([row["response"] for row in rows], tests)
+    assert [row["kind"] for row, verdict in zip(rows, verdicts) if verdict.correct != row["label"]] == []
 
 
 LONG = "7" * 6000

@@ -1,9 +1,9 @@
 r"""More labelled pairs of the kinds in `math_kind_pairs`, written when the rules stood and scored once before anything
 was changed: 152 of the 154 of the second look and 112 of the 128 of the third were judged as labelled, none wrongly
-accepted. The fourth look holds wrong answers alone: 80 of 81 were judged wrong.
+accepted. The fourth look holds wrong answers alone: 80 of 81 were judged wrong. The fifth is what was judged otherwise
+than labelled of 553 more, written by another hand, and kin of it.
 
-Two of the third are still missed and not listed: `\mathbb{Z}\setminus\{0\}` against `\mathbb{Z}-\{0\}`, and the
-conjugate written as an `\overline`. Each row is `(kind, gold, answer, correct)`.
+Each row is `(kind, gold, answer, correct)`.
 """
 
 LATER_PAIRS = [
@@ -368,4 +368,61 @@ LATER_PAIRS = [
     ("fourth look", "5=5", "6", False),
     ("fourth look", "6", "2+5=7", False),
     ("fourth look", "x=y=1", "x=1,y=2", False),
+    ("fifth look", r"\sin\theta", "sin theta", True),
+    ("fifth look", r"\cot\alpha", "cot alpha", True),
+    ("fifth look", r"\sin\alpha", "sin beta", False),
+    ("fifth look", r"(-\infty,-2)\cup(2,\infty)", "(-inf,-2) U (2,inf)", True),
+    ("fifth look", r"(-\infty,-2)\cup(2,\infty)", "(-infinity, -2) union (2, infinity)", True),
+    ("fifth look", r"(-\infty,-2)\cup(2,\infty)", "(-inf,-2] U (2,inf)", False),
+    ("fifth look", r"\max(a,b)", "max(a,b)", True),
+    ("fifth look", r"\max(a,b)", "min(a,b)", False),
+    ("fifth look", "3-4i", r"\overline{3+4i}", True),
+    ("fifth look", "3+4i", r"\overline{3+4i}", False),
+    ("fifth look", r"2^\frac12", r"\sqrt2", True),
+    ("fifth look", r"e^\frac{x}{2}", "e^{x/2}", True),
+    ("fifth look", r"3^\sqrt2", r"3^{\sqrt{2}}", True),
+    ("fifth look", r"\sqrt\frac12", r"\frac{\sqrt2}{2}", True),
+    ("fifth look", r"2^\frac12", r"\frac{2}{2}", False),
+    ("fifth look", r"\mathbb{Z}\setminus\{0\}", r"\mathbb{Z}-\{0\}", True),
+    ("fifth look", r"\mathbb{Z}\setminus\{0\}", r"\mathbb{Z}-\{1\}", False),
+    ("fifth look", r"\mathbb{R}\setminus\{-1,3\}", r"x \in \mathbb{R}, x \neq -1, 3", True),
+    ("fifth look", r"(-\infty,-1)\cup(-1,3)\cup(3,\infty)", r"x \neq -1, 3", True),
+    ("fifth look", r"\mathbb{R}\setminus\{-1,3\}", r"x \neq -1, 2", False),
+    ("fifth look", r"\frac13", "0.3̅", True),
+    ("fifth look", r"\frac{16}{99}", "0.1̅6̅", True),
+    ("fifth look", "0.3", "0.3̅", False),
+    ("fifth look", r"\frac13", "0.3 repeating", True),
+    ("fifth look", r"\frac23", "0.666 (recurring)", True),
+    ("fifth look", "5, -5", "+/- 5", True),
+    ("fifth look", "15", "15 ℃", True),
+    ("fifth look", r"15^\circ C", "15 ℉", False),
+    ("fifth look", r"30^\circ", "30^{°}", True),
+    ("fifth look", "7.07", r"x \simeq 7.07", True),
+    ("fifth look", "7.07", r"x \simeq 7.70", False),
+    ("fifth look", r"\begin{pmatrix}4\\5\\6\end{pmatrix}", r"\begin{pmatrix}4&5&6\end{pmatrix}^{\top}", True),
+    ("fifth look", r"\begin{pmatrix}4\\5\\6\end{pmatrix}", r"\begin{pmatrix}4\\5\\6\end{pmatrix}^{\top}", False),
+    ("fifth look", "45", "45 miles per hour", True),
+    ("fifth look", "45", "45 words per minute", True),
+    ("fifth look", "9", "9 different colored balls", True),
+    ("fifth look", "31", "there are 31 people", True),
+    ("fifth look", "31", "a total of 31 people", True),
+    ("fifth look", "6", "6 ways to arrange them", True),
+    ("fifth look", "6", "6 is not the answer", False),
+    ("fifth look", "12", "12 is wrong", False),
+    ("fifth look", "3000000", "3 million", True),
+    ("fifth look", "3000000", "3 million dollars", True),
+    ("fifth look", "3,000,000", r"3 \text{ million}", True),
+    ("fifth look", "2500000", "2.5 million", True),
+    ("fifth look", "300000", "3 hundred thousand", True),
+    ("fifth look", "3", "3 million", False),
+    ("fifth look", "5", "5 thousand", False),
+    ("fifth look", "7", "7 billion dollars", False),
+    ("fifth look", "300", "3 hundred and five", False),
+    ("fifth look", "5", "5 squared", False),
+    ("fifth look", "5", "5 factorial", False),
+    ("fifth look", "1", "1 half", False),
+    ("fifth look", "2", "2 thirds", False),
+    ("fifth look", "5", "5 minus two", False),
+    ("fifth look", r"\mathbb{R}\setminus\{k\pi+1 : k\in\mathbb{Z}\}",
+     r"\mathbb{R}\setminus\{n\pi : n\in\mathbb{Z}\}", False),
 ]  # fmt: skip

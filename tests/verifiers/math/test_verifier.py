@@ -439,5 +439,5 @@ def test_agreement_with_the_labels_of_hard_formats_keeps_its_measured_level(shar
         rows = [json.loads(line) for line in file]
     verdicts = verifier.judge([boxed(row["response"]) for row in rows], [{"answer": row["gold"]} for row in rows])
     agreement = sum(verdict.correct == row["label"] for verdict, row in zip(verdicts, rows)) / len(rows)
-    assert agreement >= 0.95  # math-verify with all its fallbacks: 0.80
+    assert agreement >= 0.96  # math-verify with all its fallbacks: 0.80
     assert not any(verdict.correct and not row["label"] for verdict, row in zip(verdicts, rows))
