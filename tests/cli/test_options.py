@@ -2,6 +2,7 @@
 
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -155,7 +156,7 @@ def test_a_feature_switched_off_takes_its_options_along():
     assert "lora_r" in values
 
 
-def fail(*arguments):
+def fail(*arguments, **options):
     raise RuntimeError("no such luck")
 
 
@@ -190,6 +191,21 @@ def test_every_tracker_of_the_host_is_known():
 def test_a_missing_tracker_is_refused(refused, monkeypatch, tracker):
     monkeypatch.setitem(TRACKERS, tracker, (lambda: False, "pip install it"))
     assert f"report_to {tracker} cannot be used here: pip install it" in refused("--report_to", tracker)
+
+
+@pytest.mark.parametrize(
+    ("package", "option", "value"),
+    [("bitsandbytes", "optim", "adamw_8bit"), ("liger_kernel", "use_liger_kernel", "true")],
+)
+def test_a_missing_package_is_refused_by_the_option_that_needs_it(refused, package, option, value):
+    if find_spec(package):
+        pytest.skip(f"{package} is installed")
+    assert option in refused(f"--{option}", value)
+
+
+def test_a_hub_that_does_not_know_the_account_is_refused(refused, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.whoami", fail)
+    assert "push_to_hub cannot reach your account (no such luck)" in refused("--push_to_hub", "true")
 
 
 def test_an_unexpected_error_is_one_line_and_a_file(monkeypatch, capsys):
