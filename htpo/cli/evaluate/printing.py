@@ -47,9 +47,8 @@ def print_results(console: Console, directory: EvaluationDirectory, notes: dict[
     for name, found in results.items():
         shortened = found["episodes"]["shortened"]["value"] if found["episodes"] else 0
         if shortened:
-            print_note(
-                console, f"the oldest turns left {shortened:.0%} of the episodes of {name}, as the model saw them"
-            )
+            said = f"in {shortened:.0%} of the episodes of {name} the model no longer saw the oldest turns"
+            print_note(console, said)
     for name, found in results.items():
         failed = {kind: count for kind, count in found["failures"].items() if found["episodes"] and kind != "truncated"}
         if failed:
