@@ -13,7 +13,7 @@ from htpo.report import default_path, write_report
 from htpo.report.evaluated import LONGEST_TEXT
 from htpo.report.rollouts import TOKENS_SHOWN
 from tests.analysis.finished_evaluation import write_evaluation
-from tests.evaluate.generators.servers import Server, running
+from tests.evaluate.generators.servers import Server, chat_answer, running
 from tests.evaluate.test_episodes import by_messages, environment
 from tests.evaluate.worlds import FOUND, TURNS, TYPES
 from tests.report.runs import HOSTILE
@@ -55,6 +55,19 @@ def test_episodes_are_there_turn_by_turn_with_how_they_went(played, tmp_path):
         assert [turn["action"] for turn in one["turns"][:steps]] == TURNS[number][:steps]
         assert (one["turns"][-1]["shown"] is None) == (failure is not None), "what the environment said at the end"
         assert one["accuracy"] == float(success)
+
+
+def test_an_episode_says_from_which_turn_on_the_oldest_were_not_shown(tmp_path):
+    evaluation, task = EvaluationDirectory(tmp_path / "paths"), environment(history_length=2)
+    evaluation.begin({"model": "served", "samples": 2, "backend": "server", "chat": None}, [task])
+    with running(Server(lambda body: chat_answer("<action>wait</action>"))) as server:
+        generator = ServerGenerator("served", server.url, SamplingOptions(max_tokens=200))
+        collect(task, generator, evaluation.store(task.name), 2)
+    _, data = page_and_rollouts(evaluation, tmp_path / "out.html")
+    for one in data["rollouts"]:
+        assert one["judged"][0][1].endswith(
+            "turns 5, invalid actions 0; from turn 4 on the oldest were no longer shown"
+        )
 
 
 def test_answers_are_shown_with_what_was_judged_and_only_so_many(tmp_path):
