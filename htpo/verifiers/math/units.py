@@ -60,8 +60,14 @@ COUNTED = re.compile(r"^-?[\d.,]*\d (?=[a-z]*[aeiou])[a-z]{3,}(?: [a-z]+)*$")  #
 COMPOUND = re.compile(r"^(\d+) ?(?:\\text ?\{)? ?([a-z]+) ?\}? ?,? ?(?:and\b)? ?(\d+) ?(?:\\text ?\{)? ?([a-z]+) ?\}?$")
 LARGE = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 LARGE_NUMBER = re.compile(rf"^(-?\d[\d,]*+(?:\.\d++)?) ?({'|'.join(LARGE)})(?: (?!and )([a-zA-Z ]++))?$")
-# Words after a number that say more than what is counted: `5 squared`, `2 thirds`.
-NO_UNIT = {"squared", "cubed", "factorial", "half", "halves", "third", "thirds", "plus", "minus", "over", "divided"}
+PARTS = {"half": 2, "halve": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9}
+PARTS |= {"tenth": 10, "hundredth": 100, "thousandth": 1000}
+PART = re.compile(rf"^(-?\d++) ({'|'.join(PARTS)})s?(?: of an? [a-z]++)?$")
+# Words after a number that say more than what is counted: `5 squared`, `3 times four`.
+NO_UNIT = re.compile(
+    r"(?:^| )(?:squared|cubed|factorial|half|halves|thirds?|plus|minus|over|divided|multiplied|raised|mod|choose|point"
+    r"|cannot)(?: |$)| (?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)$"
+)
 TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 POWER = re.compile(r"\^ ?\{?(-?\d)\}?")
 
@@ -94,6 +100,8 @@ def measured(text: str) -> Measured:
     if found := LARGE_NUMBER.match(" ".join(TEXT.sub(r" \1", text).split())):
         number = Fraction(found.group(1).replace(",", "")) * LARGE[found.group(2)]
         return measured(f"{number} {found.group(3)}") if found.group(3) else Measured(str(number))
+    if found := PART.match(text):
+        return Measured(str(Fraction(int(found.group(1)), PARTS[found.group(2)])))
     if found := CURRENCY.match(text):
         inner = measured(found.group(1) + found.group(3))
         return Measured(inner.value, unit_name(found.group(2)))
@@ -109,12 +117,12 @@ def measured(text: str) -> Measured:
         return Measured(found.group(1), SCALES[found.group(2)[0].lower()] if found.group(2) else DEGREE)
     if found := SCALE_ALONE.match(text):  # without a degree sign: `90 F` is no angle of 90 degrees
         return Measured(found.group(1), found.group(2).lower())
-    if found := TEXT_UNIT.match(text):
+    if (found := TEXT_UNIT.match(text)) and not NO_UNIT.search(TEXT.sub(r"\1", found.group(2)).strip()):
         return Measured(found.group(1), unit_name(found.group(2)))
     if found := WORD_UNIT.match(text):
         value, words, power = found.groups()
         first = words.split()[0].strip(".") if words.split() else ""
-        if first in NO_UNIT:  # `5 squared` is not 5
+        if NO_UNIT.search(words):
             return Measured(text)
         known = len(first) > 1 and (
             unit_name(first) in UNITS or len(first) > 3 or first in ("sq", "cubic", "mph", "kmh")

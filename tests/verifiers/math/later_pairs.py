@@ -1,7 +1,7 @@
 r"""More labelled pairs of the kinds in `math_kind_pairs`, written when the rules stood and scored once before anything
 was changed: 152 of the 154 of the second look and 112 of the 128 of the third were judged as labelled, none wrongly
 accepted. The fourth look holds wrong answers alone: 80 of 81 were judged wrong. The fifth is what was judged otherwise
-than labelled of 553 more, written by another hand, and kin of it.
+than labelled of 649 more, written by another hand, and kin of it.
 
 Each row is `(kind, gold, answer, correct)`.
 """
@@ -425,4 +425,24 @@ LATER_PAIRS = [
     ("fifth look", "5", "5 minus two", False),
     ("fifth look", r"\mathbb{R}\setminus\{k\pi+1 : k\in\mathbb{Z}\}",
      r"\mathbb{R}\setminus\{n\pi : n\in\mathbb{Z}\}", False),
+    ("fifth look", r"\frac12", "1 half", True),
+    ("fifth look", r"\frac23", "2 thirds", True),
+    ("fifth look", "0.3", "3 tenths of a mile", True),
+    ("fifth look", "6", "6 tenths", False),
+    ("fifth look", "7", "7 hundredths", False),
+    ("fifth look", "3", "3 times four", False),
+    ("fifth look", "3", "3 point five", False),
+    ("fifth look", "8", "8 choose two", False),
+    ("fifth look", "8", "8 mod three", False),
+    ("fifth look", "8", "8 multiplied by two", False),
+    ("fifth look", "8", "8 times", True),
+    ("fifth look", "8", "8 points", True),
+    ("fifth look", "305", "305 people", True),
+    ("fifth look", r"\$2,000,000", r"\$2 \text{ million}", True),
+    ("fifth look", r"\$2,000,000", r"\$2 billion", False),
+    ("fifth look", "2+i", r"\overline{2+i}", False),
+    ("fifth look", "6", "gcd(12,18)", True),
+    ("fifth look", "3", "max(3,5)", False),
+    ("fifth look", r"(0,1)\cup(1,\infty)", "x > 0, 1", False),
+    ("fifth look", "5", r"5 \text{ squared}", False),
 ]  # fmt: skip
