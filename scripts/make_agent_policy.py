@@ -2,7 +2,8 @@
 
     python scripts/make_agent_policy.py household --output htpo/assets/household --games 6000 --lapses 0.6 \\
         --steps 1000 --batch 24
-    python scripts/make_agent_policy.py alfworld:train --output alfworld_policy --games 1000 --hidden 128 --layers 4
+    python scripts/make_agent_policy.py alfworld:train --output alfworld_policy --games 1200 --searches 4 --slips 0.1 \\
+        --hidden 128 --layers 4 --batch 16 --steps 600
     python scripts/make_agent_policy.py webshop:train --output webshop_policy --games 2000 --hidden 128 --layers 4
 
 Episodes are told as `htpo train` tells them in the compact format, and only actions are learnt. It is stopped early, so
@@ -14,7 +15,7 @@ import json
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,54 @@ def slip(seen: Observation, intended: str, others: Sequence[str], rng: random.Ra
     return rng.choice(ways or [action for action in others if action not in possible] or [intended])
 
 
+@dataclass
+class Search:
+    """Other places that are looked into before one goes where a thing is, as one must who does not know it.
+
+    A plan knows where everything is: who only imitates it never learns to look elsewhere for what is not there.
+    """
+
+    most: int  # places before each thing
+    rng: random.Random
+    seen: list[str] = field(default_factory=list)  # places, since the last thing
+
+    def put_before(self, shown: Observation, ahead: list[str]) -> bool:
+        """Puts a look elsewhere before the actions `ahead`; gives whether what is next is worth learning."""
+        kind = _taken_after_going(ahead)
+        if kind is None:
+            self.seen = []
+            return True
+        possible = shown.actions or ()
+        if self.seen and f"open {self.seen[-1]}" in possible:
+            ahead.insert(0, f"open {self.seen[-1]}")
+            return True
+        leaves_it = bool(self.seen) and re.search(rf"\b{kind} \d", shown.text) is not None
+        if len(self.seen) < self.most and self.rng.random() < self.most / (self.most + 1):
+            ways = [action[len("go to ") :] for action in possible if action.startswith("go to ")]
+            others = [place for place in ways if place not in self.seen and f"go to {place}" != ahead[0]]
+            if others:
+                self.seen.append(self.rng.choice(others))
+                ahead.insert(0, f"go to {self.seen[-1]}")
+        return not leaves_it
+
+
+def _taken_after_going(ahead: Sequence[str]) -> str | None:
+    """The kind of thing that is taken where the first action goes; None when it goes nowhere for that."""
+    if not ahead or not ahead[0].startswith("go to "):
+        return None
+    place = ahead[0][6:]
+    then = ahead[1:3] if ahead[1:2] == [f"open {place}"] else ahead[1:2]
+    taken = re.fullmatch(rf"take (.+) \d+ from {re.escape(place)}", then[-1]) if then else None
+    return taken[1] if taken else None
+
+
 def demonstrations(
-    worlds: EnvironmentWorkers, rows: Sequence[dict[str, Any]], slips: float, lapses: float, rng: random.Random
+    worlds: EnvironmentWorkers,
+    rows: Sequence[dict[str, Any]],
+    slips: float,
+    lapses: float,
+    searches: int,
+    rng: random.Random,
 ) -> Iterator[list[Told]]:
     """Walkthroughs with slips between, from which going on can be learnt; in a share of them one action is left out."""
     bar = tqdm(total=len(rows), unit="game")
@@ -81,13 +128,17 @@ def demonstrations(
             if len(actions) > 1 and rng.random() < lapses:
                 del actions[rng.randrange(len(actions))]
         told: dict[Episode, list[Told]] = {episode: [] for episode in episodes}
+        searching = {episode: Search(searches, rng) for episode in episodes}
         while ahead := [episode for episode in episodes if left[episode] and not episode.done]:
             for episode in ahead:
                 seen = episode.observation
+                worth_learning = searching[episode].put_before(seen, left[episode])
                 slipped = rng.random() < slips
                 action = slip(seen, left[episode][0], others, rng) if slipped else left[episode].pop(0)
                 shown = COMPACT.shown(seen, first=not told[episode])
-                told[episode].append(Told(shown, as_on_the_page(action, seen.text), learnt=not slipped))
+                told[episode].append(
+                    Told(shown, as_on_the_page(action, seen.text), learnt=worth_learning and not slipped)
+                )
             worlds.step(ahead, [told[episode][-1].action for episode in ahead])
         worlds.end(episodes)
         bar.update(len(batch))
@@ -136,6 +187,7 @@ def main() -> None:
     parser.add_argument("--games", type=int, help="to learn from; by default all of the split")
     parser.add_argument("--slips", type=float, default=0.15, help="chance of a slip before an action")
     parser.add_argument("--lapses", type=float, default=0.0, help="share of games in which an action is left out")
+    parser.add_argument("--searches", type=int, default=0, help="at most so many places looked into before each thing")
     parser.add_argument("--steps", type=int, default=330)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--hidden", type=int, default=64)
@@ -147,7 +199,7 @@ def main() -> None:
     label = EnvironmentLabel.parse(args.environment)
     with EnvironmentWorkers(label.name, args.options) as worlds:
         rows = worlds.rows(label.split, args.games, args.seed + 1)
-        told = list(demonstrations(worlds, rows, args.slips, args.lapses, rng))
+        told = list(demonstrations(worlds, rows, args.slips, args.lapses, args.searches, rng))
     turns = [turn for each in told for turn in each]
     tokenizer = make_tokenizer(label.name, (f"{turn.shown} {turn.action}" for turn in turns))
     known = [as_ids(each, tokenizer) for each in told]
