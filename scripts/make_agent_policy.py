@@ -2,7 +2,7 @@
 
     python scripts/make_agent_policy.py household --output htpo/assets/household --games 6000 --lapses 0.6 \\
         --steps 1000 --batch 24
-    python scripts/make_agent_policy.py alfworld:train --output alfworld_policy --games 1200 --searches 4 --slips 0.1 \\
+    python scripts/make_agent_policy.py alfworld:train --output alfworld_policy --games 1000 --searches 4 --slips 0.1 \\
         --hidden 128 --layers 4 --batch 16 --steps 600
     python scripts/make_agent_policy.py webshop:train --output webshop_policy --games 2000 --hidden 128 --layers 4
 
@@ -81,11 +81,13 @@ class Search:
 
     def put_before(self, shown: Observation, ahead: list[str]) -> bool:
         """Puts a look elsewhere before the actions `ahead`; gives whether what is next is worth learning."""
+        possible = shown.actions or ()
+        if self.most and ahead[0].startswith("open ") and ahead[0] not in possible:
+            del ahead[0]  # it was opened when it was looked into
         kind = _taken_after_going(ahead)
         if kind is None:
             self.seen = []
             return True
-        possible = shown.actions or ()
         if self.seen and f"open {self.seen[-1]}" in possible:
             ahead.insert(0, f"open {self.seen[-1]}")
             return True

@@ -1,0 +1,96 @@
+"""Demonstrations that policies for environments are fitted to, and the script that fits them."""
+
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from htpo.environments import EnvironmentWorkers
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+GAMES = 24
+
+
+@pytest.fixture(scope="module")
+def worlds():
+    with EnvironmentWorkers("household") as worlds:
+        yield worlds
+
+
+@pytest.fixture
+def demonstrations(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from scripts.make_agent_policy import demonstrations
+
+    return demonstrations
+
+
+def test_without_slips_lapses_and_searches_they_are_the_walkthroughs(worlds, demonstrations):
+    rows = worlds.rows("train", GAMES, 1)
+    for row, told in zip(rows, demonstrations(worlds, rows, 0, 0, 0, random.Random(0)), strict=True):
+        assert [turn.action for turn in told] == worlds.walkthrough(row)
+        assert all(turn.learnt for turn in told)
+
+
+def test_who_searches_looks_into_other_places_first_and_solves_the_task_all_the_same(worlds, demonstrations):
+    rows = worlds.rows("train", GAMES, 1)
+    looked = []
+    for row, told in zip(rows, demonstrations(worlds, rows, 0, 0, 3, random.Random(0)), strict=True):
+        actions = [turn.action for turn in told]
+        looked.append(len(actions) - len(worlds.walkthrough(row)))
+        (episode,) = worlds.reset([row], [0])
+        for action in actions:
+            worlds.step([episode], [action])
+        assert (episode.success, episode.invalid_actions) == (True, 0)
+        worlds.end([episode])
+    assert min(looked) >= 0
+    assert sum(looked) > GAMES
+
+
+def test_leaving_a_place_where_the_thing_lies_is_not_learnt(worlds, demonstrations):
+    """Of two apples a plan may want the other one; a policy that reads of one should take it."""
+    rows = worlds.rows("train", 4 * GAMES, 2)
+    left = 0
+    for told in demonstrations(worlds, rows, 0, 0, 4, random.Random(1)):
+        for number, turn in enumerate(told):
+            takes = [later.action for later in told[number + 1 :] if later.action.startswith("take ")]
+            if number and turn.action.startswith("go to ") and takes:
+                kind = re.fullmatch(r"take (.+) \d+ from .+", takes[0])[1]
+                if re.search(rf"\b{kind} \d", turn.shown) and not turn.learnt:
+                    left += 1
+    assert left > 0
+
+
+def test_the_script_makes_a_model_that_writes_words_of_the_environment(tmp_path):
+    command = [sys.executable, SCRIPTS / "make_agent_policy.py", "household", "--output", tmp_path / "policy"]
+    done = subprocess.run(
+        [
+            *command,
+            "--games",
+            "8",
+            "--steps",
+            "2",
+            "--batch",
+            "4",
+            "--hidden",
+            "16",
+            "--layers",
+            "1",
+            "--searches",
+            "1",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("8 games, ")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "policy")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "policy")
+    read = tokenizer("you are in the kitchen .", return_tensors="pt")
+    assert tokenizer.unk_token_id not in read["input_ids"]
+    written = model.generate(**read, max_new_tokens=4, do_sample=False)
+    assert written.shape[1] > read["input_ids"].shape[1]
