@@ -10,6 +10,7 @@ from datasets import Dataset
 from htpo.engines.episode_pass_rates import measure_episodes
 from htpo.engines.job_options import JobOptions
 from htpo.evaluate import ModelGenerator, SamplingOptions, measure_pass_rates
+from htpo.evaluate.generators.model import context_of
 from htpo.playing.player import Player
 from htpo.playing.tasks import TASK
 from htpo.runs import RunDirectory
@@ -88,10 +89,10 @@ class HeldOutProblems:
     ) -> PassRates:
         """Have a model play episodes of the problems, tasks of an environment; arguments as for `pass_rates`.
 
-        As in `htpo eval`, the oldest turns leave what no longer fits.
+        As in `htpo eval`, the oldest turns leave what no longer fits into the player's limits or the model's context.
         """
         return measure_episodes(
-            replace(player, oldest_leave=True),
+            replace(player, oldest_leave=True, max_context=context_of(model)),
             model,
             tokenizer,
             [json.loads(task) for task in problems[TASK]],

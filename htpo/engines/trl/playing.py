@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -16,6 +17,7 @@ from htpo.engines.segments import segments
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.prompts import NumberedPrompts
 from htpo.errors import UserError
+from htpo.evaluate.generators.model import context_of
 from htpo.evaluate.generators.turn_sampler import TurnSampler
 from htpo.objectives import TableObjective
 from htpo.playing.measured import MEASURED
@@ -33,7 +35,8 @@ class PlayedEpisodes(NumberedPrompts):
     """A trainer that plays an episode of each row's `TASK`, if it has a `player`.
 
     The host gets an episode as one completion, with its mask of what was sampled. The environment's seed is the run's
-    for all, so that the episodes of a group begin alike.
+    for all, so that the episodes of a group begin alike. Those that outgrow the model's context are given up as those
+    that outgrow the completion length are.
     """
 
     objective: TableObjective
@@ -52,6 +55,7 @@ class PlayedEpisodes(NumberedPrompts):
             super().__init__(model, reward_funcs, args, rollout_func=self._play, **kwargs)
         if self.accelerator.distributed_type in SHARDED:
             raise UserError("the model is sharded over processes, whose episodes end at different turns: use DDP")
+        self.player = replace(player, max_context=context_of(self.accelerator.unwrap_model(self.model)))
         self.generation_config.max_new_tokens = self.generation_kwargs["max_new_tokens"] = player.max_turn_tokens
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:

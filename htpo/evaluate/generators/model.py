@@ -101,12 +101,17 @@ class ModelGenerator(Generator):
 
     @property
     def longest_context(self) -> int | None:
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return context_of(self.model)
 
     def beyond_context(self, prompts: Sequence[Prompt]) -> str | None:
         tokenized = tokenize_prompts(prompts, self.tokenizer, self.template_options)
         said = beyond_length(tokenized, self.sampling.max_tokens, self.longest_context)
         return said and f"{said} was made for; what it writes there may be nonsense"
+
+
+def context_of(model: PreTrainedModel) -> int | None:
+    """Tokens that a model was made for, where its configuration says so."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
 def token_player(

@@ -1,6 +1,7 @@
 """Episodes of an environment in the trainer."""
 
 import json
+import shutil
 from typing import ClassVar
 
 import pytest
@@ -140,6 +141,16 @@ def test_an_episode_that_no_longer_fits_is_wrong(tiny_model, tmp_path, worlds):
     assert all(row.overflowed for row in played)
     assert not any(row[3] for row in trained_rows(seen))
     assert host.state.log_history[0]["verifier/truncated_share"] == 1
+
+
+def test_an_episode_that_outgrows_the_models_context_is_given_up(tiny_model, tmp_path, worlds):
+    small = shutil.copytree(tiny_model, tmp_path / "small")
+    settings = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps(settings | {"max_position_embeddings": 20}))
+    host, played, _ = train(str(small), tmp_path / "run", worlds)
+    assert 0 < max(len(row.prompt + row.response) for row in played) <= 20
+    assert all(row.overflowed for row in played)
+    assert host.state.log_history[0]["episodes/overflowed_share"] == 1
 
 
 @pytest.mark.parametrize(
