@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from htpo.cli.train import read_recipe
 from htpo.objectives import (
     DESCRIPTIONS,
     OBJECTIVES,
@@ -195,8 +196,9 @@ def _of_study(name: str, study: str, results: dict[str, Any]) -> Iterator[str]:
                 rows.append(row + [_difference(pairs[k]) if k in pairs else "" for k in ks])
         if rows:
             before = ", ".join(f"pass@{k} {_estimate(found['before'][str(k)])}" for k in ks)
+            steps = (read_recipe(results["recipe"]) | options)["max_steps"]
             yield (
-                f"[{study}](../results/{study}/results.md), {task}: {options['max_steps']} updates on "
+                f"[{study}](../results/{study}/results.md), {task}: {steps} updates on "
                 f"{options['dataset']}, seeds {', '.join(map(str, results['seeds']))}, measured on {found['problems']} "
                 f"held-out problems x {found['samples']} samples per seed. Before training: {before}."
             )
