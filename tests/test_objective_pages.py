@@ -35,14 +35,14 @@ def test_a_page_shows_usage_first_and_then_everything_of_its_objective(name):
     assert {key for key in logged if key not in text} == {"`nonfinite_tokens`"}  # training stops at one
 
 
-OF_HTPO = {"household", "number_path", "number_path_eight", "number_path_groups", "number_path_entropy_of"}
+OF_HTPO = {"household_methods", "number_path", "number_path_eight", "number_path_groups", "number_path_entropy_of"}
 
 
 @pytest.mark.parametrize(
     ("name", "studies", "found"),
     [
         ("htpo", OF_HTPO, "0.623 (0.576 to 0.667)"),
-        ("grpo", {"household", "number_path", "number_path_eight"}, "-0.042 (-0.072 to -0.011), p 0.61"),
+        ("grpo", {"household_methods", "number_path", "number_path_eight"}, "-0.042 (-0.072 to -0.011), p 0.61"),
     ],
 )
 def test_a_page_says_what_was_measured_and_where(name, studies, found):

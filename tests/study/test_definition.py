@@ -140,7 +140,7 @@ def test_a_file_that_is_no_study_is_refused(tmp_path, refuse, text, said):
 
 def test_a_missing_file_a_wrong_name_and_a_wrong_number_are_refused(study, refuse):
     assert "cannot read nowhere.yaml" in refuse("nowhere.yaml")
-    assert "no study 'nowhere': give a .yaml file or one of alfworld, household" in refuse("nowhere")
+    assert "no study 'nowhere': give a .yaml file or one of alfworld, household_methods" in refuse("nowhere")
     assert "parallel is 0" in refuse(study(), "--parallel", "0")
     assert "holds no study" in refuse(study(), "--report-only", "--output_dir", "nowhere")
 
