@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from htpo.verifiers.reasoning_text import answer_part
 from htpo.verifiers.verdict import Verdict
 from htpo.workers.pool import WorkerPool
 
@@ -37,7 +38,7 @@ class ReasoningGymVerifier:
 
     def judge(self, responses: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Verdict]:
         """One verdict per response; which puzzle it answers is read from the rows' columns `gym_seed`, `gym_index`."""
-        answers = [last_answer(response) for response in responses]
+        answers = [last_answer(answer_part(*each) or "") for each in zip(responses, rows, strict=True)]
         asked = {
             (row["gym_seed"], row["gym_index"], answer) for answer, row in zip(answers, rows, strict=True) if answer
         }

@@ -43,6 +43,17 @@ def test_its_own_scorer_judges_right_wrong_and_half_right_answers(countdown):
     assert countdown.verifier.failures["unparsable"] == 2
 
 
+def test_an_answer_within_reasoning_is_none(countdown):
+    row = countdown.train[0]
+    right = row["solution"]
+    verdicts = countdown.verifier.judge(
+        [f"<think>{right}", f"<think>{right}</think>", f"<think></think>{right}"], [row] * 3
+    )
+    assert [verdict.correct for verdict in verdicts] == [False, False, True]
+    (unclosed,) = countdown.verifier.judge([right], [{**row, "sent": "Make 24.\n<think>\n"}])
+    assert unclosed.failure == "unparsable"
+
+
 def test_an_answer_that_attacks_the_scorer_costs_one_worker_and_no_more(countdown):
     row = countdown.train[0]
     attacks = ["9**9**9**9", "(lambda f: f(f))(lambda f: f(f))", "().__class__", "__import__('os')._exit(0)"]
