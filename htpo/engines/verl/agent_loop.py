@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from htpo.engines.recording import said_of_episode
+from htpo.engines.segments import segments
 from htpo.engines.verl.episode_data import PLAYED_BY, PLAYED_TASK, HowPlayed
 from htpo.engines.verl.nodes import share_cores
 from htpo.engines.verl.reward import POLICY_TOKENS, REWARD_MANAGER
@@ -75,7 +76,8 @@ class EpisodeAgentLoop:
             with simple_timer("tool_calls", seconds):
                 return await asyncio.to_thread(do, *given)
 
-        played = await self._play(how, task, sample, ask)
+        turns = self._turns(how)
+        played = await self._play(how, turns, task, sample, ask)
         policies = policies or [row["global_steps"] - 1]  # verl does sums with them
         episode, verdict = played.episode, how.verifier.judge([""], [{EPISODE: played}])[0]
         about = {
@@ -86,7 +88,7 @@ class EpisodeAgentLoop:
         }
         if not played.response:  # verl needs a token
             played.show([self.tokenizer.eos_token_id])
-        about |= {"turn": played.turn_numbers}
+        about |= {"turn": played.turn_numbers, "segment": await ask(segments, played, turns)}
         return AgentLoopOutput(
             prompt_ids=played.prompt,
             response_ids=played.response,
@@ -106,6 +108,7 @@ class EpisodeAgentLoop:
     async def _play(
         self,
         how: HowPlayed,
+        turns: TurnTokens,
         task: dict[str, Any],
         sample: Callable[[list[int]], Awaitable[Turn]],
         ask: Callable[..., Awaitable[Any]],
@@ -115,15 +118,8 @@ class EpisodeAgentLoop:
         Args:
             ask: calls a function in a thread.
         """
-        tokenizer = OneAtATime(self.tokenizer)
-        told = prompt_format(how.prompt_format, has_chat_template=tokenizer.chat_template is not None)
-        player = Player(
-            self._worlds(how),
-            TurnTokens(told, tokenizer, self.template_options),
-            how.max_turn_tokens,
-            self.rollout.response_length,
-            self._window(),
-        )
+        room = self.rollout.response_length
+        player = Player(self._worlds(how), turns, how.max_turn_tokens, room, self._window())
         (row,) = await ask(player.begin, [task], [how.seed])
         try:
             rounds = player.rounds([row])
@@ -133,6 +129,11 @@ class EpisodeAgentLoop:
         finally:
             await ask(player.worlds.end, [row.episode])
         return row
+
+    def _turns(self, how: HowPlayed) -> TurnTokens:
+        tokenizer = OneAtATime(self.tokenizer)
+        told = prompt_format(how.prompt_format, has_chat_template=tokenizer.chat_template is not None)
+        return TurnTokens(told, tokenizer, self.template_options)
 
     def _window(self) -> int:
         """Tokens of an episode and its prompt: verl has room for no more, however long the prompt is."""

@@ -18,7 +18,7 @@ PER_TOKEN = ("old_log_probs", "advantages", "entropy", "response_mask")
 policy's."""
 
 
-OF_EPISODES = {"turn": torch.int32}
+OF_EPISODES = {"turn": torch.int32, "segment": torch.int8}
 """Fields of a `TokenBatch` that batches of episodes alone have, (B, T) each, by name; as an agent loop left them in the
 row's `EPISODE`."""
 

@@ -10,11 +10,13 @@ import pytest
 from transformers import AutoTokenizer
 
 from htpo.engines.recording import said_of_episode
+from htpo.engines.segments import segments
 from htpo.engines.verl import agent_loop
 from htpo.engines.verl.agent_loop import EpisodeAgentLoop
 from htpo.engines.verl.episode_data import PLAYED_BY, PLAYED_TASK, HowPlayed
 from htpo.environments import EnvironmentWorkers
 from htpo.errors import UserError
+from htpo.objectives.batch import ACTION, THINKING
 from htpo.playing.formats import PROMPT_FORMATS
 from htpo.playing.measured import MEASURED
 from htpo.playing.player import Player, Turn
@@ -117,6 +119,8 @@ def test_a_session_is_what_the_player_of_the_other_engine_makes_of_the_same_poli
         assert played["said"] == said_of_episode(row.episode)
         assert played["measured"] == {name: of(row) for name, of in MEASURED.items()}
         assert played["turn"] == row.turn_numbers
+        assert played["segment"] == segments(row, turns)
+        assert set(played["segment"]) == {0, ACTION if told == "compact" else THINKING}  # it knows no tags
         assert output.as_dict()["response_mask"].sum() == sum(row.sampled)
 
 
@@ -167,7 +171,7 @@ def test_an_episode_without_a_turn_is_wrong_and_holds_no_token_to_train_on(token
     (output,) = sessions(tokenizer, Server(Scripted(tokenizer)), tasks_of(1, **changes), **rooms)
     assert (output.response_ids, output.response_mask) == ([tokenizer.eos_token_id], [0])
     assert output.response_logprobs == [0.0]
-    assert output.extra_fields[EPISODE]["turn"] == [0]
+    assert output.extra_fields[EPISODE]["turn"] == output.extra_fields[EPISODE]["segment"] == [0]
     assert output.extra_fields[EPISODE]["verdict"]["failure"] == failure
     assert [output.extra_fields[f"{which}_global_steps"] for which in ("min", "max")] == [8, 8]
 

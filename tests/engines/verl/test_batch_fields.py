@@ -63,6 +63,8 @@ def test_turns_are_those_of_the_episodes_and_padding_has_none():
     fields = episode_fields(["turn"], played, [4, 1, 7], [False, False, True])
     assert [row.tolist() for row in fields["htpo_turn"].unbind()] == [[1, 1, 0, 2], [1], [0] * 7]
     assert fields["htpo_turn"].dtype == torch.int32
+    thought = [{EPISODE: {"segment": [1, 2, 0, 2]}}]
+    assert episode_fields(["segment"], thought, [4], [False])["htpo_segment"].values().tolist() == [1, 2, 0, 2]
     assert episode_fields([], played, [4, 1, 7], [False] * 3) == {}
     with pytest.raises(UserError, match="by their turn, which episodes of an environment alone have"):
         episode_fields(["turn"], [{}], [3], [False])

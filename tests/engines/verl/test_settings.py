@@ -160,11 +160,6 @@ def test_every_objective_runs_or_says_that_it_does_not():
         ({"max_generation_rounds": 2.5}, {}, "max_generation_rounds: invalid int value: '2.5'"),
         ({"objective": "entropy_mask"}, {}, "entropy_of=old"),
         ({"entropy_scope": "batch"}, {}, "entropy_of=old"),
-        (
-            {"axes": ["segment"], "cells": {}},
-            {},
-            "by their segment, which verl's workers do not know",
-        ),
         ({}, {"calculate_entropy": False}, "calculate_entropy=True, or +htpo.entropy_of=old"),
         ({"objective": "grpo"}, {}, "actor.loss_agg_mode=seq-mean-token-mean"),
         ({}, {"loss_agg_mode": "seq-mean-token-sum"}, "actor.loss_agg_mode=token-mean"),
