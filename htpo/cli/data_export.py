@@ -13,7 +13,7 @@ from htpo.engines.option_rules import check_values
 from htpo.engines.verl.episode_data import HowPlayed, export_episodes
 from htpo.environments import is_environment
 from htpo.errors import UserError
-from htpo.playing.formats import default_format
+from htpo.playing.formats import format_name
 from htpo.tasks import Task, load_task
 from htpo.tasks.selection import find_source
 from htpo.tasks.sources.puzzles import Puzzles
@@ -89,7 +89,7 @@ def _export_answers(options: ExportOptions, folder: Path) -> Task:
 
 def _export_episodes(options: ExportOptions, folder: Path) -> Task:
     check_values(options)
-    told = options.prompt_format or default_format(has_chat_template=True)
+    told = format_name(options.prompt_format, has_chat_template=True)
     task = load_environment_task(options, options.seed)
     with task.worlds:
         export_episodes(task, HowPlayed.of(options, options.seed, told), folder, force=options.force)

@@ -9,7 +9,7 @@ from htpo.environments import EnvironmentLabel, EnvironmentWorkers
 from htpo.errors import UserError
 from htpo.evaluate.answers import Row, numbered
 from htpo.evaluate.generators.vocabulary import EpisodeRequest, EpisodeSettings, Generator, Key, Played
-from htpo.playing.formats import PROMPT_FORMATS, PromptFormat
+from htpo.playing.formats import PROMPT_FORMATS
 from htpo.playing.options import PlayOptions
 from htpo.playing.tasks import TASK, tasks_as_dataset
 from htpo.playing.verdicts import EPISODE, EpisodeVerifier
@@ -25,12 +25,13 @@ class EnvironmentProblems(Problems):
 
 
 def load_environment_problems(
-    label: str, play: PlayOptions, told: PromptFormat, own: Mapping[str, Any], count: int | None, seed: int
+    label: str, play: PlayOptions, told: str, own: Mapping[str, Any], count: int | None, seed: int
 ) -> EnvironmentProblems:
     """The tasks that a label names.
 
     Args:
         label: an environment, with or without a split; without, the last that it has.
+        told: name of the format in which the policy is told of the environment.
         own: the environment's own options.
         count: how many at most; None: all.
         seed: which ones, where they are made or drawn; and of every episode.
@@ -47,7 +48,7 @@ def load_environment_problems(
         rows = worlds.rows(split, None, seed)  # there may not be so many
     if not rows:
         raise UserError(f"{label} has no tasks")
-    name, form = f"{parsed.name}:{split}", next(key for key, each in PROMPT_FORMATS.items() if each == told)
+    name = f"{parsed.name}:{split}"
     limit = "" if play.max_turns is None else f" and {play.max_turns} actions"
     if play.history_length is not None:
         limit += f", of which the last {play.history_length} are shown"
@@ -55,9 +56,9 @@ def load_environment_problems(
         name,
         tasks_as_dataset(rows),
         EpisodeVerifier(by_score=True),
-        f"{name}: {len(rows)} tasks of an environment, told as {form}, at most {play.max_turn_length} tokens a turn"
+        f"{name}: {len(rows)} tasks of an environment, told as {told}, at most {play.max_turn_length} tokens a turn"
         f"{limit}; an episode is correct when it succeeds",
-        EpisodeSettings(worlds, told, play.max_turn_length, seed, play.history_length),
+        EpisodeSettings(worlds, PROMPT_FORMATS[told], play.max_turn_length, seed, play.history_length),
     )
 
 

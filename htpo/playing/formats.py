@@ -95,17 +95,21 @@ def prompt_format(name: str | None, *, has_chat_template: bool) -> PromptFormat:
     Raises:
         UserError: there is none of this name, or it needs a chat template and the model has none.
     """
-    name = name or default_format(has_chat_template)
+    return PROMPT_FORMATS[format_name(name, has_chat_template=has_chat_template)]
+
+
+def format_name(given: str | None, *, has_chat_template: bool) -> str:
+    """The name of what `prompt_format` gives.
+
+    Raises:
+        UserError: as `prompt_format`.
+    """
+    name = given or ("verl_agent" if has_chat_template else "compact")
     if name not in PROMPT_FORMATS:
         raise UserError(f"prompt_format is {name!r}, needs one of {', '.join(PROMPT_FORMATS)}")
     if PROMPT_FORMATS[name].chat and not has_chat_template:
         raise UserError(f"prompt_format {name} needs a model with a chat template, and this has none: use compact")
-    return PROMPT_FORMATS[name]
-
-
-def default_format(has_chat_template: bool) -> str:
-    """The name of the format that is used where none is given."""
-    return "verl_agent" if has_chat_template else "compact"
+    return name
 
 
 def _one_line(text: str) -> str | None:

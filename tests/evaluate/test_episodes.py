@@ -17,7 +17,6 @@ from htpo.evaluate.generators.server import ServerGenerator
 from htpo.evaluate.results import TaskSamples, measures
 from htpo.evaluate.samples import LATER, OF_EPISODES, SCHEMA, SampleStore
 from htpo.evaluate.tables import result_tables
-from htpo.playing.formats import PROMPT_FORMATS
 from htpo.playing.options import PlayOptions
 from tests.evaluate.generators.servers import Misbehaviour, Server, chat_answer, interrupt_after_the_first, running
 from tests.evaluate.worlds import FOUND, TURNS, TYPES, next_action
@@ -28,7 +27,7 @@ EVEN_LENGTH = "tests.engines.trl.worlds:EvenLength"
 
 def environment(label=PATH, told="verl_agent", count=None, **play):
     play = {"max_turn_length": 8} | play
-    return load_environment_problems(label, PlayOptions(**play), PROMPT_FORMATS[told], {}, count, seed=0)
+    return load_environment_problems(label, PlayOptions(**play), told, {}, count, seed=0)
 
 
 def by_messages(body):

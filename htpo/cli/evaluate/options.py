@@ -14,7 +14,7 @@ from htpo.evaluate.generators.backend import Backend, BackendOptions, check_leas
 from htpo.evaluate.generators.registry import BACKENDS
 from htpo.evaluate.results import TAUS
 from htpo.option_parsing import parse, refuse
-from htpo.playing.formats import PROMPT_FORMATS, prompt_format
+from htpo.playing.formats import PROMPT_FORMATS, format_name
 from htpo.playing.options import PlayOptions
 from htpo.playing.tasks import environment_options
 from htpo.tasks.load import load_problems
@@ -179,7 +179,7 @@ class Evaluation:
         tasks: list[Problems] = []
         for label in options.tasks:
             if is_environment(label):
-                told = prompt_format(self.play.prompt_format, has_chat_template=conversational)
+                told = format_name(self.play.prompt_format, has_chat_template=conversational)
                 own = environment_options(self.data.dataset_config)
                 tasks.append(load_environment_problems(label, self.play, told, own, most, options.seed))
             else:

@@ -21,7 +21,7 @@ from htpo.engines.verl.settings import WORKING_VERL, check_batch_quantiles
 from htpo.engines.verl.training import VerlTraining
 from htpo.errors import UserError
 from htpo.evaluate import load_tokenizer
-from htpo.playing.formats import default_format
+from htpo.playing.formats import format_name
 from htpo.playing.player import Player
 from htpo.playing.tasks import TASK
 from htpo.runs import RunDirectory
@@ -103,7 +103,7 @@ class VerlEngine(Engine):
         if isinstance(task, EnvironmentTask):
             limit = self.options.max_completion_length
             player = task.player(options, tokenizer, self.template_options, limit)
-            told = options.prompt_format or default_format(tokenizer.chat_template is not None)
+            told = format_name(options.prompt_format, has_chat_template=tokenizer.chat_template is not None)
             played = HowPlayed.of(options, self.seed, told)
             longest = ROOM * max(first_prompt_lengths(task, player, self.seed))
         else:

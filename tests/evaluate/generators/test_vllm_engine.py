@@ -12,7 +12,6 @@ from htpo.evaluate.episodes import load_environment_problems
 from htpo.evaluate.generators.local import LocalOptions, load_tokenizer
 from htpo.evaluate.generators.vllm_engine import VLLMBackend, VLLMGenerator, VLLMOptions, check_engine_options
 from htpo.evaluate.samples import SampleStore
-from htpo.playing.formats import PROMPT_FORMATS
 from htpo.playing.options import PlayOptions
 from tests.evaluate.test_collection import SAMPLES, problems
 
@@ -65,7 +64,7 @@ def test_episodes_are_turns_of_the_engine_each_with_a_seed_of_its_own(tmp_path, 
     store = SampleStore(tmp_path / "samples")
     play = PlayOptions(max_turn_length=4)
     environment = load_environment_problems(
-        "tests.environments.unruly:Counting", play, PROMPT_FORMATS["compact"], {"total": 4}, 2, seed=0
+        "tests.environments.unruly:Counting", play, "compact", {"total": 4}, 2, seed=0
     )
     assert collect(environment, made, store, 2) == 0
     calls = made._engine.calls
