@@ -108,6 +108,10 @@ def load_environment_task(options: TaskOptions, seed: int) -> EnvironmentTask:
             worlds.rows(label.split, options.train_prompts, seed),
             worlds.rows(other.split, count, seed) if count else [],
         )
+    if not train:
+        raise UserError(f"{options.dataset[0]} has no tasks to train on")
+    if label.own:
+        worlds.try_on(train[0])
     earns = f"reward is {options.episode_reward}"
     if options.invalid_action_penalty:
         earns += f", less {options.invalid_action_penalty:g} for every invalid action"

@@ -71,7 +71,7 @@ def checked_observation(seen: Any) -> Observation:
     """What an environment returned, if it is an observation.
 
     Raises:
-        TypeError: it is not, or its text, actions or score are of another type than they should be.
+        TypeError: it is not, or what it says is of another type than it should be.
     """
     if not isinstance(seen, Observation):
         raise TypeError(f"an environment must return an Observation, not {type(seen).__name__}")
@@ -83,11 +83,11 @@ def checked_observation(seen: Any) -> Observation:
     score = float(seen.score)
     if not abs(score) < float("inf"):
         raise TypeError(f"an observation's score is {score}, and must be finite")
-    return Observation(
-        seen.text,
-        None if actions is None else tuple(actions),
-        bool(seen.done),
-        bool(seen.success),
-        score,
-        bool(seen.invalid),
-    )
+    done, success, invalid = (_flag(name, getattr(seen, name)) for name in ("done", "success", "invalid"))
+    return Observation(seen.text, None if actions is None else tuple(actions), done, success, score, invalid)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if value not in (True, False):
+        raise TypeError(f"an observation's {name} is {value!r}, and must be True or False")
+    return bool(value)

@@ -38,6 +38,11 @@ class EnvironmentLabel:
     path: str  # of the class
     split: str | None
 
+    @property
+    def own(self) -> bool:
+        """Whether it is a class of the user's, and none that comes with the package."""
+        return self.name not in ENVIRONMENTS
+
     @classmethod
     def parse(cls, label: str) -> "EnvironmentLabel":
         """The environment that a label names; nothing is imported.

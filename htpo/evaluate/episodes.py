@@ -48,6 +48,8 @@ def load_environment_problems(
         rows = worlds.rows(split, None, seed)  # there may not be so many
     if not rows:
         raise UserError(f"{label} has no tasks")
+    if parsed.own:
+        worlds.try_on(rows[0])
     name = f"{parsed.name}:{split}"
     limit = "" if play.max_turns is None else f" and {play.max_turns} actions"
     if play.history_length is not None:

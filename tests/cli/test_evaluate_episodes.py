@@ -112,6 +112,8 @@ def test_household_is_played_by_a_small_model_and_goes_on_after_a_stop(word_mode
         (["number_path", "--prompt_format", "compact"], "--prompt_format has no effect"),
         (["alfworld:valid_seen", "--dataset_config", '{"data": "/nowhere"}'], "/nowhere"),
         (["nowhere.at_all:World"], "cannot be imported"),
+        (["tests.environments.unruly:Delicate"], "'NoneType' object has no attribute 'strip'"),
+        (["tests.environments.unruly:Taskless"], "Taskless has no tasks"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_played(tiny_model, tmp_path, arguments, said):

@@ -136,6 +136,8 @@ def test_two_processes_play_each_their_share_and_know_each_other_s_turns(word_mo
         ("household", {"verifier": "math"}, "verifier='math' has no effect on household"),
         ("household", {"max_prompt_length": 10}, "max_prompt_length=10 has no effect on household"),
         ("household", {"eval_dataset": "webshop:test"}, "is another environment than household"),
+        ("tests.environments.unruly:Wordless", {}, "must return an Observation, not str"),
+        ("tests.environments.unruly:Taskless", {}, "Taskless has no tasks to train on"),
         ("number_path", {}, "max_turn_length=4 has no effect: it belongs to a dataset that is an environment"),
     ],
 )

@@ -145,6 +145,8 @@ def test_episodes_given_up_make_room(counting):
         ("Forgetful", "do not lead to the same observations"),
         ("Delicate", "AttributeError: 'NoneType' object has no attribute 'strip'"),
         ("Wordless", "must return an Observation, not str"),
+        ("Yes", "success is 'yes', and must be True or False"),
+        ("Immeasurable", "score is nan, and must be finite"),
         ("Stepless", "has no method rows, reset, step, walkthrough"),
         ("Missing", "cannot be imported"),
     ],

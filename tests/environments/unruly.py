@@ -3,6 +3,7 @@
 import itertools
 import os
 import time
+from dataclasses import replace
 
 from htpo.environments import Observation
 
@@ -76,6 +77,27 @@ class Wordless(Counting):
 
     def reset(self, row, seed):
         return "0 of 3"
+
+
+class Yes(Counting):
+    """Says whether it is a success in its own words."""
+
+    def seen(self):
+        return replace(super().seen(), success="yes")
+
+
+class Immeasurable(Counting):
+    """Has a score that is no number."""
+
+    def seen(self):
+        return replace(super().seen(), score=float("nan"))
+
+
+class Taskless(Counting):
+    """Has nothing to do."""
+
+    def rows(self, split, count, seed):
+        return []
 
 
 class Stepless:
