@@ -1,6 +1,7 @@
 """`htpo data`: what the sources are, what the model will see of one, and what is wrong with it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from htpo.cli.options import read_flags
+from htpo.environments import is_environment
 from htpo.errors import UserError
 from htpo.option_parsing import parse, refuse
 from htpo.tasks import load_task
@@ -73,6 +75,7 @@ def list_sources() -> None:
 def show(arguments: list[str]) -> None:
     """Print rows of a source as the model and the verifier see them, and how a right and a wrong answer are judged."""
     options = data_options(ShowOptions, arguments, "htpo data show")
+    _refuse_environments(options.dataset)
     options = replace(options, held_out_prompts=0)
     if all(isinstance(find_source(label, options), GeneratedSource) for label in options.dataset):
         options = replace(options, train_prompts=max(options.rows, 2))  # the next row's answer is shown, too
@@ -116,6 +119,7 @@ def _earned(verdict: Verdict) -> str:
 def check(arguments: list[str]) -> int:
     """Print what is wrong with the data and what of it is in benchmarks; the exit code is 1 when anything is."""
     options = data_options(CheckOptions, arguments, "htpo data check")
+    _refuse_environments(options.dataset)
     console = Console()
     strict = replace(options, skip_bad_rows=True)
     if (options.max_prompt_length is None) != (options.model_name_or_path is None):
@@ -191,6 +195,14 @@ def data_options(kind: type, arguments: list[str], command: str) -> Any:
     parser = HfArgumentParser(kind, prog=command, allow_abbrev=False)
     parser.error = refuse
     return parse(parser, values, f"{command} --help")[0]
+
+
+def _refuse_environments(labels: Sequence[str]) -> None:
+    for label in filter(is_environment, labels):
+        raise UserError(
+            f"{label} is an environment, whose tasks are played and not answered: see htpo eval MODEL --tasks {label}, "
+            f"or write them for verl by htpo data export {label}"
+        )
 
 
 def _tokenizer(name: str | None) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from htpo.environments import Observation
 from htpo.errors import UserError
 from htpo.playing.formats import PromptFormat
-from htpo.tasks.prompts import as_chat, as_sent, tokenize_prompts
+from htpo.tasks.prompts import as_chat, as_sent, check_template, tokenize_prompts
 
 _TURN = "TURN-OF-THE-POLICY"  # stands for it where a chat template is asked what comes after
 
@@ -27,8 +27,9 @@ class TurnTokens:
     template_options: Mapping[str, Any] | None = None
 
     def check(self) -> None:
-        """Raise `UserError` where the chat template does not show what the policy wrote."""
+        """Raise `UserError` where the chat template refuses what is told, or does not show what the policy wrote."""
         if self.told.chat:
+            check_template(as_chat("-"), self.tokenizer, self.template_options)
             self._in_template("-")
 
     def first(self, observation: Observation) -> list[int]:

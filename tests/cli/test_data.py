@@ -85,6 +85,8 @@ def test_data_without_faults_ends_with_zero(tmp_path):
         (["show", "none.jsonl", "--verifier", "math"], "no such file"),
         (["show", "number_path", "--rows", "many"], "invalid int value"),
         (["check", "number_path"], "check data that is read"),
+        (["show", "household"], "household is an environment, whose tasks are played and not answered"),
+        (["check", "my_worlds:World"], "htpo data export my_worlds:World"),
         (["show", "number_path", "countdown", "--model_name_or_path", "/none"], "cannot load a tokenizer from '/none'"),
     ],
 )

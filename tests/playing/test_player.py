@@ -233,6 +233,13 @@ def test_an_environment_that_fails_ends_its_episode_alone(worlds, tokenizer, at,
     assert [sum(row.sampled) for row in rows] == [2 * turns] * 2
 
 
+def test_a_chat_template_that_refuses_what_is_told_is_refused_in_a_line(tokenizer):
+    tokenizer.chat_template = "{{ raise_exception('no such roles') }}"
+    with pytest.raises(UserError, match="template does not take the prompts .no such roles."):
+        TurnTokens(PROMPT_FORMATS["verl_agent"], tokenizer).check()
+    TurnTokens(PROMPT_FORMATS["compact"], tokenizer).check()
+
+
 def test_a_chat_template_that_hides_earlier_turns_is_refused(worlds, tokenizer):
     tokenizer.chat_template = "{{ messages[-1].content }}"
     with pytest.raises(UserError, match="does not show earlier turns of the policy"):

@@ -13,7 +13,7 @@ from htpo.evaluate.generators.end_tokens import published_end_tokens
 from htpo.evaluate.generators.vocabulary import SamplingOptions
 from htpo.playing.formats import PromptFormat
 from htpo.playing.turn_tokens import TurnTokens
-from htpo.tasks.prompts import Prompt, as_chat, check_template
+from htpo.tasks.prompts import Prompt, check_template
 
 
 @dataclass
@@ -70,8 +70,6 @@ class LocalBackend(Backend):
         check_template(prompts[0], self.tokenizer, self.local.template_options)
 
     def check_episodes(self, told: PromptFormat) -> None:
-        if told.chat:
-            self.check([as_chat("-")])
         TurnTokens(told, self.tokenizer, self.local.template_options).check()
 
     @property
