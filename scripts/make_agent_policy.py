@@ -30,6 +30,7 @@ from htpo.playing.formats import PROMPT_FORMATS
 
 COMPACT = PROMPT_FORMATS["compact"]
 AT_ONCE = 64  # episodes
+GOING = "go to "
 WORDS_AND_SIGNS = r"\w+|[^\w\s]+"
 IN_SHOP = r"\[SEP\]|[\[\]]|[^\s\[\]]+"
 
@@ -63,9 +64,13 @@ def as_on_the_page(action: str, page: str) -> str:
 
 def slip(seen: Observation, intended: str, others: Sequence[str], rng: random.Random) -> str:
     """What does no harm: going elsewhere where one is about to go, else an action that is not possible."""
-    possible = seen.actions or ()
-    ways = [action for action in possible if action.startswith("go to ")] if intended.startswith("go to ") else []
-    return rng.choice(ways or [action for action in others if action not in possible] or [intended])
+    elsewhere = ways(seen) if intended.startswith(GOING) else []
+    return rng.choice(elsewhere or [action for action in others if action not in (seen.actions or ())] or [intended])
+
+
+def ways(seen: Observation) -> list[str]:
+    """The actions that go somewhere."""
+    return [action for action in seen.actions or () if action.startswith(GOING)]
 
 
 @dataclass
@@ -77,7 +82,7 @@ class Search:
 
     most: int  # places before each thing
     rng: random.Random
-    seen: list[str] = field(default_factory=list)  # places, since the last thing
+    gone: list[str] = field(default_factory=list)  # the ways taken since the last thing
 
     def put_before(self, shown: Observation, ahead: list[str]) -> bool:
         """Puts a look elsewhere before the actions `ahead`; gives whether what is next is worth learning."""
@@ -86,26 +91,26 @@ class Search:
             del ahead[0]  # it was opened when it was looked into
         kind = _taken_after_going(ahead)
         if kind is None:
-            self.seen = []
+            self.gone = []
             return True
-        if self.seen and f"open {self.seen[-1]}" in possible:
-            ahead.insert(0, f"open {self.seen[-1]}")
+        opening = f"open {self.gone[-1].removeprefix(GOING)}" if self.gone else None
+        if opening in possible:
+            ahead.insert(0, opening)
             return True
-        leaves_it = bool(self.seen) and re.search(rf"\b{kind} \d", shown.text) is not None
-        if len(self.seen) < self.most and self.rng.random() < self.most / (self.most + 1):
-            ways = [action[len("go to ") :] for action in possible if action.startswith("go to ")]
-            others = [place for place in ways if place not in self.seen and f"go to {place}" != ahead[0]]
+        leaves_it = bool(self.gone) and re.search(rf"\b{kind} \d", shown.text) is not None
+        if len(self.gone) < self.most and self.rng.random() < self.most / (self.most + 1):
+            others = [way for way in ways(shown) if way not in (*self.gone, ahead[0])]
             if others:
-                self.seen.append(self.rng.choice(others))
-                ahead.insert(0, f"go to {self.seen[-1]}")
+                self.gone.append(self.rng.choice(others))
+                ahead.insert(0, self.gone[-1])
         return not leaves_it
 
 
 def _taken_after_going(ahead: Sequence[str]) -> str | None:
     """The kind of thing that is taken where the first action goes; None when it goes nowhere for that."""
-    if not ahead or not ahead[0].startswith("go to "):
+    if not ahead or not ahead[0].startswith(GOING):
         return None
-    place = ahead[0][6:]
+    place = ahead[0].removeprefix(GOING)
     then = ahead[1:3] if ahead[1:2] == [f"open {place}"] else ahead[1:2]
     taken = re.fullmatch(rf"take (.+) \d+ from {re.escape(place)}", then[-1]) if then else None
     return taken[1] if taken else None

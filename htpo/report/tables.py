@@ -6,7 +6,7 @@ from typing import Any
 
 from htpo.runs import RunRecord, options_in_words
 from htpo.statistics import Estimate, estimate_text, number_text, p_text, powers_of_two
-from htpo.study.tables import difference_table, measure_table, pass_table
+from htpo.study.tables import difference_table, evaluation_tables, measure_table, pass_table
 from htpo.tasks.prompts import readable
 
 PROBLEMS = (
@@ -184,13 +184,8 @@ def study_tables(found: Mapping[str, Any] | None) -> list[PageTable]:
     }
     if not found:
         return []
-    tables = [PageTable(title, *table(found)) for title, table in of.items()]
-    for name, evaluated in found.get("evaluations", {}).items():  # absent in results of an earlier version
-        size = f"{evaluated['problems']} problems x {evaluated['samples']} samples"
-        tables.append(PageTable(f"{name}: pass@k after training ({size})", *pass_table(evaluated)))
-        if evaluated["comparisons"]:
-            tables.append(PageTable(f"{name}: differences between methods", *difference_table(evaluated)))
-    return tables
+    own = [(title, table(found)) for title, table in of.items()]
+    return [PageTable(title, *table) for title, table in (*own, *evaluation_tables(found))]
 
 
 def study_options_table(results: dict[str, Any]) -> PageTable:

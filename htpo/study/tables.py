@@ -1,5 +1,6 @@
 """The results of a study in words and Markdown tables."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from htpo.markdown import TableText, markdown_table
@@ -40,12 +41,7 @@ def markdown(results: dict[str, Any], title: str) -> str:
         parts.append("### pass@k after training\n\n" + markdown_table(*pass_table(found)))
         if found["comparisons"]:
             parts.append("### Differences between methods\n\n" + markdown_table(*difference_table(found)))
-        for name, evaluated in found["evaluations"].items():
-            size = f"{evaluated['problems']} problems x {evaluated['samples']} samples"
-            parts.append(f"### {name}: pass@k after training ({size})\n\n" + markdown_table(*pass_table(evaluated)))
-            if evaluated["comparisons"]:
-                table = markdown_table(*difference_table(evaluated))
-                parts.append(f"### {name}: differences between methods\n\n{table}")
+        parts += [f"### {title}\n\n" + markdown_table(*table) for title, table in evaluation_tables(found)]
         parts.append("### Training\n\n" + markdown_table(*measure_table(found)))
     parts.append("## How to read this\n\n" + NOTES)
     return "\n".join(parts)
@@ -116,6 +112,15 @@ def difference_table(found: dict[str, Any]) -> TableText:
         for row in found["comparisons"]
     ]
     return ["comparison", "seeds", "k", "difference of pass@k", "p", "Holm", "d_z"], rows
+
+
+def evaluation_tables(found: dict[str, Any]) -> Iterator[tuple[str, TableText]]:
+    """Of every benchmark that a task's policies were evaluated on, its tables by their titles."""
+    for name, evaluated in found.get("evaluations", {}).items():  # absent in results of an earlier version
+        size = f"{evaluated['problems']} problems x {evaluated['samples']} samples"
+        yield f"{name}: pass@k after training ({size})", pass_table(evaluated)
+        if evaluated["comparisons"]:
+            yield f"{name}: differences between methods", difference_table(evaluated)
 
 
 def measure_table(found: dict[str, Any]) -> TableText:

@@ -66,26 +66,18 @@ def test_leaving_a_place_where_the_thing_lies_is_not_learnt(worlds, demonstratio
 
 
 def test_the_script_makes_a_model_that_writes_words_of_the_environment(tmp_path):
-    command = [sys.executable, SCRIPTS / "make_agent_policy.py", "household", "--output", tmp_path / "policy"]
-    done = subprocess.run(
-        [
-            *command,
-            "--games",
-            "8",
-            "--steps",
-            "2",
-            "--batch",
-            "4",
-            "--hidden",
-            "16",
-            "--layers",
-            "1",
-            "--searches",
-            "1",
-        ],
-        capture_output=True,
-        text=True,
-    )
+    flags = {
+        "games": 8,
+        "steps": 2,
+        "batch": 4,
+        "hidden": 16,
+        "layers": 1,
+        "searches": 1,
+        "output": tmp_path / "policy",
+    }
+    given = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
+    command = [sys.executable, SCRIPTS / "make_agent_policy.py", "household", *given]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("8 games, ")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "policy")

@@ -11,7 +11,6 @@ import yaml
 
 from htpo.cli.options import read_flags
 from htpo.errors import UserError
-from htpo.runs import RunDirectory
 from htpo.study import Run, Start, Study, StudyDirectory, as_flags
 from htpo.study.scheduler import evaluate_command, train_command
 from tests.cli.command import command, htpo, one_thread
@@ -105,8 +104,8 @@ def test_a_stopped_study_ends_its_runs_and_goes_on_and_a_failed_run_is_reported(
         assert f"### {task}: pass@k after training (8 problems x 2 samples)" in results
         for subject in (good, Start("paths", "", 5)):
             assert len(directory.evaluation(subject).run.read_json("results.json")["tasks"][task]["correct"]) == 8
-    assert RunDirectory(directory.evaluation(good).path).config["model"] == str(directory.run(good).path / "model")
-    assert directory.evaluation(good).run.config["seed"] == 5
+    config = directory.evaluation(good).run.config
+    assert (config["model"], config["seed"]) == (str(directory.run(good).path / "model"), 5)
     assert done.stdout.count("paths on countdown, 8 problems x 2 samples; before: pass@1 ") == 1
 
     content["seeds"] = [6]
