@@ -14,13 +14,13 @@ import argparse
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_policy import IGNORED, Batch, fit, save, tiny_qwen, word_tokenizer
+from tiny_policy import IGNORED, PEAK_LEARNING_RATE, Batch, fit, save, tiny_qwen, word_tokenizer
 from tokenizers import Regex, decoders, pre_tokenizers
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
@@ -31,6 +31,7 @@ from htpo.playing.formats import PROMPT_FORMATS
 COMPACT = PROMPT_FORMATS["compact"]
 AT_ONCE = 64  # episodes
 GOING = "go to "
+SEARCHING = "search["
 WORDS_AND_SIGNS = r"\w+|[^\w\s]+"
 IN_SHOP = r"\[SEP\]|[\[\]]|[^\s\[\]]+"
 
@@ -63,9 +64,13 @@ def as_on_the_page(action: str, page: str) -> str:
 
 
 def slip(seen: Observation, intended: str, others: Sequence[str], rng: random.Random) -> str:
-    """What does no harm: going elsewhere where one is about to go, else an action that is not possible."""
+    """What does no harm: going elsewhere where one is about to go, else an action that is not possible.
+
+    One may search from any page of the shop, so a search is never a slip.
+    """
     elsewhere = ways(seen) if intended.startswith(GOING) else []
-    return rng.choice(elsewhere or [action for action in others if action not in (seen.actions or ())] or [intended])
+    impossible = [each for each in others if each not in (seen.actions or ()) and not each.startswith(SEARCHING)]
+    return rng.choice(elsewhere or impossible or [intended])
 
 
 def ways(seen: Observation) -> list[str]:
@@ -186,6 +191,21 @@ def batch_of(known: Sequence[tuple[list[int], list[int]]], padding: int) -> Batc
     return ids, torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in known])
 
 
+def drawing(
+    known: Sequence[tuple[list[int], list[int]]], size: int, alike: bool, rng: random.Random
+) -> Callable[[], Sequence[tuple[list[int], list[int]]]]:
+    """What draws `size` games: any, or neighbours in length, of which less is padding."""
+    if not alike:
+        return lambda: rng.sample(known, size)
+    by_length = sorted(known, key=lambda game: len(game[0]))
+
+    def neighbours() -> Sequence[tuple[list[int], list[int]]]:
+        start = rng.randrange(len(known) - size + 1)
+        return by_length[start : start + size]
+
+    return neighbours
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("environment", metavar="ENVIRONMENT[:SPLIT]")
@@ -197,6 +217,9 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=0, help="at most so many places looked into before each thing")
     parser.add_argument("--steps", type=int, default=330)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--alike", action="store_true", help="batches of games that are about as long")
+    parser.add_argument("--learning_rate", type=float, default=PEAK_LEARNING_RATE)
+    parser.add_argument("--warmup", type=int, default=0, help="steps")
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
@@ -221,7 +244,8 @@ def main() -> None:
         intermediate_size=3 * args.hidden,
         max_position_embeddings=4096,
     )
-    fit(model, lambda: batch_of(rng.sample(known, args.batch), tokenizer.pad_token_id), args.steps)
+    draw = drawing(known, args.batch, args.alike, rng)
+    fit(model, lambda: batch_of(draw(), tokenizer.pad_token_id), args.steps, args.learning_rate, args.warmup)
     save(model, tokenizer, args.output)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models
+from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
@@ -52,14 +53,28 @@ def tiny_qwen(tokenizer: PreTrainedTokenizerFast, **config: int) -> Qwen3ForCaus
     )
 
 
-def fit(model: Qwen3ForCausalLM, draw: Callable[[], Batch], steps: int) -> None:
-    """Fit a model to batches as they are drawn, the learning rate falling to nothing along a cosine."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE)
-    cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / steps))
+def fit(
+    model: Qwen3ForCausalLM,
+    draw: Callable[[], Batch],
+    steps: int,
+    learning_rate: float = PEAK_LEARNING_RATE,
+    warmup: int = 0,
+) -> None:
+    """Fit a model to batches as they are drawn, the learning rate falling to nothing along a cosine.
+
+    Batches are padded on the right, where a causal model needs no mask for it.
+    """
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
+    cosine = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: min(1.0, (step + 1) / (warmup + 1)) * (0.5 + 0.5 * math.cos(math.pi * step / steps)),
+    )
     bar = tqdm(range(steps), unit="step")
     for _ in bar:
         ids, labels = draw()
-        loss = model(input_ids=ids, attention_mask=(ids != model.config.pad_token_id).long(), labels=labels).loss
+        hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
+        learnt = labels[:, 1:] != IGNORED
+        loss = cross_entropy(model.lm_head(hidden[learnt]), labels[:, 1:][learnt])
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from htpo.environments import EnvironmentWorkers
+from htpo.environments import EnvironmentWorkers, Observation
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 GAMES = 24
@@ -86,3 +86,27 @@ def test_the_script_makes_a_model_that_writes_words_of_the_environment(tmp_path)
     assert tokenizer.unk_token_id not in read["input_ids"]
     written = model.generate(**read, max_new_tokens=4, do_sample=False)
     assert written.shape[1] > read["input_ids"].shape[1]
+
+
+def test_a_slip_is_a_way_elsewhere_or_what_is_not_possible_and_never_a_search(monkeypatch):
+    """Who searches for another goal's thing leaves the page that the next action is on."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from scripts.make_agent_policy import slip
+
+    page = Observation("results", ("click[next >]", "click[b01]"))
+    others = ["search[red shoes]", "click[b01]", "click[xl]"]
+    assert {slip(page, "click[b01]", others, random.Random(seed)) for seed in range(20)} == {"click[xl]"}
+    assert slip(page, "click[b01]", others[:2], random.Random(0)) == "click[b01]"
+    room = Observation("room", ("go to sofa 1", "go to shelf 2", "look"))
+    assert slip(room, "go to sofa 1", others, random.Random(0)) in room.actions[:2]
+
+
+def test_batches_of_alike_games_hold_neighbours_in_length(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from scripts.make_agent_policy import drawing
+
+    games = [([0] * length, []) for length in random.Random(0).sample(range(100), 100)]
+    draw = drawing(games, 8, alike=True, rng=random.Random(0))
+    assert all(
+        max(map(len, lengths)) - min(map(len, lengths)) == 7 for lengths in ([g[0] for g in draw()] for _ in range(9))
+    )
