@@ -12,6 +12,7 @@ from htpo.engines.judging import Judge
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.contract import check_loss, check_trl
 from htpo.engines.trl.dynamic_sampling import DynamicSampling
+from htpo.engines.trl.input_hooks import keep_one_input_hook
 from htpo.engines.trl.sampling_entropy import OLD_ENTROPY
 from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_generation, whole_update
 from htpo.objectives import Outcome, TokenBatch, add_sums, summarize
@@ -70,6 +71,7 @@ class HTPOTrainer(DynamicSampling):
         self._loss: Handover[dict[str, Any], tuple[TokenBatch, Outcome]] = Handover("the objective of the loss")
         self._generation_metrics: dict[str, float] = {}
         super().__init__(model, reward_funcs, args, judge=judge, **kwargs)
+        keep_one_input_hook(self.accelerator.unwrap_model(self.model))
         self.epsilon_low = self.epsilon_high = math.inf  # the objective clips
         check_loss(self)
 
