@@ -113,12 +113,18 @@ def shown_turns(response: Mapping[str, Any]) -> list[ShownTurn]:
 
 
 def episode_outcome(response: Mapping[str, Any]) -> str:
-    """Task type, success, score, turns and invalid actions of a response that is an episode, and the first turn (where
-    that is known) before which the oldest had left what the policy was shown."""
+    """Task type, success, score, turns and invalid actions of a response that is an episode.
+
+    Where that is known, how many turns were cut off, and the first before which the oldest had left what the policy was
+    shown.
+    """
     turns, invalid = len(response["turn_tokens"]), sum(response["invalid"])
     success = "success" if response["correct"] == 1 else "no success"
     said = (
         f"{response['task_type']}: {success}, score {response['score']:.2f}, turns {turns}, invalid actions {invalid}"
     )
+    cut_off = sum(response.get("cut_off") or ())
+    if cut_off:
+        said += f", turns cut off {cut_off}"
     first = next((number for number, left in enumerate(response.get("forgotten") or (), 1) if left), None)
     return said if first is None else f"{said}; from turn {first} on the oldest were no longer shown"

@@ -31,8 +31,9 @@ for every k; docs/evaluate.md explains all of it.
 OF_EPISODES = """
 Of an environment a sample is an episode: "success" is avg@n, "steps" its actions, "invalid" those of them that were
 none or not possible; "step limit" is the share that ended for its number of actions, "given up" of those whose task
-and last turn alone outgrew --max_tokens or the model's context. `shortened` in `results.json` is the share of which the
-model was no longer shown the oldest turns.
+and last turn alone outgrew --max_tokens or the model's context. In `results.json`, `cut_off` is the share of turns that
+came to --max_turn_length before the model ended them, and `shortened` that of episodes of which it was no longer shown
+the oldest turns.
 """
 
 

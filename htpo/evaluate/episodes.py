@@ -114,6 +114,7 @@ def _as_row(problems: EnvironmentProblems, played: Played) -> Row:
         "invalid": list(episode.invalid),
         "written": written,
         "turn_tokens": list(played.turn_tokens),
+        "cut_off": list(played.cut_off),
         "shown": [turns.text(ids) for ids in row.shown],
         "forgotten": list(row.forgotten),
         "last_shown": episode.observation.text if episode.actions and episode.failure is None else None,

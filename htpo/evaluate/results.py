@@ -123,6 +123,7 @@ class EpisodeSamples:
     steps: NDArray[np.float64]  # actions
     invalid_actions: NDArray[np.float64]
     step_limit: NDArray[np.bool_]  # ended for their number of actions
+    cut_off: NDArray[np.float64]  # share of the turns that came to the limit of a turn; NaN where that is not known
     shortened: NDArray[np.bool_]  # the oldest turns left what the policy was shown
 
     @classmethod
@@ -138,6 +139,7 @@ class EpisodeSamples:
             np.array([len(actions) for actions in invalid], dtype=float).reshape(shape),
             np.array([sum(actions) for actions in invalid], dtype=float).reshape(shape),
             np.array(table["step_limit"].to_pylist(), dtype=bool).reshape(shape),
+            np.array([np.mean(turns) if turns else np.nan for turns in table["cut_off"].to_pylist()]).reshape(shape),
             np.array([any(turns or ()) for turns in table["forgotten"].to_pylist()], dtype=bool).reshape(shape),
         )
 
@@ -185,10 +187,12 @@ def _episode_measures(found: TaskSamples, episodes: EpisodeSamples) -> dict[str,
     """Of episodes: of all, and by type of task, in the order of their names."""
     types = np.array(episodes.task_types)
     of_types = {name: types == name for name in sorted(set(episodes.task_types))}
+    cut_off = _known_means(episodes.cut_off)
     return {
         "steps": mean_interval(episodes.steps.mean(1)).to_json(),
         "invalid_actions": mean_interval(episodes.invalid_actions.mean(1)).to_json(),
         "step_limit": rate_interval(episodes.step_limit.mean(1)).to_json(),
+        "cut_off": None if cut_off is None else rate_interval(cut_off).to_json(),
         "shortened": rate_interval(episodes.shortened.mean(1)).to_json(),
         "by_task_type": {
             name: {

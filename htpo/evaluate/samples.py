@@ -40,17 +40,18 @@ SCHEMA = pa.schema(
         ("invalid", pa.list_(pa.bool_())),  # per action: it was not possible
         ("written", pa.list_(pa.string())),  # per turn: the policy's text
         ("turn_tokens", pa.list_(pa.int32())),  # per turn: generated; null where a server does not say
+        ("cut_off", pa.list_(pa.bool_())),  # per turn: it came to the limit of a turn before the policy ended it
         ("shown", pa.list_(pa.string())),  # per turn but the last: what stood before the next, as the model got it
         ("forgotten", pa.list_(pa.int32())),  # per turn: how many of the oldest the policy no longer saw
         ("last_shown", pa.string()),  # what the environment said to the last action
     ]
 )
 OF_EPISODES = {"task_type", "step_limit", "actions", "invalid", "written", "turn_tokens", "shown", "forgotten"}
-OF_EPISODES |= {"last_shown"}
+OF_EPISODES |= {"cut_off", "last_shown"}
 LATER = {"vote", "reasoning"} | OF_EPISODES
 """Columns that evaluations of earlier versions lack."""
 MEASURED = ["problem", "sample", "tokens", "finished", "correct", "score", "extracted", "failure", "vote"]
-MEASURED += ["task_type", "step_limit", "invalid", "forgotten"]
+MEASURED += ["task_type", "step_limit", "invalid", "cut_off", "forgotten"]
 TEXTS = ("prompt", "response", "extracted", "failure", "vote", "reasoning", "last_shown")
 LISTS_OF_TEXTS = ("actions", "written", "shown")
 

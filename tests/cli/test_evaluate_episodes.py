@@ -73,8 +73,12 @@ def test_household_is_played_by_a_small_model_and_goes_on_after_a_stop(word_mode
         "eval", word_model, "--tasks", "household:valid_seen", *options, "--dataset_config", config, "--output_dir", run
     )
     assert done.returncode == 0, done.stderr
+    assert "3 problems x 2 samples = 6 episodes, at" in done.stdout
+    assert "the model is shown at most 256 tokens of its turns" in done.stdout
     before = results(run)
     found = before["tasks"]["household:valid_seen"]
+    cut_off = f"{found['episodes']['cut_off']['value']:.0%} of the turns in household:valid_seen were cut off"
+    assert f"Note: {cut_off}" in done.stdout
     assert (found["problems"], found["samples"], found["episodes"]["steps"]["value"]) == (3, 2, 3)
     assert found["episodes"]["step_limit"]["value"] == 1
     for part in list((run / "samples" / "household_valid_seen").glob("*.parquet")):

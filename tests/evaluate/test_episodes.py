@@ -60,6 +60,7 @@ def check_by_hand(store, turn_tokens):
         assert row["actions"] == turns[: len(row["actions"])], "the one that broke the environment is no action"
         assert [turns[place] in text for place, text in enumerate(row["written"])] == [True] * len(turns)
         assert row["turn_tokens"] == [turn_tokens] * len(turns)
+        assert row["cut_off"] == [False] * len(turns)
         assert f"path {row['problem']}" in row["prompt"]
         assert len(row["shown"]) == len(turns) - 1
         assert all("step" in text for text in row["shown"])
@@ -283,6 +284,34 @@ def test_a_model_plays_on_after_the_last_turns_as_they_were_sampled(tmp_path, ti
     stored = [row["forgotten"] for rows in store.rows() for row in rows]
     assert [0, 0, 1] in stored
     assert stored == [one.row.forgotten for one in sorted(played, key=lambda one: one.request.key)]
+
+
+def test_turns_that_come_to_their_limit_are_told_from_those_that_the_model_ends(tmp_path, tiny_model):
+    generator, store, drawn = tiny(tiny_model, batch_size=8), SampleStore(tmp_path), {}
+    play = generator.play
+    generator.play = lambda *asked: (
+        drawn.update((p.request.key, p.row) for p in each) or each for each in play(*asked)
+    )
+    collect(environment(EVEN_LENGTH, "compact", 4, max_turn_length=5), generator, store, 2)
+    rows = [row for rows in store.rows() for row in rows]
+    end = generator.tokenizer.eos_token_id
+    for row in rows:
+        assert row["cut_off"] == [turn.ids[-1] != end for turn in drawn[row["problem"], row["sample"]].turns]
+    cut_off = [cut for row in rows for cut in row["cut_off"]]
+    assert 0 < sum(cut_off) < len(cut_off)
+    found = measures(TaskSamples.from_table(store.measured()))["episodes"]["cut_off"]
+    assert found["value"] == pytest.approx(sum(cut_off) / len(cut_off)), "all episodes have three turns"
+
+
+def test_a_server_says_which_turns_it_has_cut_off(tmp_path):
+    def answer(body):
+        reason = "length" if len(body["messages"]) == 3 else "stop"
+        return chat_answer("<think></think><action>go</action>", reason)
+
+    with running(Server(answer)) as server:
+        row, _, _ = of_problem_1(tmp_path, server)
+    assert row["cut_off"] == [number == 1 for number in range(len(row["written"]))]
+    assert len(row["written"]) > 1
 
 
 def test_an_episode_that_no_longer_fits_is_given_up(tmp_path, tiny_model):

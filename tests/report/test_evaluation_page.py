@@ -57,16 +57,20 @@ def test_episodes_are_there_turn_by_turn_with_how_they_went(played, tmp_path):
         assert one["accuracy"] == float(success)
 
 
-def test_an_episode_says_from_which_turn_on_the_oldest_were_not_shown(tmp_path):
+def test_an_episode_says_which_turns_were_cut_off_and_from_which_on_the_oldest_were_not_shown(tmp_path):
     evaluation, task = EvaluationDirectory(tmp_path / "paths"), environment(history_length=2)
     evaluation.begin({"model": "served", "samples": 2, "backend": "server", "chat": None}, [task])
-    with running(Server(lambda body: chat_answer("<action>wait</action>"))) as server:
+
+    def answer(body):
+        return chat_answer("<action>wait</action>", "length" if len(body["messages"]) == 3 else "stop")
+
+    with running(Server(answer)) as server:
         generator = ServerGenerator("served", server.url, SamplingOptions(max_tokens=200))
         collect(task, generator, evaluation.store(task.name), 2)
     _, data = page_and_rollouts(evaluation, tmp_path / "out.html")
     for one in data["rollouts"]:
         assert one["judged"][0][1].endswith(
-            "turns 5, invalid actions 0; from turn 4 on the oldest were no longer shown"
+            "turns 5, invalid actions 0, turns cut off 1; from turn 4 on the oldest were no longer shown"
         )
 
 

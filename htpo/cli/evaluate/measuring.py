@@ -78,9 +78,12 @@ def _print_plan(
         print_line(console, task.description, style="cyan")
     problems = sum(len(task.rows) for task in tasks)
     done = f", {directory.stored()} of them stored before" if resume else ""
+    what, limit = "responses", f"at most {options.max_tokens} tokens each"
+    if len(wanted.environments) == len(tasks):
+        what, limit = "episodes", f"the model is shown at most {options.max_tokens} tokens of its turns"
     lines = [
-        f"{problems} problems x {options.samples} samples = {problems * options.samples:,} responses{done}, at "
-        f"temperature {options.temperature:g}, top-p {options.top_p:g}, at most {options.max_tokens} tokens each",
+        f"{problems} problems x {options.samples} samples = {problems * options.samples:,} {what}{done}, at "
+        f"temperature {options.temperature:g}, top-p {options.top_p:g}, {limit}",
         f"{options.model} by {wanted.backend_name}, into {directory.path}",
     ]
     for line in lines:

@@ -17,6 +17,7 @@ WORTH_A_WORD = (
     ("unparsable", 0.2, "hold no answer that could be read: see what the prompt asks for with htpo data show"),
 )
 """Measures, what is much of them, and what is said then."""
+CUT_OFF_TURNS = 0.1  # a share that is much
 
 
 def print_line(console: Console, text: str, style: str | None = None) -> None:
@@ -44,6 +45,14 @@ def print_results(console: Console, directory: EvaluationDirectory, notes: dict[
         for share, most, what in WORTH_A_WORD:
             if found[share]["value"] > most and not (found["episodes"] and share == "unparsable"):
                 print_note(console, f"{found[share]['value']:.0%} of the responses to {name} {what}")
+    for name, found in results.items():
+        cut_off = found["episodes"]["cut_off"] if found["episodes"] else None
+        if cut_off is not None and cut_off["value"] > CUT_OFF_TURNS:
+            print_note(
+                console,
+                f"{cut_off['value']:.0%} of the turns in {name} were cut off, and often have no action: raise "
+                "--max_turn_length",
+            )
     for name, found in results.items():
         shortened = found["episodes"]["shortened"]["value"] if found["episodes"] else 0
         if shortened:

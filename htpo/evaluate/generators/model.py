@@ -19,7 +19,7 @@ from htpo.evaluate.generators.vocabulary import (
     SamplingOptions,
     derived_seed,
 )
-from htpo.playing.player import Player
+from htpo.playing.player import EpisodeRow, Player, Turns
 from htpo.playing.turn_tokens import TurnTokens
 from htpo.tasks.prompts import Prompt, as_sent, tokenize_prompts
 
@@ -94,7 +94,7 @@ class ModelGenerator(Generator):
                 seed=derived_seed(self.sampling.seed, task, self.batch_size, *asked[0].key),
             )
             yield [
-                Played(request, row, player.turns, [len(turn.ids) for turn in row.turns])
+                played(request, row, player.turns, drawing.eos_token_id)
                 for request, row in zip(asked, rows)
                 if request.key not in done
             ]
@@ -132,6 +132,16 @@ def token_player(
         oldest_leave=True,
         history_length=settings.history_length,
     )
+
+
+def played(request: EpisodeRequest, row: EpisodeRow, turns: Turns, ends: Sequence[int]) -> Played:
+    """An episode of a model whose tokens are known.
+
+    Args:
+        ends: ids of the tokens that end a turn.
+    """
+    cut_off = [turn.ids[-1] not in ends for turn in row.turns]
+    return Played(request, row, turns, [len(turn.ids) for turn in row.turns], cut_off)
 
 
 def beyond_length(prompts: Sequence[Sequence[int]], max_tokens: int, length: int | None) -> str | None:

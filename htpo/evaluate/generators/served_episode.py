@@ -76,7 +76,8 @@ class ServedEpisode:
             living = await asyncio.to_thread(next_round, rounds, [turn])
         apart = [said.reasoning for said in self._said if said.reasoning is not None]
         tokens = [said.tokens for said in self._said]
-        return Played(self.request, rows[0], self._turns, tokens, "\n".join(apart) if apart else None)
+        cut_off = [not said.finished for said in self._said]
+        return Played(self.request, rows[0], self._turns, tokens, cut_off, "\n".join(apart) if apart else None)
 
     async def _turn(self, row: EpisodeRow) -> Turn | None:
         """The policy's next turn; None where the server does not answer.

@@ -12,7 +12,7 @@ from htpo.errors import UserError
 from htpo.evaluate.generators.backend import BackendOptions, check_least, json_object
 from htpo.evaluate.generators.end_tokens import published_end_tokens
 from htpo.evaluate.generators.local import LocalBackend, LocalOptions, first_line
-from htpo.evaluate.generators.model import beyond_length, token_player
+from htpo.evaluate.generators.model import beyond_length, played, token_player
 from htpo.evaluate.generators.vocabulary import (
     EpisodeRequest,
     EpisodeSettings,
@@ -192,10 +192,7 @@ class VLLMGenerator(Generator):
                 return [Turn(list(output.outputs[0].token_ids)) for output in outputs]
 
             play_rounds(player.rounds(rows), sample)
-            yield [
-                Played(request, row, player.turns, [len(turn.ids) for turn in row.turns])
-                for request, row in zip(asked, rows)
-            ]
+            yield [played(request, row, player.turns, self._ends) for request, row in zip(asked, rows)]
 
     def _outputs(self, prompts: Sequence[Sequence[int]], parameters: list[Any]) -> Any:
         """What the engine makes of each prompt (token ids)."""

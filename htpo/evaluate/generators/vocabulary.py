@@ -77,6 +77,7 @@ class Played:
     row: EpisodeRow
     turns: Turns  # which make texts of its ids
     turn_tokens: Sequence[int | None]  # generated, turn by turn, the one that ended it included; None: not known
+    cut_off: Sequence[bool]  # turn by turn: it came to the limit of a turn before the model ended it
     reasoning: str | None = None  # what a server keeps apart from the texts
 
 
