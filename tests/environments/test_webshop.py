@@ -86,6 +86,15 @@ def test_the_original_files_are_read_as_the_original_reads_them(data):
     assert first["title_nouns"] == ["plain", "mug", "number"]
 
 
+def test_options_have_single_spaces_as_actions_have(data):
+    """Else no policy could choose them: what it writes is brought to one line, with single spaces."""
+    values = [{"value": value} for value in ("wine\xa0red", "sky  blue")]
+    items = [item(1, customization_options={"Colour  of mug": values})]
+    (data / "items_shuffle.json").write_text(json.dumps(items))
+    (product,) = read_products(data)
+    assert product["options"] == {"colour of mug": ["wine red", "sky blue"]}
+
+
 def test_there_is_a_goal_for_each_combination_and_for_each_instruction_of_people(data):
     products = list(read_products(data))
     goals = synthetic_goals(products)

@@ -125,7 +125,7 @@ def _product(
         "title": title,
         "description": description or "",
         "features": features,
-        "options": options,
+        "options": {_spaced(name): list(map(_spaced, values)) for name, values in options.items()},
         "attributes": attributes,
         "price": prices[0] if len(prices) == 1 else random.Random(asin).uniform(*prices[:2]),
         "price_text": price_text,
@@ -136,6 +136,11 @@ def _product(
         "reviews": raw.get("Reviews") or [],
         "title_nouns": raw["title_nouns"] if "title_nouns" in raw else title_words(title),
     }
+
+
+def _spaced(text: str) -> str:
+    """With single spaces, as every action is before it is looked up: some options have others, or unbreakable ones."""
+    return " ".join(text.split())
 
 
 def title_words(title: str) -> list[str]:

@@ -19,7 +19,7 @@ from htpo.environments.remembered import cache_folder
 from htpo.environments.webshop.goals import Goal, human_goals, synthetic_goals
 from htpo.environments.webshop.products import Product, read_products, search_text, source_files
 
-FORM = 1  # of what is kept; another number makes it anew
+FORM = 2  # of what is kept; another number makes it anew
 FOUND = 50  # products that a search finds at most
 K1, B = 0.9, 0.4  # of BM25, as in the original's search engine
 PRODUCTS_IN_MEMORY, SEARCHES_IN_MEMORY = 4096, 1024
