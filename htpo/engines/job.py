@@ -1,6 +1,7 @@
 """A training job: checked options in, a trained policy and a run directory out, whichever the engine."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,16 @@ class Job:
 
     def run(self) -> dict[str, Any]:
         """Train, measure before and after, and write everything; returns the summary that was written."""
+        directory = RunDirectory(self.engine.output_dir)
+        self.engine.refuse_unavailable()
+        with directory.taken() if self.engine.main else nullcontext():
+            return self._run_in(directory)
+
+    # --- parts -----------------------------------------------------------------------------------------------------
+
+    def _run_in(self, directory: RunDirectory) -> dict[str, Any]:
         started = time.monotonic()
         engine, resume = self.engine, self.options.resume
-        directory = RunDirectory(engine.output_dir)
-        engine.refuse_unavailable()
         if engine.main:
             (directory.check_resumable if resume else directory.check_free)(self.resolved)
             self._say_before_loading()
@@ -109,8 +116,6 @@ class Job:
                 raise failed
         training.close()
         return summary
-
-    # --- parts -----------------------------------------------------------------------------------------------------
 
     def _policy(self) -> str:
         return starting_policy(self.engine, self.options)

@@ -2,6 +2,7 @@
 
 from htpo.runs.directory import RunDirectory, installed_version
 from htpo.runs.disk import check_disk_space, write_atomically, write_json, writing
+from htpo.runs.lock import locked
 from htpo.runs.objective_table import Group, ObjectiveTable, options_in_words
 from htpo.runs.record import RunRecord
 
@@ -12,6 +13,7 @@ __all__ = [
     "RunRecord",
     "check_disk_space",
     "installed_version",
+    "locked",
     "options_in_words",
     "write_atomically",
     "write_json",

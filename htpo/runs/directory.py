@@ -10,7 +10,7 @@ summary.json, evaluation_*.json, figures/, model/
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import yaml
 
 from htpo.errors import UserError
 from htpo.runs.disk import without_nan, write_atomically, write_json, writing
+from htpo.runs.lock import LOCK, locked
 from htpo.runs.objective_table import ObjectiveTable
 from htpo.runs.rollouts import read_rollouts, rollout_files, write_rollouts
 
@@ -52,15 +53,41 @@ class RunDirectory:
 
     def check_free(self, config: dict[str, Any]) -> None:
         """Raise `UserError` when the folder holds a run, or files that are no run's, or is a file."""
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"output_dir {self.path} is a file: choose another --output_dir")
+        self._refuse_file()
         if self.holds_run:
             different = self._differences(config)
             kind = f"with another config ({different})" if different else "with the same config"
             remedy = "choose another --output_dir" + ("" if different else " or go on with --resume")
             raise UserError(f"output_dir {self.path} holds a run {kind}: {remedy}")
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(file.name != LOCK for file in self.path.iterdir()):
             raise UserError(f"output_dir {self.path} holds files that are not a run's: choose another --output_dir")
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Keep other runs out of the folder meanwhile, which is made; one in which no run is begun is left as it was.
+
+        Raises:
+            UserError: another run works in it, it is a file, or it cannot be written to.
+        """
+        self._refuse_file()
+        refusal = f"output_dir {self.path} is in use by another run ({{}}): wait for its end, or choose another"
+        new = not self.path.exists()
+        with ExitStack() as lock:
+            with writing(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+                lock.enter_context(locked(self.path, refusal))
+            try:
+                yield
+            finally:
+                if not self.holds_run:
+                    (self.path / LOCK).unlink()
+                    if new:
+                        with suppress(OSError):  # it is not empty
+                            self.path.rmdir()
+
+    def _refuse_file(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"output_dir {self.path} is a file: choose another --output_dir")
 
     @property
     def holds_run(self) -> bool:

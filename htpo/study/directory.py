@@ -6,7 +6,6 @@ evaluations/TASK/METHOD/seed-S/   an evaluation of each, where the study asks fo
 results.json, results.md, figures/                            the report, made from the runs
 """
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,7 +16,7 @@ import yaml
 
 from htpo.errors import UserError
 from htpo.evaluate import EvaluationDirectory
-from htpo.runs import RunDirectory, write_atomically, writing
+from htpo.runs import RunDirectory, locked, write_atomically, writing
 from htpo.study.definition import Run, Start, Study
 
 DEFINITION = "study.yaml"
@@ -100,15 +99,12 @@ class StudyDirectory:
         Raises:
             UserError: the lock is held.
         """
-        with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"{self.path} is in use by another `htpo study`, or by runs that outlived one that was killed: "
-                    "wait until they end"
-                ) from error
-            yield file.fileno()
+        refusal = (
+            f"{self.path} is in use by another `htpo study` ({{}}), or by runs that outlived one that was killed: "
+            "wait until they end"
+        )
+        with locked(self.path, refusal) as descriptor:
+            yield descriptor
 
 
 def _place(subject: Run | Start) -> Path:

@@ -2,7 +2,13 @@
 
 import errno
 import math
+import os
+import re
 import shutil
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -168,3 +174,49 @@ def test_a_failed_write_leaves_the_old_file(run, monkeypatch):
         run.write_json("summary.json", {"value": 2})
     assert run.read_json("summary.json") == {"value": 1}
     assert [file.name for file in run.path.glob(".*")] == []
+
+
+HOLD = (
+    "import sys; from htpo.runs import RunDirectory\nwith RunDirectory(sys.argv[1]).taken(): print(flush=True); input()"
+)
+
+
+@contextmanager
+def another_process_in(path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    yield holder
+    holder.kill()
+    holder.communicate()
+
+
+def test_a_second_run_in_a_folder_is_refused_by_name_while_the_first_lives(run):
+    with another_process_in(run.path) as holder:
+        who = rf"in use by another run \(process {holder.pid} on {re.escape(socket.gethostname())}\): wait"
+        for _ in range(2):  # the first refusal leaves the name
+            with pytest.raises(UserError, match=who), run.taken():
+                pass
+    with run.taken():  # by SIGKILL, as nothing was handed back
+        run.check_resumable(CONFIG)
+        with pytest.raises(UserError, match=rf"process {os.getpid()} on"), RunDirectory(run.path).taken():
+            pass
+    with run.taken():
+        pass
+
+
+def test_a_folder_taken_in_vain_is_as_it_was(tmp_path):
+    mine, empty, new = (tmp_path / name for name in ("mine", "empty", "new"))
+    mine.mkdir()
+    empty.mkdir()
+    (mine / "thesis.txt").write_text("mine")
+    for folder in (mine, empty, new):
+        with suppress(UserError), RunDirectory(folder).taken():
+            raise UserError("no such data")
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == ["empty", "mine", "mine/thesis.txt"]
+
+
+def test_a_file_in_the_way_cannot_be_taken(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="is a file"), RunDirectory(tmp_path / "out").taken():
+        pass
