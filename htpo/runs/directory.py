@@ -70,20 +70,21 @@ class RunDirectory:
             UserError: another run works in it, it is a file, or it cannot be written to.
         """
         self._refuse_file()
-        refusal = f"output_dir {self.path} is in use by another run ({{}}): wait for its end, or choose another"
-        new = not self.path.exists()
+        new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         with ExitStack() as lock:
             with writing(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
-                lock.enter_context(locked(self.path, refusal))
+                lock.enter_context(locked(self.path, self._in_use))
             try:
                 yield
             finally:
-                if not self.holds_run:
+                with suppress(OSError):
                     (self.path / LOCK).unlink()
-                    if new:
-                        with suppress(OSError):  # it is not empty
-                            self.path.rmdir()
+                    for folder in () if self.holds_run else new:
+                        folder.rmdir()
+
+    def _in_use(self, holder: str) -> str:
+        return f"output_dir {self.path} is in use by another run ({holder}): wait for its end, or choose another"
 
     def _refuse_file(self) -> None:
         if self.path.exists() and not self.path.is_dir():

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ LOCK = ".lock"
 
 
 @contextmanager
-def locked(folder: Path, refusal: str) -> Iterator[int]:
+def locked(folder: Path, refusal: Callable[[str], str]) -> Iterator[int]:
     """Keep other processes from this block while it works on `folder`; gives the lock's file descriptor.
 
     The lock is the system's, on an open file: it goes with the process, however that ends, so a dead one's is no
@@ -21,7 +21,7 @@ def locked(folder: Path, refusal: str) -> Iterator[int]:
 
     Args:
         folder: exists.
-        refusal: what is said while another holds the lock, with `{}` for which process on which machine that is.
+        refusal: what is said while another holds the lock, given which process on which machine that is.
 
     Raises:
         UserError: another process holds the lock.
@@ -30,9 +30,12 @@ def locked(folder: Path, refusal: str) -> Iterator[int]:
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            taken = os.fstat(file.fileno()).st_nlink == 0  # removed by its holder after we opened it
+        except BlockingIOError:
+            taken = True
+        if taken:
             file.seek(0)
-            raise UserError(refusal.format(file.read() or "another process")) from error
+            raise UserError(refusal(file.read() or "another process"))
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()

@@ -99,12 +99,14 @@ class StudyDirectory:
         Raises:
             UserError: the lock is held.
         """
-        refusal = (
-            f"{self.path} is in use by another `htpo study` ({{}}), or by runs that outlived one that was killed: "
+        with locked(self.path, self._in_use) as descriptor:
+            yield descriptor
+
+    def _in_use(self, holder: str) -> str:
+        return (
+            f"{self.path} is in use by another `htpo study` ({holder}), or by runs that outlived one that was killed: "
             "wait until they end"
         )
-        with locked(self.path, refusal) as descriptor:
-            yield descriptor
 
 
 def _place(subject: Run | Start) -> Path:

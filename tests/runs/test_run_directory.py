@@ -205,7 +205,7 @@ def test_a_second_run_in_a_folder_is_refused_by_name_while_the_first_lives(run):
 
 
 def test_a_folder_taken_in_vain_is_as_it_was(tmp_path):
-    mine, empty, new = (tmp_path / name for name in ("mine", "empty", "new"))
+    mine, empty, new = (tmp_path / name for name in ("mine", "empty", "new/deep"))
     mine.mkdir()
     empty.mkdir()
     (mine / "thesis.txt").write_text("mine")
