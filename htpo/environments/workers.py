@@ -183,8 +183,11 @@ class EnvironmentWorkers:
             self._attempt(episode, lambda: episode.begun(*self._reset(process, episode)))
 
     def _act(self, episode: Episode, action: str | None) -> None:
-        with self._places[episode].process as process:
+        place = self._places[episode]
+        with place.process as process:
             self._attempt(episode, lambda: episode.acted(action, self._step(process, episode, action)))
+            if episode.truncated:  # the environment does not know that it is over
+                process.forget(place)
 
     def _leave(self, episode: Episode, _: None) -> None:
         with self._places[episode].process as process:

@@ -139,6 +139,14 @@ def test_episodes_given_up_make_room(counting):
     assert workers._processes[0].episodes == 0
 
 
+def test_what_an_episode_held_is_free_once_it_has_had_all_its_actions(counting):
+    """The environment does not know of the limit; a run would hold a world more for each such episode."""
+    workers = counting("Counted", workers=1)
+    for _ in range(3):
+        (episode,) = played(workers, [{}], ["1"] * 6)
+        assert (episode.truncated, episode.observation.text) == (True, "1 made")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -105,3 +105,16 @@ class Stepless:
 
     splits = ("train",)
     max_steps = 1
+
+
+class Counted(Counting):
+    """Says how many of it there are in its process."""
+
+    made = 0
+
+    def __init__(self):
+        super().__init__()
+        Counted.made += 1
+
+    def seen(self):
+        return Observation(f"{Counted.made} made", ("1", "2"))
