@@ -1,15 +1,19 @@
-"""From a game's grammar to its sentences: most of the time of a step, as `textworld` parses each rule every time."""
+"""From a game's grammar to its sentences: most of the time of a step, as `textworld` parses each rule every time.
+
+A good part of a reset, too: each episode of a game would parse all of its grammar.
+"""
 
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
 RULES = 8192
+GRAMMARS = 64  # one for each game
 
 
 def remember_grammar() -> None:
-    """Let `textworld` parse each rule and each condition once, and copy of a context only what it changes."""
-    from textworld.envs.pddl import textgen
+    """Let `textworld` parse each grammar, rule and condition once, and copy of a context only what it changes."""
+    from textworld.envs.pddl import logic, textgen
 
     parse = textgen._parse_and_convert
 
@@ -25,6 +29,7 @@ def remember_grammar() -> None:
 
         parse_conjunctive_query = staticmethod(lru_cache(RULES)(textgen.Rule.parse_conjunctive_query))
 
+    logic._parse_and_convert = lru_cache(GRAMMARS)(logic._parse_and_convert)  # what it gives is only read
     textgen._parse_and_convert = fresh
     textgen.Rule = RememberedRule
     textgen.copy_context = copy_context
