@@ -15,7 +15,7 @@ class BatchShape:
     processes: int
     micro_batches: int  # of each update, on every process
     micro_batch: int  # responses in one
-    max_tokens: int  # of a response
+    max_tokens: int | None  # of a response; None: no such limit
 
     @property
     def sequences(self) -> int:
@@ -25,7 +25,9 @@ class BatchShape:
     def in_words(self) -> str:
         """The batch as "N prompts x G samples -> M updates of K sequences"."""
         words = f"{self.prompts} prompts x {self.samples} samples -> {self.updates} updates of {self.sequences} "
-        words += f"sequences, at most {self.sequences * self.max_tokens:,} tokens each"
+        words += "sequences"
+        if self.max_tokens is not None:
+            words += f", at most {self.sequences * self.max_tokens:,} tokens each"
         if self.micro_batches > 1 or self.processes > 1:
             words += (
                 f" ({self.processes} processes x {self.micro_batches} micro-batches x {self.micro_batch} sequences)"

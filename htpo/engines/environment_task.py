@@ -51,7 +51,14 @@ class EnvironmentTask(Task):
         told = prompt_format(options.prompt_format, has_chat_template=tokenizer.chat_template is not None)
         turns = TurnTokens(told, tokenizer, template)
         turns.check()
-        return Player(self.worlds, turns, options.max_turn_length, max_tokens)
+        return Player(
+            self.worlds,
+            turns,
+            options.max_turn_length,
+            max_tokens,
+            oldest_leave=options.history_length is not None,
+            history_length=options.history_length,
+        )
 
 
 def refuse_episode_options(options: TaskOptions) -> None:
@@ -85,11 +92,6 @@ def load_environment_task(options: TaskOptions, seed: int) -> EnvironmentTask:
     """
     if len(options.dataset) > 1:
         raise UserError(f"--dataset {' '.join(options.dataset)}: an environment is trained on alone so far")
-    if options.history_length is not None:
-        raise UserError(
-            f"history_length={options.history_length} is for htpo eval: in training an episode is one row, whose turns "
-            "are sampled after all before them; leave it out, and raise max_completion_length where episodes are long"
-        )
     for name in given_options(options).keys() - OF_ENVIRONMENTS:
         raise UserError(f"{name}={getattr(options, name)!r} has no effect on {options.dataset[0]}, an environment")
     label = EnvironmentLabel.parse(options.dataset[0])
@@ -115,13 +117,16 @@ def load_environment_task(options: TaskOptions, seed: int) -> EnvironmentTask:
     earns = f"reward is {options.episode_reward}"
     if options.invalid_action_penalty:
         earns += f", less {options.invalid_action_penalty:g} for every invalid action"
+    shown = ""
+    if options.history_length is not None:
+        shown = f"; the policy is shown its last {options.history_length} turns at most"
     return EnvironmentTask(
         name=label.name,
         train=tasks_as_dataset(train),
         held_out=tasks_as_dataset(held_out) if held_out else None,
         verifier=episode_verifier(options),
         description=f"{options.dataset[0]}: {len(train)} tasks to train on, {len(held_out)} held out from "
-        f"{options.eval_dataset or 'the same'}; an episode is correct when it succeeds, its {earns}",
+        f"{options.eval_dataset or 'the same'}; an episode is correct when it succeeds, its {earns}{shown}",
         worlds=worlds,
     )
 

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -184,10 +184,13 @@ class Job:
 
     def _plan(self, task: Task, training: Training) -> dict[str, str]:
         parameters, trained = training.parameters
+        batch = self.engine.batch_shape
+        if self.options.history_length is not None:  # which bounds what is shown, and not how long an episode is
+            batch = replace(batch, max_tokens=None)
         return (
             plan_in_words(
                 self.engine.objective,
-                self.engine.batch_shape,
+                batch,
                 policy=f"{self._policy_name()} ({parameters:,} parameters, {trained:,} trained)",
                 task=task.description,
                 max_rounds=self.engine.max_rounds,

@@ -10,6 +10,7 @@ MEASURED: dict[str, Callable[[EpisodeRow], float]] = {
     "score": lambda row: row.episode.score,
     "step_limit_share": lambda row: row.episode.truncated,
     "overflowed_share": lambda row: row.overflowed,
+    "shortened_share": lambda row: any(row.forgotten),
     "failed_share": lambda row: row.episode.failure is not None,
 }
 """What is logged of the episodes of a batch, as mean over them, under `episodes/`."""

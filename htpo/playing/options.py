@@ -26,7 +26,7 @@ class PlayOptions:
     history_length: int | None = field(
         default=None,
         metadata={
-            "help": "htpo eval: past turns that the policy is shown, the last ones, beside its task. Default: all "
-            "that fit."
+            "help": "Past turns that the policy is shown at most, the last ones, beside its task; of these the oldest "
+            "leave where they do not fit. Default: all; in training an episode that no longer fits is then given up."
         },
     )

@@ -101,6 +101,31 @@ def test_a_resumed_run_of_episodes_equals_the_uninterrupted_one(word_model, tmp_
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+HISTORY = {"history_length": 1, "max_turns": 4, "max_completion_length": 24, "dynamic_sampling": "true"}
+
+
+def test_a_resumed_run_of_episodes_that_lose_turns_equals_the_uninterrupted_one(word_model, tmp_path):
+    whole, cut = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "cut")
+    options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "num_generations": 8, **HISTORY}
+    options |= {"updates_per_generation": 2, "per_device_train_batch_size": 4}
+    train(EVEN_LENGTH, word_model, whole.path, **options)
+    shutil.copytree(whole.path, cut.path)
+    shutil.rmtree(cut.path / "checkpoint-4")
+    train(EVEN_LENGTH, word_model, cut.path, **options, resume="true")
+    records = [record for record in whole.read_metrics() if "accuracy" in record]
+    assert all(record["episodes/shortened_share"] == 1 and record["grad_norm"] > 0 for record in records)
+    assert without_times(cut.read_metrics()) == without_times(whole.read_metrics())
+    ours, theirs = (load_file(run.path / "model" / "model.safetensors") for run in (cut, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    plan = whole.read_json("plan.json")
+    assert "shown its last 1 turns at most" in plan["task"]
+    assert "tokens each" not in plan["batch"]
+    assert "soft overlong punishment off" in plan["dynamic sampling"]
+    for row in whole.read_rollouts().to_pylist():
+        assert [len(row[name]) for name in ("turn_tokens", "actions", "shown")] == [3, 3, 2], "an episode is one row"
+        assert sum(row["turn_tokens"]) == len(row["tokens"])
+
+
 def test_two_processes_play_each_their_share_and_know_each_other_s_turns(word_model, tmp_path):
     table = {"axes": ["turn", "segment", {"entropy": {"scope": "batch"}}], "cells": {"first": {"weight": 0.5}}}
     given = SMALL | {"dataset": "household", "model_name_or_path": word_model, "output_dir": tmp_path / "run"}
@@ -130,7 +155,11 @@ def test_two_processes_play_each_their_share_and_know_each_other_s_turns(word_mo
         ("household", {"dataset_config": "rooms=2"}, "needs the environment's options as JSON"),
         ("household", {"max_turn_length": 200}, "max_turn_length .200. is above max_completion_length"),
         ("household", {"prompt_format": "verl_agent"}, "needs a model with a chat template"),
-        ("household", {"history_length": 2}, "history_length=2 is for htpo eval: .* leave it out, and raise max_compl"),
+        (
+            "household",
+            {"history_length": 2, "overlong_buffer": 64},
+            "overlong_buffer=64 punishes .* with history_length bounds what .*: leave it out",
+        ),
         ("household", {"history_length": 0}, "history_length is 0"),
         ("household", {"prompt_format": "react"}, "prompt_format is 'react'"),
         ("household", {"verifier": "math"}, "verifier='math' has no effect on household"),

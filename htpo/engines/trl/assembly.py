@@ -19,6 +19,7 @@ PADDED_RIGHT = (
     "judgement",
     "turn",
     "segment",
+    "history",
 )
 PER_ROW = ("advantages", "correct", "group_accuracy", "reward", "prompt_id")
 RECOMPUTED = ("num_items_in_batch",)

@@ -12,6 +12,7 @@ from htpo.engines.engine import Engine, Training
 from htpo.engines.environment_task import EnvironmentTask
 from htpo.engines.job_options import JobOptions
 from htpo.engines.judging import Judge
+from htpo.engines.method import settle_overlong_buffer
 from htpo.engines.option_rules import changed, check_values, refuse_unused, refuse_without_feature
 from htpo.engines.trl.availability import refuse_unavailable
 from htpo.engines.trl.callbacks import CheckpointMarker, MetricsWriter, ProgressBar
@@ -99,6 +100,8 @@ class TrlEngine(Engine):
         player = None
         if isinstance(task, EnvironmentTask):
             limit = self.config.max_completion_length
+            if options.history_length is not None:
+                self._leave_out_overlong_shaping()
             player = task.player(options, tokenizer, self.template_options, limit)
         partial = [partial_credit] if getattr(task.verifier, "graded", False) else []
         try:
@@ -121,6 +124,17 @@ class TrlEngine(Engine):
         for host_display in (ProgressCallback, PrinterCallback):
             trainer.remove_callback(host_display)
         return trainer
+
+    def _leave_out_overlong_shaping(self) -> None:
+        """Whose limit bounds what is shown where old turns leave, and not an episode."""
+        config = self.config
+        usual = settle_overlong_buffer(self.objective, None, config.max_completion_length)
+        if config.overlong_buffer not in (0, usual):
+            raise UserError(
+                f"overlong_buffer={config.overlong_buffer} punishes responses close to max_completion_length, which "
+                "with history_length bounds what the policy is shown, and no episode: leave it out"
+            )
+        config.overlong_buffer = self.overlong_buffer = 0
 
     def _check_adapter(self, trainer: HTPOTrainer) -> None:
         """Refuse names of layers that the adapter silently leaves out."""

@@ -2,6 +2,8 @@
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -15,6 +17,7 @@ from htpo.engines.environment_task import refuse_without_episodes
 from htpo.engines.handover import Handover
 from htpo.engines.segments import segments
 from htpo.engines.trl.config import HTPOConfig
+from htpo.engines.trl.context_rows import HISTORY, ContextRows, history_places
 from htpo.engines.trl.prompts import NumberedPrompts
 from htpo.errors import UserError
 from htpo.evaluate.generators.model import context_of
@@ -37,12 +40,17 @@ class PlayedEpisodes(NumberedPrompts):
     The host gets an episode as one completion, with its mask of what was sampled. The environment's seed is the run's
     for all, so that the episodes of a group begin alike. Those that outgrow the model's context are given up as those
     that outgrow the completion length are.
+
+    Where the oldest turns may leave (`Player.oldest_leave`), an episode is one completion all the same, of all turns,
+    and only the model is given it in several rows: see `ContextRows`. So whatever counts, regroups or records
+    completions sees an episode as one.
     """
 
     objective: TableObjective
 
     def __init__(self, model: Any, reward_funcs: Any, args: HTPOConfig, *, player: Player | None = None, **kwargs: Any):
         self.player = player
+        self._history: Tensor | None = None  # of the batch that is being scored
         self._playing: Handover[list[dict[str, Any]], list[EpisodeRow]] = Handover("the tasks of a round's episodes")
         if player is None:
             refuse_without_episodes(self.objective)
@@ -66,7 +74,36 @@ class PlayedEpisodes(NumberedPrompts):
         batch = {**batch, TURN: _padded([row.turn_numbers for row in rows], ids, torch.int32)}
         if SEGMENT in self.objective.reads:
             batch[SEGMENT] = _padded([segments(row, self.player.turns) for row in rows], ids, torch.int8)
+        if self.player.oldest_leave:
+            batch[HISTORY] = _padded(list(map(history_places, rows)), ids, torch.int32)
         return batch
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        with self.in_its_contexts(inputs):
+            return super()._compute_loss(model, inputs)
+
+    @contextmanager
+    def in_its_contexts(self, inputs: dict[str, Any]) -> Iterator[None]:
+        """While a batch of the host's is scored, every turn is scored after what it was sampled after."""
+        self._history = inputs.get(HISTORY)
+        try:
+            yield
+        finally:
+            self._history = None
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        score, history = super()._get_per_token_logps_and_entropies, self._history
+        call = self._playing.call
+        if call is not None and self.player is not None and self.player.oldest_leave:
+            (played,) = call.left  # the host scores what was just sampled
+            history = _padded(list(map(history_places, played)), input_ids[:, -logits_to_keep:], torch.int32)
+        if history is None:
+            return score(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
+        rows = ContextRows.of(input_ids, attention_mask, history)
+        log_prob, entropy, auxiliary = score(model, rows.input_ids, rows.attention_mask, rows.tokens, *args, **kwargs)
+        return rows.back(log_prob), None if entropy is None else rows.back(entropy), auxiliary
 
     def _play(self, prompts: list[str], host: Any) -> dict[str, Any]:
         """TRL's `rollout_func`."""

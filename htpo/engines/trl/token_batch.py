@@ -41,7 +41,7 @@ def token_batch(inputs: dict[str, Any], log_prob: Tensor, entropy: Tensor, *, se
 
 @torch.no_grad()
 def whole_update(
-    score: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]],
+    score: Callable[[dict[str, Any]], tuple[Tensor, Tensor]],
     accelerator: Any,
     micro_batches: list[dict[str, Any]],
     *,
@@ -51,7 +51,7 @@ def whole_update(
     """All micro-batches of an update, of all processes, as one batch: what batch-wide quantiles are taken over.
 
     Args:
-        score: (input_ids, attention_mask, tokens to score) -> (log-probabilities, entropies).
+        score: a micro-batch -> (log-probabilities, entropies) of its completions.
         micro_batches: this process's, all of one width.
         seed, step: as for `token_batch`.
 
@@ -60,12 +60,7 @@ def whole_update(
     """
     if "pixel_values" in micro_batches[0]:
         raise NotImplementedError('entropy_scope="batch" does not work with images: use "response"')
-    parts = []
-    for micro in micro_batches:
-        input_ids = torch.cat([micro["prompt_ids"], micro["completion_ids"]], dim=1)
-        attention_mask = torch.cat([micro["prompt_mask"], micro["completion_mask"]], dim=1)
-        scores = score(input_ids, attention_mask, micro["completion_ids"].shape[1])
-        parts.append(token_batch(micro, *scores, seed=seed, step=step))
+    parts = [token_batch(micro, *score(micro), seed=seed, step=step) for micro in micro_batches]
     return _over_processes(parts, accelerator)
 
 

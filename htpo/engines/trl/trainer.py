@@ -176,10 +176,14 @@ class HTPOTrainer(DynamicSampling):
         if len(micro_batches) == 1 and self.accelerator.num_processes == 1:
             return None
 
-        def score(input_ids: Tensor, attention_mask: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
-            scores = self._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, tokens, compute_entropy=True
+        def score(micro: dict[str, Any]) -> tuple[Tensor, Tensor]:
+            input_ids, attention_mask = (
+                torch.cat([micro[f"prompt_{name}"], micro[f"completion_{name}"]], dim=1) for name in ("ids", "mask")
             )
+            with self.in_its_contexts(micro):
+                scores = self._get_per_token_logps_and_entropies(
+                    model, input_ids, attention_mask, micro["completion_ids"].shape[1], compute_entropy=True
+                )
             return scores[:2]
 
         step = self.state.global_step

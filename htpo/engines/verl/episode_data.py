@@ -12,6 +12,7 @@ from pyarrow import parquet
 from htpo.engines.environment_task import EnvironmentTask, episode_verifier
 from htpo.engines.episode_options import TaskOptions
 from htpo.environments import EnvironmentLabel
+from htpo.errors import UserError
 from htpo.playing.tasks import TASK, environment_options
 from htpo.playing.verdicts import EpisodeVerifier
 from htpo.tasks.prompts import as_chat
@@ -52,7 +53,12 @@ class HowPlayed:
 
     @classmethod
     def of(cls, options: TaskOptions, seed: int, prompt_format: str) -> Self:
-        """As the options say it."""
+        """As the options say it. Raises `UserError` where old turns are to leave."""
+        if options.history_length is not None:
+            raise UserError(
+                f"history_length={options.history_length}: with verl an episode is one row, whose turns are sampled "
+                "after all before them; leave it out, or train with --engine trl"
+            )
         return cls(
             environment=EnvironmentLabel.parse(options.dataset[0]).name,
             options=environment_options(options.dataset_config),

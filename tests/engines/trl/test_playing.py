@@ -43,7 +43,9 @@ class Kept(Player):
         return rows
 
 
-def train(model, folder, worlds, broken=False, max_tokens=LIMIT, verifier=None, told=None, **options):
+def train(
+    model, folder, worlds, broken=False, max_tokens=LIMIT, verifier=None, told=None, history_length=None, **options
+):
     """The trainer after training, everything it played, and the inputs and batch of every micro-batch."""
     tasks = [{**row, "broken": broken and row["number"] == 0} for row in worlds.rows("train", 4)]
     data = Dataset.from_dict(
@@ -59,7 +61,7 @@ def train(model, folder, worlds, broken=False, max_tokens=LIMIT, verifier=None, 
         [correct, partial_credit],
         train_dataset=data,
         judge=Judge(verifier or EpisodeVerifier(by_score=True, invalid_action_penalty=0.5)),
-        player=Kept(worlds, turns, TURN, max_tokens),
+        player=Kept(worlds, turns, TURN, max_tokens, None, history_length is not None, history_length),
         rollout_recorder=lambda step, inputs, batch, *_: seen.append((inputs, batch)),
     )
     host.train()
