@@ -93,7 +93,7 @@ class PlayedEpisodes(NumberedPrompts):
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    ) -> Any:
         score, history = super()._get_per_token_logps_and_entropies, self._history
         call = self._playing.call
         if call is not None and self.player is not None and self.player.oldest_leave:
