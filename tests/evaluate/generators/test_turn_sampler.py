@@ -149,3 +149,18 @@ def test_what_was_read_of_a_sequence_that_lost_its_beginning_is_not_kept(qwen, t
         assert turns == [sample_batch(qwen, tokenizer, [context], GREEDY)[0] for context in contexts]
         whole = sample_batch(qwen, tokenizer, [long[0] + one_more + [40, 33, 12]], GREEDY)[0]
         assert turns[0] != whole, "else it makes no difference here what is kept"
+
+
+def test_a_sequence_that_lost_its_beginning_is_read_anew_alone(qwen, tokenizer):
+    sampler, contexts = TurnSampler(qwen, GREEDY), [[5, 6, 7] * 20, [9] * 60, [8, 4] * 30]
+    read = Read(qwen)
+    with torch.no_grad():
+        for number in range(4):
+            turns = [turn.ids for turn in sampler([list(context) for context in contexts])]
+            read.handle.remove()
+            assert turns == [sample_batch(qwen, tokenizer, [context], GREEDY)[0] for context in contexts]
+            contexts = [context + turn + [30 + number] for context, turn in zip(contexts, turns, strict=True)]
+            contexts[1] = [*contexts[1][:20], *contexts[1][-20 + 4 * number :]]
+            if number:
+                assert read.places < 100, "not all three, of sixty and more ids"
+            read = Read(qwen)
