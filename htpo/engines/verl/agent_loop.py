@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from htpo.engines.verl.episode_data import PLAYED_BY, PLAYED_TASK, HowPlayed
 from htpo.engines.verl.nodes import share_cores
 from htpo.engines.verl.reward import POLICY_TOKENS, REWARD_MANAGER
 from htpo.engines.verl.reward_settings import MANAGER
+from htpo.engines.verl.settings import read_objective
 from htpo.environments import EnvironmentWorkers
 from htpo.errors import UserError
 from htpo.playing.formats import prompt_format
@@ -40,10 +42,14 @@ class EpisodeAgentLoop:
     """
 
     def __init__(self, trainer_config: Any, server_manager: Any, tokenizer: Any, data_config: Any, **others: Any):
+        from omegaconf import OmegaConf
+
         config = trainer_config.config
         if config.reward.reward_manager.name != REWARD_MANAGER:
             raise UserError(f"episodes know how they ended, and another reward manager does not ask them: {MANAGER}")
         self.rollout, self.server, self.tokenizer = config.actor_rollout_ref.rollout, server_manager, tokenizer
+        block = OmegaConf.to_container(config.htpo, resolve=True) if config.get("htpo") else {}
+        self.reads = _reads(json.dumps(block))
         self.template_options = data_config.config.get("apply_chat_template_kwargs") or {}
 
     async def run(self, sampling_params: dict[str, Any], **row: Any) -> Any:
@@ -88,7 +94,9 @@ class EpisodeAgentLoop:
         }
         if not played.response:  # verl needs a token
             played.show([self.tokenizer.eos_token_id])
-        about |= {"turn": played.turn_numbers, "segment": await ask(segments, played, turns)}
+        about["turn"] = played.turn_numbers
+        if "segment" in self.reads:  # which takes some ten decodings a turn
+            about["segment"] = await ask(segments, played, turns)
         return AgentLoopOutput(
             prompt_ids=played.prompt,
             response_ids=played.response,
@@ -147,6 +155,13 @@ class EpisodeAgentLoop:
             _worlds[key] = EnvironmentWorkers(how.environment, how.options, max_steps=how.max_steps)
             atexit.register(_worlds[key].close)
         return _worlds[key]
+
+
+@cache
+def _reads(block: str) -> tuple[str, ...]:
+    """What the objective of a block `htpo`, as JSON, reads of episodes."""
+    _, objective = read_objective(json.loads(block))
+    return objective.reads
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from htpo.engines.entropy_of import reads_the_current_batch
-from htpo.engines.objective_options import read_block
+from htpo.engines.objective_options import ObjectiveOptions, read_block
 from htpo.engines.verl.batch_fields import OF_EPISODES
 from htpo.engines.verl.row_verdicts import VERIFIER_OPTIONS
 from htpo.errors import UserError
@@ -53,17 +53,22 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         UserError: an option is unknown or unusable, or an option of verl's would be ignored or make it another method.
     """
     given = config.get("htpo") or {}
-    block = {name: value for name, value in given.items() if name not in (*VERIFIER_OPTIONS, *RECORD_OPTIONS)}
-    try:
-        options = read_block(block)
-        objective = options.make_objective()
-    except UserError as error:
-        raise UserError(f"+htpo: {error}") from error
+    options, objective = read_objective(given)
     check_batch_quantiles(objective, options.entropy_of)
     _check_actor(config["actor_rollout_ref"]["actor"], objective, options.entropy_of)
     _check_algorithm(config, objective)
     threshold = options.correctness_threshold or 0.0
     return Settings(objective, options.entropy_of, options.max_generation_rounds, threshold, **_record_options(given))
+
+
+def read_objective(given: Mapping[str, Any]) -> tuple[ObjectiveOptions, TableObjective]:
+    """What the block `htpo` says of the objective. Raises UserError where that is unknown or unusable."""
+    block = {name: value for name, value in given.items() if name not in (*VERIFIER_OPTIONS, *RECORD_OPTIONS)}
+    try:
+        options = read_block(block)
+        return options, options.make_objective()
+    except UserError as error:
+        raise UserError(f"+htpo: {error}") from error
 
 
 def refuse_ignored_block(config: Mapping[str, Any]) -> None:

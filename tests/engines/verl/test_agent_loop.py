@@ -60,13 +60,17 @@ def tokenizer(tiny_model):
     return tokenizer
 
 
-def sessions(tokenizer, server, tasks, how=HOW, room=500, prompt_room=500, window=None, manager="htpo"):
+def sessions(tokenizer, server, tasks, how=HOW, room=500, prompt_room=500, window=None, manager="htpo", block=None):
     """What the sessions of tasks come to, all of them under way at once."""
-    rollout = SimpleNamespace(prompt_length=prompt_room, response_length=room, max_model_len=window)
-    rollout.agent = SimpleNamespace(num_workers=1)
-    config = SimpleNamespace(
-        actor_rollout_ref=SimpleNamespace(rollout=rollout),
-        reward=SimpleNamespace(reward_manager=SimpleNamespace(name=manager)),
+    from omegaconf import OmegaConf
+
+    rollout = {"prompt_length": prompt_room, "response_length": room, "max_model_len": window}
+    config = OmegaConf.create(
+        {
+            "actor_rollout_ref": {"rollout": {**rollout, "agent": {"num_workers": 1}}},
+            "reward": {"reward_manager": {"name": manager}},
+            **({} if block is None else {"htpo": block}),
+        }
     )
 
     async def play():
@@ -108,7 +112,8 @@ def test_a_session_is_what_the_player_of_the_other_engine_makes_of_the_same_poli
         expected = Player(worlds, turns, 5, 2000).play(tasks, [0] * 6, policy)
     verdicts = verifier.judge([""] * 6, [{EPISODE: row} for row in expected])
     server = Server(Scripted(tokenizer))
-    for output, row, verdict in zip(sessions(tokenizer, server, tasks, how, 2000), expected, verdicts, strict=True):
+    outputs = sessions(tokenizer, server, tasks, how, 2000, block={"axes": ["segment"]})
+    for output, row, verdict in zip(outputs, expected, verdicts, strict=True):
         assert (output.prompt_ids, output.response_ids) == (row.prompt, row.response)
         assert output.response_mask == row.sampled
         assert output.response_logprobs == row.log_probs
@@ -171,7 +176,8 @@ def test_an_episode_without_a_turn_is_wrong_and_holds_no_token_to_train_on(token
     (output,) = sessions(tokenizer, Server(Scripted(tokenizer)), tasks_of(1, **changes), **rooms)
     assert (output.response_ids, output.response_mask) == ([tokenizer.eos_token_id], [0])
     assert output.response_logprobs == [0.0]
-    assert output.extra_fields[EPISODE]["turn"] == output.extra_fields[EPISODE]["segment"] == [0]
+    assert output.extra_fields[EPISODE]["turn"] == [0]
+    assert "segment" not in output.extra_fields[EPISODE], "no objective reads it, and it takes time"
     assert output.extra_fields[EPISODE]["verdict"]["failure"] == failure
     assert [output.extra_fields[f"{which}_global_steps"] for which in ("min", "max")] == [8, 8]
 
