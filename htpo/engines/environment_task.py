@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from htpo.engines.episode_options import TaskOptions, changed_episode_options
-from htpo.environments import ENVIRONMENTS, EnvironmentLabel, EnvironmentWorkers
+from htpo.environments import ENVIRONMENTS, EnvironmentLabel, EnvironmentWorkers, is_environment
 from htpo.errors import UserError
 from htpo.objectives import TableObjective
 from htpo.playing.formats import prompt_format
 from htpo.playing.player import Player
-from htpo.playing.tasks import environment_options, tasks_as_dataset
+from htpo.playing.tasks import environment_options, refuse_unplayable, tasks_as_dataset
 from htpo.playing.turn_tokens import TurnTokens
 from htpo.playing.verdicts import EpisodeVerifier
 from htpo.tasks import Task
@@ -70,6 +70,12 @@ def refuse_episode_options(options: TaskOptions) -> None:
         )
 
 
+def refuse_beside_others(options: TaskOptions) -> None:
+    """Raise `UserError` where an environment is one of several sources of data."""
+    if len(options.dataset) > 1 and any(map(is_environment, options.dataset)):
+        raise UserError(f"--dataset {' '.join(options.dataset)}: an environment is trained on alone so far")
+
+
 def refuse_without_episodes(objective: TableObjective) -> None:
     """Raise `UserError` where the objective reads what episodes alone have, and there are none."""
     if objective.reads:
@@ -90,8 +96,7 @@ def load_environment_task(options: TaskOptions, seed: int) -> EnvironmentTask:
     Raises:
         UserError: the environment cannot be made, or an option contradicts it or would have no effect.
     """
-    if len(options.dataset) > 1:
-        raise UserError(f"--dataset {' '.join(options.dataset)}: an environment is trained on alone so far")
+    refuse_beside_others(options)
     for name in given_options(options).keys() - OF_ENVIRONMENTS:
         raise UserError(f"{name}={getattr(options, name)!r} has no effect on {options.dataset[0]}, an environment")
     label = EnvironmentLabel.parse(options.dataset[0])
@@ -110,10 +115,7 @@ def load_environment_task(options: TaskOptions, seed: int) -> EnvironmentTask:
             worlds.rows(label.split, options.train_prompts, seed),
             worlds.rows(other.split, count, seed) if count else [],
         )
-    if not train:
-        raise UserError(f"{options.dataset[0]} has no tasks to train on")
-    if label.own:
-        worlds.try_on(train[0])
+    refuse_unplayable(options.dataset[0], worlds, train)
     earns = f"reward is {options.episode_reward}"
     if options.invalid_action_penalty:
         earns += f", less {options.invalid_action_penalty:g} for every invalid action"

@@ -12,7 +12,12 @@ from transformers.utils.logging import disable_progress_bar
 
 import htpo
 from htpo.engines.engine import Checkpoint, Engine, Training
-from htpo.engines.environment_task import load_environment_task, refuse_episode_options, refuse_without_episodes
+from htpo.engines.environment_task import (
+    load_environment_task,
+    refuse_beside_others,
+    refuse_episode_options,
+    refuse_without_episodes,
+)
 from htpo.engines.job_options import JobOptions
 from htpo.engines.launch import silently_single
 from htpo.engines.plan import (
@@ -38,8 +43,9 @@ def starting_policy(engine: Engine, options: JobOptions) -> str:
     """Hugging Face id or folder of what a job trains.
 
     Raises:
-        UserError: none is given, and no policy of the package fits the data.
+        UserError: none is given, and no policy of the package fits the data; or an environment is not alone.
     """
+    refuse_beside_others(options)
     name = engine.policy or BUILT_IN_POLICIES.get(_built_in_name(options))
     if name is None:
         raise UserError("no model: give --model_name_or_path (a Hugging Face id or a folder)")

@@ -1,6 +1,6 @@
 """Environments: a text world answers a policy's actions, turn by turn, in worker processes."""
 
-from htpo.environments.environment import FAILURES, Environment, Observation
+from htpo.environments.environment import FAILURES, Environment, Observation, TooFewTasks
 from htpo.environments.episode import Episode
 from htpo.environments.label import ENVIRONMENTS, EnvironmentLabel, is_environment
 from htpo.environments.workers import EnvironmentWorkers
@@ -13,5 +13,6 @@ __all__ = [
     "EnvironmentWorkers",
     "Episode",
     "Observation",
+    "TooFewTasks",
     "is_environment",
 ]

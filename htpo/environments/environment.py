@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from htpo.errors import UserError
+
 FAILURES = {
     "timeout": "the environment took too long over a reset or a step",
     "crash": "the environment raised, died, or ran out of memory",
@@ -34,6 +36,10 @@ class Observation:
     invalid: bool = False
 
 
+class TooFewTasks(UserError):
+    """An environment has not as many tasks as it is asked for."""
+
+
 class Environment(Protocol):
     """One episode at a time of some text world. The constructor takes options, by keyword, that are JSON.
 
@@ -55,6 +61,9 @@ class Environment(Protocol):
         Args:
             count: how many; None for all, or, where they are made, for as many as the environment likes.
             seed: which ones, where they are made.
+
+        Raises:
+            TooFewTasks: there are not so many.
         """
 
     def reset(self, row: Row, seed: int) -> Observation:

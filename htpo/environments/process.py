@@ -20,6 +20,10 @@ class Failed(Exception):
         self.kind, self.reason = kind, reason
 
 
+class TooFew(Failed):
+    """It raised `TooFewTasks`."""
+
+
 class EnvironmentProcess:
     """A process and who may talk to it: the thread that has entered it as a context.
 
@@ -64,7 +68,8 @@ class EnvironmentProcess:
         if event.reply.failure:
             raise Failed(event.reply.failure, _reason(request[0], event.reply, timeout))
         if "error" in event.reply.value:
-            raise Failed("crash", event.reply.value["error"])
+            raised = TooFew if event.reply.value.get("too_few") else Failed
+            raise raised("crash", event.reply.value["error"])
         return event.reply.value["value"]
 
     def forget(self, place: "Place") -> None:

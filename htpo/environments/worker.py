@@ -1,6 +1,7 @@
 """The worker program behind `EnvironmentWorkers`: it holds the episodes under way; see `htpo.workers.program`.
 
-Every reply is `{"value": ...}`, or `{"error": ...}` with a line on what the environment raised, and where.
+Every reply is `{"value": ...}`, or `{"error": ...}` with a line on what the environment raised, and where; beside that,
+under `"too_few"`, whether it was `TooFewTasks`.
 """
 
 import functools
@@ -9,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from htpo.environments.environment import Environment, Observation, checked_observation
+from htpo.environments.environment import Environment, Observation, TooFewTasks, checked_observation
 from htpo.environments.label import make_environment
 from htpo.environments.trial import try_environment
 from htpo.errors import UserError
@@ -27,7 +28,7 @@ def said(handler: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
         try:
             return {"value": handler(*arguments)}
         except UserError as error:
-            return {"error": str(error)}
+            return {"error": str(error), "too_few": isinstance(error, TooFewTasks)}
         except Exception as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             return {"error": f"{type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"}

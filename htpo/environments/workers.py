@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from htpo.environments.environment import Observation, Row
+from htpo.environments.environment import Observation, Row, TooFewTasks
 from htpo.environments.episode import Episode, as_text
 from htpo.environments.label import EnvironmentLabel
-from htpo.environments.process import EnvironmentProcess, Failed, Place
+from htpo.environments.process import EnvironmentProcess, Failed, Place, TooFew
 from htpo.errors import UserError
 from htpo.workers.pool import usable_cores
 
@@ -81,6 +81,7 @@ class EnvironmentWorkers:
         """Tasks of a split (see `Environment.rows`), by default of the first.
 
         Raises:
+            TooFewTasks: there are not `count`.
             UserError: the environment cannot be made, or has no such split.
         """
         rows: list[dict[str, Any]] = self._answer(["rows", *self._asked, split, count, seed])
@@ -146,7 +147,8 @@ class EnvironmentWorkers:
             with self._processes[0] as process:
                 return process.ask(request, self._timeouts["reset"])
         except Failed as failed:
-            raise UserError(f"environment {self.name}: {failed.reason}") from None
+            raised = TooFewTasks if isinstance(failed, TooFew) else UserError
+            raise raised(f"environment {self.name}: {failed.reason}") from None
 
     def _disown(self) -> None:
         """In a fork of the process that started them, the processes are not ours to use."""

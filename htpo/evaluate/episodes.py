@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from htpo.environments import EnvironmentLabel, EnvironmentWorkers
-from htpo.errors import UserError
+from htpo.environments import EnvironmentLabel, EnvironmentWorkers, TooFewTasks
 from htpo.evaluate.answers import Row, numbered
 from htpo.evaluate.generators.vocabulary import EpisodeRequest, EpisodeSettings, Generator, Key, Played
 from htpo.playing.formats import PROMPT_FORMATS
 from htpo.playing.options import PlayOptions
-from htpo.playing.tasks import TASK, tasks_as_dataset
+from htpo.playing.tasks import TASK, refuse_unplayable, tasks_as_dataset
 from htpo.playing.verdicts import EPISODE, EpisodeVerifier
 from htpo.tasks.task import Problems
 from htpo.terminal import progress_bar
@@ -44,12 +43,9 @@ def load_environment_problems(
     split = parsed.split or worlds.splits()[-1]
     try:
         rows = worlds.rows(split, count, seed)
-    except UserError:
-        rows = worlds.rows(split, None, seed)  # there may not be so many
-    if not rows:
-        raise UserError(f"{label} has no tasks")
-    if parsed.own:
-        worlds.try_on(rows[0])
+    except TooFewTasks:
+        rows = worlds.rows(split, None, seed)
+    refuse_unplayable(label, worlds, rows)
     name = f"{parsed.name}:{split}"
     limit = "" if play.max_turns is None else f" and {play.max_turns} actions"
     if play.history_length is not None:

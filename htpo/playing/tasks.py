@@ -6,10 +6,19 @@ from typing import Any
 
 from datasets import Dataset
 
+from htpo.environments import EnvironmentLabel, EnvironmentWorkers
 from htpo.errors import UserError
 
 TASK = "environment_row"
 """Column of the data that holds a task as the environment takes it, as JSON."""
+
+
+def refuse_unplayable(label: str, worlds: EnvironmentWorkers, rows: Sequence[dict[str, Any]]) -> None:
+    """Raise `UserError` where there are no tasks, or an environment of the user's own fails when it is tried."""
+    if not rows:
+        raise UserError(f"{label} has no tasks")
+    if EnvironmentLabel.parse(label).own:
+        worlds.try_on(rows[0])
 
 
 def tasks_as_dataset(rows: Sequence[dict[str, Any]]) -> Dataset:

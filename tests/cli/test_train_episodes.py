@@ -166,10 +166,15 @@ def test_two_processes_play_each_their_share_and_know_each_other_s_turns(word_mo
         ("household", {"max_prompt_length": 10}, "max_prompt_length=10 has no effect on household"),
         ("household", {"eval_dataset": "webshop:test"}, "is another environment than household"),
         ("tests.environments.unruly:Wordless", {}, "must return an Observation, not str"),
-        ("tests.environments.unruly:Taskless", {}, "Taskless has no tasks to train on"),
+        ("tests.environments.unruly:Taskless", {}, "Taskless has no tasks"),
         ("number_path", {}, "max_turn_length=4 has no effect: it belongs to a dataset that is an environment"),
     ],
 )
 def test_what_cannot_be_played_is_refused_before_training(word_model, tmp_path, dataset, options, said):
     with pytest.raises(UserError, match=said):
         train(dataset, word_model, tmp_path / "run", **options)
+
+
+def test_an_environment_beside_others_is_refused_also_where_no_model_is_given(tmp_path):
+    with pytest.raises(UserError, match="--dataset household household: an environment is trained on alone"):
+        train_from_arguments(["--dataset", "household", "household", "--output_dir", str(tmp_path / "run")])

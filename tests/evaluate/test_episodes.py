@@ -343,11 +343,12 @@ def test_evaluations_of_earlier_versions_have_no_columns_of_episodes(tmp_path):
     [
         (f"{PATH}:valid", "has no split 'valid': give one of train, test"),
         ("tests.evaluate.worlds:Pat", "cannot be imported"),
+        ("tests.evaluate.worlds:Fails", "Fails: LookupError: no tasks for a count of 3"),
     ],
 )
 def test_labels_that_name_no_tasks_are_refused(label, said):
     with pytest.raises(UserError, match=said):
-        environment(label)
+        environment(label, count=3)
 
 
 def test_of_an_environment_with_fewer_tasks_than_asked_for_all_are_measured():

@@ -2,8 +2,7 @@
 
 import re
 
-from htpo.environments import Observation
-from htpo.errors import UserError
+from htpo.environments import Observation, TooFewTasks
 
 TYPES = {1: "plain", 2: "plain", 3: "late", 4: "late", 5: "late"}
 TURNS = {
@@ -61,7 +60,16 @@ class Few(Path):
 
     def rows(self, split, count, seed):
         if (count or 0) > len(TYPES):
-            raise UserError(f"there are {len(TYPES)}, and {count} are asked for")
+            raise TooFewTasks(f"there are {len(TYPES)}, and {count} are asked for")
+        return super().rows(split, count, seed)
+
+
+class Fails(Path):
+    """Fails over a count, though not for want of tasks."""
+
+    def rows(self, split, count, seed):
+        if count is not None:
+            raise LookupError(f"no tasks for a count of {count}")
         return super().rows(split, count, seed)
 
 

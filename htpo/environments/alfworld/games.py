@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from htpo.environments.environment import TooFewTasks
 from htpo.errors import UserError
 
 SPLITS = ("train", "valid_seen", "valid_unseen")
@@ -42,12 +43,12 @@ class Games:
         """Tasks: all in the order of their names, or `count` that the seed draws.
 
         Raises:
-            UserError: the split has not so many games.
+            TooFewTasks: the split has not so many games.
         """
         paths = sorted(path.relative_to(self.folder).as_posix() for path in (self.folder / split).glob(f"*/*/{FILE}"))
         if not paths or (count or 0) > len(paths):
             wanted = "" if count is None else f", and {count} are asked for"
-            raise UserError(f"{self.folder / split} has {len(paths)} games{wanted}")
+            raise TooFewTasks(f"{self.folder / split} has {len(paths)} games{wanted}")
         chosen = paths if count is None else random.Random(seed).sample(paths, count)
         return [
             {"id": path.removesuffix(f"/{FILE}"), "task_type": path.split("/")[1].split("-")[0], "game": path}

@@ -3,12 +3,11 @@
 import random
 from typing import Any
 
-from htpo.environments.environment import Observation, Row
+from htpo.environments.environment import Observation, Row, TooFewTasks
 from htpo.environments.household.expert import Expert
 from htpo.environments.household.game import SPLITS, TASK_TYPES, Difficulty, draw_game
 from htpo.environments.household.state import NOTHING_HAPPENS, State
 from htpo.environments.household.things import LAMPS, MOST_OF_A_KIND, OBJECTS, PLACES, ROOMS
-from htpo.errors import UserError
 
 ROWS = 1000  # of a split, when nobody says how many
 FRUITLESS_DRAWS = 2_000  # in a row, before a split counts as exhausted
@@ -41,7 +40,7 @@ class Household:
         """Games of a split, each a different one: the seed decides which, the split does not depend on it.
 
         Raises:
-            UserError: there are not so many.
+            TooFewTasks: there are not so many.
         """
         wanted = ROWS if count is None else count
         rng = random.Random(f"{split} {seed}")
@@ -60,7 +59,7 @@ class Household:
                 }
                 fruitless = 0
             if fruitless == FRUITLESS_DRAWS:
-                raise UserError(f"household has hardly more games of {self.difficulty} in {split} than {len(found)}")
+                raise TooFewTasks(f"household has hardly more games of {self.difficulty} in {split} than {len(found)}")
         return list(found.values())
 
     def reset(self, row: Row, seed: int) -> Observation:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from htpo.environments.environment import Observation, Row
+from htpo.environments.environment import Observation, Row, TooFewTasks
 from htpo.environments.webshop.goals import SPLITS
 from htpo.environments.webshop.reward import reward
 from htpo.environments.webshop.session import PAGE, Session
@@ -44,12 +44,12 @@ class WebShop:
         """Goals of a split, all, or so many drawn with the seed; `goal` is their number in the original's order.
 
         Raises:
-            UserError: the split has not so many.
+            TooFewTasks: the split has not so many.
         """
         numbers = range(len(self._goals))[SPLITS[split]]
         if not numbers or (count or 0) > len(numbers):
             wanted = "" if count is None else f", and {count} are asked for"
-            raise UserError(f"webshop has {len(self._goals)} goals, {len(numbers)} of them in {split}{wanted}")
+            raise TooFewTasks(f"webshop has {len(self._goals)} goals, {len(numbers)} of them in {split}{wanted}")
         chosen = numbers if count is None else random.Random(seed).sample(numbers, count)
         goals = [self._goals.read(number) for number in chosen]
         return [
