@@ -51,21 +51,26 @@ class Filling:
     def take_surplus(self, local_rows: int) -> None:
         """Take the groups that the batch before had left over, as a round of their own."""
         self.taken = local_rows // self.group_size * self.processes
-        self._place([None] * self.taken, local_rows)
+        self.place([True] * self.taken, local_rows)
 
     def offer(self, reasons: list[str | None], local_rows: int) -> None:
         """Take what a round gave: of each group, in order over all processes, why it has no signal, or None."""
+        self.count(reasons)
+        self.place([reason is None for reason in reasons], local_rows)
+
+    def count(self, reasons: list[str | None]) -> None:
+        """Count prompts that were drawn: why each has no signal, or None."""
         self.drawn += len(reasons)
         self.dropped.update(reason for reason in reasons if reason is not None)
-        self._place(reasons, local_rows)
 
-    def _place(self, reasons: list[str | None], local_rows: int) -> None:
+    def place(self, usable: list[bool], local_rows: int) -> None:
+        """Find places for a round's groups, in order over all processes."""
         open_positions = self.missing
-        for group, reason in enumerate(reasons):
+        for group in (group for group, good in enumerate(usable) if good):
             takers = open_positions[self._processes(group, local_rows)]
-            if reason is None and takers:
+            if takers:
                 self.source[takers.pop(0)] = (len(self.rounds), group)
-            elif reason is None:
+            else:
                 self.surplus.append((len(self.rounds), group))
         self.rounds.append(local_rows)
 

@@ -27,6 +27,8 @@ RANGES = {
     "prompts_per_generation": "[1, inf)",
     "updates_per_generation": "[1, inf)",
     "max_generation_rounds": "[1, inf)",
+    "screening_samples": "[0, inf)",
+    "settled_prompt_floor": "(0, 1]",
     "dataloader_num_workers": "[0, inf)",
     "dataloader_prefetch_factor": "[1, inf)",
     # length of training, optimiser

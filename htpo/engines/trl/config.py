@@ -65,6 +65,21 @@ class HTPOConfig(ObjectiveOptions, GRPOConfig):
             "same as published where the reward is correctness) or 'correctness' (right and wrong answers)."
         },
     )
+    screening_samples: int = field(
+        default=0,
+        metadata={
+            "help": "With dynamic sampling, judge so many answers to a prompt first, and sample the rest of "
+            "num_generations only where these carry a signal (SPEED-RL, 2506.09016; docs/performance.md says what that "
+            "does to the prompts trained on). 0: all at once, as methods were published."
+        },
+    )
+    settled_prompt_floor: float = field(
+        default=1.0,
+        metadata={
+            "help": "With dynamic sampling, draw a prompt whose answers carried no signal at its last c visits with "
+            "probability 1 / (1 + c), but at least this. 1: all alike, as methods were published."
+        },
+    )
     overlong_buffer: int | None = field(
         default=None,
         metadata={
@@ -122,6 +137,7 @@ class HTPOConfig(ObjectiveOptions, GRPOConfig):
             )
         if self.dynamic_sampling is None:
             self.dynamic_sampling = objective.dynamic_sampling
+        self._check_drawing()
         self.overlong_buffer = settle_overlong_buffer(objective, self.overlong_buffer, self.max_completion_length)
         self._check_save_steps()
 
@@ -194,6 +210,33 @@ class HTPOConfig(ObjectiveOptions, GRPOConfig):
             if self.scale_rewards not in (defaults["scale_rewards"], "none", False):
                 raise UserError(f"scale_rewards={self.scale_rewards!r}: {self.objective} is defined without, drop it")
             self.scale_rewards = "none"
+
+    def _check_drawing(self) -> None:
+        screening, samples = self.screening_samples, self.num_generations
+        for name, given in (
+            ("screening_samples", screening > 0),
+            ("settled_prompt_floor", self.settled_prompt_floor < 1),
+        ):
+            if given and not self.dynamic_sampling:
+                raise UserError(f"{name}={getattr(self, name)} has no effect without dynamic_sampling: switch that on")
+        if not screening:
+            return
+        if not 2 <= screening < samples:
+            raise UserError(
+                f"screening_samples is {screening}, needs at least 2 (one answer cannot differ) and fewer than "
+                f"num_generations ({samples}), or 0 for none"
+            )
+        if self.scale_rewards == "batch" or self.multi_objective_aggregation != "sum_then_normalize":
+            raise UserError(
+                "screening_samples: advantages are of whole groups, which scale_rewards=batch and "
+                "multi_objective_aggregation=normalize_then_sum are not; leave these or screening out"
+            )
+        prompts = self.generation_batch_size // samples
+        if prompts % self.world_size:
+            raise UserError(
+                f"screening_samples needs whole groups on every process: {prompts} prompts per generation do not "
+                f"divide by {self.world_size} processes"
+            )
 
     def _check_save_steps(self) -> None:
         if str(getattr(self.save_strategy, "value", self.save_strategy)) != "steps" or self.save_steps < 1:

@@ -76,6 +76,17 @@ class TrlEngine(Engine):
             )
         return found
 
+    def plan(self) -> dict[str, str]:
+        found, first = {}, self.config.screening_samples
+        if first:
+            found["screening"] = f"{first} of {self.config.num_generations} answers first, the rest where these differ"
+        if self.config.settled_prompt_floor < 1:
+            found["memory"] = (
+                "prompts that taught nothing at their last c visits are drawn with probability 1 / (1 + c), at least "
+                f"{self.config.settled_prompt_floor:g}"
+            )
+        return found
+
     def load_tokenizer(self, policy: str) -> Any:
         return load_tokenizer(policy, self.model.model_revision, self.config.trust_remote_code)
 

@@ -34,6 +34,7 @@ class Judged:
     scored: Tensor  # (N,) bool: there is a verdict
     correct: Tensor  # (N,) bool
     cut_off: Tensor  # (N,) bool: the length limit ended it
+    length: Tensor  # (N,) int: tokens of the response, of an episode with what the environment wrote
     judgements: list[Judgement] | None  # of this process's responses; None without a verifier
 
 
@@ -43,6 +44,7 @@ class Round:
 
     batch: dict[str, Any]  # the host's, of this process, and what was said of each response
     scores: Scores  # over all processes
+    length: Tensor  # (N,) int: tokens of each response, over all processes
     reasons: list[str | None]  # for each prompt, over all processes, why its answers carry no signal; None: they do
 
 
@@ -145,7 +147,9 @@ class JudgedRounds(SamplingEntropy):
         # The host leaves out of every mean, and gives no advantage to, what no function has scored.
         rewards = rewards.masked_fill(~scored.unsqueeze(1), torch.nan)
         if self._judging.call is not None:
-            self._judging.call.left.append(Judged(rewards, scored, correct, everywhere_cut_off, judgements))
+            length = torch.tensor([len(ids) for ids in completion_ids_list], device=self.accelerator.device)
+            everywhere = self.accelerator.gather(length)
+            self._judging.call.left.append(Judged(rewards, scored, correct, everywhere_cut_off, everywhere, judgements))
         return rewards
 
     def _finished(self, completion_ids: list[list[int]]) -> list[bool]:
@@ -211,7 +215,7 @@ class JudgedRounds(SamplingEntropy):
         if self.mask_truncated_completions:  # then what is cut off is not trained on
             nothing_left = judged.cut_off.view(-1, group_size).all(1).tolist()
             reasons = ["cut_off" if empty else reason for empty, reason in zip(nothing_left, reasons)]
-        return Round(batch, scores, reasons)
+        return Round(batch, scores, judged.length, reasons)
 
     def _leave_out_unscored(self, batch: dict[str, Any], scores: Scores, local: slice) -> None:
         """Tokens of responses without a verdict belong to no group and enter no count."""
