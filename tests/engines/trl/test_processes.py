@@ -46,6 +46,7 @@ UPDATES = {
         **mixture("batch", "batch"),
     },
     "entropy_mask": {"objective": "entropy_mask", "per_device_train_batch_size": 8},
+    "screening": {"dynamic_sampling": True, "screening_samples": 2, "max_generation_rounds": 1},
     "clip_cov": {
         "objective": "clip_cov",
         "objective_options": {"share": 0.1, "low": 0.01},
