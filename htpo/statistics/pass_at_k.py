@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import hypergeom
 
 VOTES_DRAWN = 1000  # random sets of k answers, where the expected vote is not enumerated
 
@@ -123,6 +122,8 @@ def _at_least(samples: int, correct: ArrayLike, k: int) -> NDArray[np.float64]:
     """(problems, k + 1) chance that at least j = 0..k of k answers drawn without replacement are right."""
     if not 1 <= k <= samples:
         raise ValueError(f"{k} of {samples} answers cannot be drawn: k must be in 1..{samples}")
+    from scipy.stats import hypergeom  # which takes most of a second, and training has no use for it
+
     counts, where = _distinct(samples, correct)
     right, j = counts[:, None], np.arange(k + 1)
     tails = np.cumsum(hypergeom.pmf(j, samples, right, k)[:, ::-1], axis=1)[:, ::-1]
