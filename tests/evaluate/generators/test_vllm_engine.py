@@ -1,5 +1,7 @@
 """The vLLM back end: what is asked of the engine, with a stand-in; `test_real_vllm.py` runs the real one."""
 
+import json
+import shutil
 import sys
 from dataclasses import make_dataclass
 from types import SimpleNamespace
@@ -22,7 +24,7 @@ class FakeLLM:
     """Stands for `vllm.LLM`: what of its interface is used, with its names."""
 
     def __init__(self, *, model, revision, dtype, trust_remote_code, **options):
-        self.options, self.calls = options, []
+        self.options, self.dtype, self.calls = options, dtype, []
         if options.get("gpu_memory_utilization") == 0.99:
             raise ValueError("Free memory on device is less than desired\nmore")
         config = SimpleNamespace(max_model_len=options.get("max_model_len", 40))
@@ -57,6 +59,18 @@ def test_the_engine_is_asked_as_its_interface_wants(tmp_path, tiny_model):
     assert {(*p.stop_token_ids,) for p in given} == {(1,)}
     assert len({p.seed for p in given}) == 18
     assert store.measured()["correct"].to_pylist() == [True] * 6 + [False] * 12
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "given"),
+    [("float32", "auto", "float32"), ("bfloat16", "auto", "auto"), ("float32", "bfloat16", "bfloat16")],
+)
+def test_weights_stay_as_they_are_stored_unless_another_type_is_asked_for(tmp_path, tiny_model, stored, asked, given):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "dtype": stored}))
+    made = VLLMGenerator(str(model), load_tokenizer(tiny_model), SamplingOptions(), dtype=asked)
+    assert made._engine.dtype == given
 
 
 def test_episodes_are_turns_of_the_engine_each_with_a_seed_of_its_own(tmp_path, tiny_model):
