@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from htpo.cli.built_in import STUDIES, TrainCommand, built_in
-from htpo.errors import UserError
+from htpo.errors import Interrupted, UserError
 
 app = typer.Typer(
     add_completion=False,
@@ -295,12 +295,18 @@ def export(context: typer.Context) -> None:
 
 
 def main() -> None:
-    """Entry point: a `UserError` is one line on stderr and exit code 2; any other error one line, a file, and 1."""
+    """Entry point: what stops a command is one line on stderr.
+
+    The exit code is 2 for a `UserError`, a signal's own after it, and for any other error, with a file, 1.
+    """
     try:
         app()
     except UserError as error:
         print(f"htpo: {error}", file=sys.stderr)
         sys.exit(2)
+    except Interrupted as stopped:
+        print(f"htpo: {stopped}", file=sys.stderr)
+        sys.exit(stopped.code)
     except Exception as error:
         from htpo.cli.unexpected import explain
 

@@ -30,7 +30,7 @@ from htpo.engines.plan import (
     print_summary,
 )
 from htpo.environments import EnvironmentLabel, is_environment
-from htpo.errors import UserError
+from htpo.errors import Interrupted, UserError
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.statistics import PassRates
 from htpo.tasks import PUZZLE_FAMILIES, Task, limit_prompt_lengths, load_task
@@ -110,7 +110,12 @@ class Job:
                 training.close()
                 return {}
             before = training.before()
-            updates = training.train(checkpoint.folder if checkpoint else None)
+            try:
+                updates = training.train(checkpoint.folder if checkpoint else None)
+            except Interrupted:
+                task.verifier.close()
+                training.close()
+                raise
             training.save(directory.path / "model")
             after, failed = attempt(training.after)
             task.verifier.close()
@@ -177,11 +182,9 @@ class Job:
 
     def _rewind(self, directory: RunDirectory, checkpoint: Checkpoint | None) -> None:
         """Drop what was recorded after the checkpoint: it will be done again."""
-        for path in directory.incomplete_checkpoints():
-            self.console.print(
-                f"[yellow]Note:[/] {path} was cut short while being written; it is not used", soft_wrap=True
-            )
         step = checkpoint.step if checkpoint else 0
+        for path, fault in directory.faulty_checkpoints(step).items():
+            self.console.print(f"[yellow]Note:[/] {path} is dropped: {escape(fault)}", soft_wrap=True, highlight=False)
         directory.rewind(step)
         start = "the start: no complete checkpoint was written"
         if checkpoint is not None:

@@ -9,6 +9,7 @@ summary.json, evaluation_*.json, figures/, model/
 
 import json
 import platform
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
@@ -19,6 +20,7 @@ import pyarrow as pa
 import yaml
 
 from htpo.errors import UserError
+from htpo.runs.checkpoints import fault_of, put_in_place
 from htpo.runs.disk import without_nan, write_atomically, write_json, writing
 from htpo.runs.lock import LOCK, locked
 from htpo.runs.objective_table import ObjectiveTable
@@ -41,7 +43,6 @@ PACKAGES = (
 )
 CONFIG = "config.yaml"
 OBJECTIVE = "objective.json"
-COMPLETE = "complete.json"
 PLACE = "output_dir"  # where a run lies is not part of what it is: a moved run can be resumed
 
 
@@ -129,6 +130,7 @@ class RunDirectory:
         self.truncate_metrics(step)
         self.truncate_rollouts(step)
         self.truncate_evaluations(step)
+        self.truncate_checkpoints(step)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -255,22 +257,42 @@ class RunDirectory:
 
     # --- checkpoints -----------------------------------------------------------------------------------------------
 
-    def mark_checkpoint_complete(self, checkpoint: Path) -> None:
-        """Say of a checkpoint that all its files are written, and how large they are."""
-        sizes = {str(f.relative_to(checkpoint)): f.stat().st_size for f in checkpoint.rglob("*") if f.is_file()}
-        sizes.pop(COMPLETE, None)
-        write_atomically(checkpoint / COMPLETE, json.dumps(sizes))
+    @property
+    def aside(self) -> Path:
+        """Where checkpoints are written until they are whole."""
+        return self.path / ".checkpoint"
+
+    def checkpoint(self, step: int) -> Path:
+        """The checkpoint of an update."""
+        return self.path / f"checkpoint-{step}"
+
+    def keep_checkpoint(self, step: int, limit: int | None) -> None:
+        """Put the checkpoint of an update that is written aside in its place, then drop the oldest beyond a limit."""
+        put_in_place(self.aside / self.checkpoint(step).name, self.checkpoint(step))
+        self.aside.rmdir()
+        for old in self._checkpoints()[:-limit] if limit else ():
+            shutil.rmtree(old)
 
     def latest_complete_checkpoint(self) -> Path | None:
         """The last checkpoint that was written whole and still is."""
-        return max((c for c in self._checkpoints() if _is_complete(c)), key=_step_of, default=None)
+        return next((c for c in reversed(self._checkpoints()) if fault_of(c) is None), None)
 
-    def incomplete_checkpoints(self) -> list[Path]:
-        """Checkpoints cut short, while being written or since."""
-        return sorted((c for c in self._checkpoints() if not _is_complete(c)), key=_step_of)
+    def faulty_checkpoints(self, after: int) -> dict[Path, str]:
+        """Checkpoints of later updates that cannot be gone on from, and what is wrong with each."""
+        faults = {c: fault_of(c) for c in self._checkpoints() if _step_of(c) > after}
+        return {checkpoint: fault for checkpoint, fault in faults.items() if fault is not None}
+
+    def truncate_checkpoints(self, step: int) -> None:
+        """Drop the checkpoints of updates after `step`, and what was being written."""
+        shutil.rmtree(self.aside, ignore_errors=True)
+        for checkpoint in self._checkpoints():
+            if _step_of(checkpoint) > step:
+                shutil.rmtree(checkpoint)
 
     def _checkpoints(self) -> list[Path]:
-        return [c for c in self.path.glob("checkpoint-*") if c.name.removeprefix("checkpoint-").isdigit()]
+        """From the first to the last."""
+        found = [c for c in self.path.glob("checkpoint-*") if c.name.removeprefix("checkpoint-").isdigit()]
+        return sorted(found, key=_step_of)
 
 
 @contextmanager
@@ -284,15 +306,6 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
-
-
-def _is_complete(checkpoint: Path) -> bool:
-    marker = checkpoint / COMPLETE
-    if not marker.is_file():
-        return False
-    sizes = json.loads(marker.read_text(encoding="utf-8"))
-    files = {checkpoint / name: size for name, size in sizes.items()}
-    return all(file.is_file() and file.stat().st_size == size for file, size in files.items())
 
 
 def installed_version(package: str) -> str | None:

@@ -16,8 +16,8 @@ from htpo.errors import UserError
 REFUSALS = {
     errno.ENOSPC: "no space left on the disk of {}: free some and go on with --resume",
     errno.EDQUOT: "the disk quota of {} is used up: free some and go on with --resume",
-    errno.EROFS: "{} is on a read-only disk: choose another --output_dir",
-    errno.EACCES: "no permission to write to {}: choose another --output_dir",
+    errno.EROFS: "{} is on a read-only disk: make it writable and go on with --resume, or choose another",
+    errno.EACCES: "no permission to write to {}: get it and go on with --resume, or choose another",
 }
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 OWN_DATA = ["--max_steps", "4", "--held_out_prompts", "8", "--eval_samples", "4", "--save_steps", "2"]
@@ -19,13 +20,17 @@ TIMES = {"step_time", "train_runtime"}
 TWO_PROCESSES = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
 
 
-def htpo(*arguments) -> subprocess.CompletedProcess:
-    """Run `htpo` to its end in a fork, which spares it the seconds of imports that the test's process has done."""
+def htpo(*arguments, first: Callable[[], None] | None = None) -> subprocess.CompletedProcess:
+    """Run `htpo` to its end in a fork, which spares it the seconds of imports that the test's process has done.
+
+    Args:
+        first: called in the fork.
+    """
     words = ["htpo", *map(str, arguments)]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if child == 0:
-            _become(words, out.fileno(), err.fileno())
+            _become(words, out.fileno(), err.fileno(), first)
         try:
             _, status = os.waitpid(child, 0)
         except BaseException:  # the test's time is up
@@ -35,7 +40,7 @@ def htpo(*arguments) -> subprocess.CompletedProcess:
     return subprocess.CompletedProcess(words, os.waitstatus_to_exitcode(status), *texts)
 
 
-def _become(words: list[str], out: int, err: int) -> None:
+def _become(words: list[str], out: int, err: int, first: Callable[[], None] | None) -> None:
     """Be the command and end; what the test's process has set up is left behind."""
     code = 1
     try:
@@ -54,6 +59,8 @@ def _become(words: list[str], out: int, err: int) -> None:
             GradientState._reset_state()
         from htpo.cli import main
 
+        if first is not None:
+            first()
         main()
         code = 0
     except SystemExit as ended:

@@ -124,24 +124,57 @@ def test_rollouts_that_were_never_written_are_asked_for_clearly(run):
         run.read_rollouts()
 
 
-def checkpoint(run, step):
-    folder = run.path / f"checkpoint-{step}"
-    folder.mkdir()
+def write_checkpoint(run, step, limit=None):
+    folder = run.aside / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"x" * 100)
-    return folder
+    (folder / "optimizer.pt").write_bytes(b"y" * 100)
+    run.keep_checkpoint(step, limit)
+    return run.checkpoint(step)
 
 
-def test_only_whole_checkpoints_count(run):
+def test_a_checkpoint_is_there_as_a_whole_or_not_at_all(run):
     assert run.latest_complete_checkpoint() is None
-    for step in (8, 16, 100):
-        run.mark_checkpoint_complete(checkpoint(run, step))
-    unmarked = checkpoint(run, 104)
-    assert run.latest_complete_checkpoint().name == "checkpoint-100"
-    (run.path / "checkpoint-100" / "model.safetensors").write_bytes(b"x" * 99)
-    assert run.latest_complete_checkpoint().name == "checkpoint-16"
-    (run.path / "checkpoint-16" / "model.safetensors").unlink()
-    assert run.latest_complete_checkpoint().name == "checkpoint-8"
-    assert [c.name for c in run.incomplete_checkpoints()] == ["checkpoint-16", "checkpoint-100", unmarked.name]
+    half = run.aside / "checkpoint-8"
+    half.mkdir(parents=True)
+    assert run.latest_complete_checkpoint() is None
+    half.rmdir()
+    assert write_checkpoint(run, 8) == run.latest_complete_checkpoint()
+    assert not run.aside.exists()
+
+
+def test_the_last_checkpoint_that_is_as_it_was_written_counts(run):
+    folders = {step: write_checkpoint(run, step) for step in (8, 16, 32, 64, 100, 101)}
+    (folders[16] / "model.safetensors").write_bytes(b"x" * 99)
+    (folders[32] / "model.safetensors").write_bytes(b"x" * 99 + b"z")
+    (folders[64] / "optimizer.pt").unlink()
+    (folders[100] / "complete.json").unlink()
+    (folders[101] / "complete.json").write_text("[")
+    assert run.latest_complete_checkpoint() == folders[8]
+    assert list(run.faulty_checkpoints(after=8).values())[:4] == [
+        "model.safetensors has 99 bytes, was written with 100",
+        "model.safetensors is not as it was written",
+        "it has no optimizer.pt",
+        "it was cut short while being written",
+    ]
+    assert "it cannot be read" in run.faulty_checkpoints(after=100)[folders[101]]
+    run.rewind(8)
+    assert [folder.exists() for folder in folders.values()] == [True, *[False] * 5]
+    assert write_checkpoint(run, 16) == run.latest_complete_checkpoint()
+
+
+def test_checkpoints_of_versions_that_wrote_sizes_alone_are_gone_on_from(run):
+    folder = write_checkpoint(run, 8)
+    (folder / "complete.json").write_text('{"model.safetensors": 100}')
+    assert run.latest_complete_checkpoint() == folder
+    (folder / "complete.json").write_text('{"model.safetensors": 101}')
+    assert run.latest_complete_checkpoint() is None
+
+
+def test_the_oldest_checkpoints_beyond_the_limit_are_dropped(run):
+    for step in (2, 4, 10):
+        write_checkpoint(run, step, limit=2)
+    assert sorted(folder.name for folder in run.path.glob("checkpoint-*")) == ["checkpoint-10", "checkpoint-4"]
 
 
 def test_too_small_a_disk_is_refused_before_anything_is_written(tmp_path):

@@ -1,8 +1,7 @@
-"""What the host calls after every update: metrics, checkpoints and the bar on the terminal."""
+"""What the host calls after every update: metrics and the bar on the terminal."""
 
 from typing import Any
 
-from accelerate import PartialState
 from tqdm import tqdm
 from transformers import TrainerCallback
 
@@ -24,18 +23,6 @@ class MetricsWriter(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         if state.is_world_process_zero and logs and "train_runtime" not in logs:
             self.run.append_metrics({"step": state.global_step, **logs})
-
-
-class CheckpointMarker(TrainerCallback):
-    """Marks every checkpoint once it is written whole, so that resume never starts from half of one."""
-
-    def __init__(self, run: RunDirectory):
-        self.run = run
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        PartialState().wait_for_everyone()  # every process writes a part of it
-        if state.is_world_process_zero:
-            self.run.mark_checkpoint_complete(self.run.path / f"checkpoint-{state.global_step}")
 
 
 class ProgressBar(TrainerCallback):

@@ -140,7 +140,7 @@ class DynamicSampling(Screening):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        checkpoint = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
         if self._surplus is not None:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self._surplus.items()}
             save_file(tensors, self._surplus_file(checkpoint))

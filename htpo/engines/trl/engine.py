@@ -15,14 +15,16 @@ from htpo.engines.judging import Judge
 from htpo.engines.method import settle_overlong_buffer
 from htpo.engines.option_rules import changed, check_values, refuse_unused, refuse_without_feature
 from htpo.engines.trl.availability import refuse_unavailable
-from htpo.engines.trl.callbacks import CheckpointMarker, MetricsWriter, ProgressBar
+from htpo.engines.trl.callbacks import MetricsWriter, ProgressBar
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.held_out import HeldOut, MeasureEvery
 from htpo.engines.trl.rollout_writer import RolloutWriter
+from htpo.engines.trl.stop import StopOnSignal
+from htpo.engines.trl.trackers import outlive_trackers
 from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.engines.trl.unused_options import SEVERAL_PROCESSES, UNUSED_BY_THE_JOB
 from htpo.engines.trl.verifier_reward import correct, partial_credit
-from htpo.errors import UserError
+from htpo.errors import Interrupted, UserError
 from htpo.evaluate import load_tokenizer
 from htpo.runs import RunDirectory
 from htpo.statistics import PassRates
@@ -124,7 +126,7 @@ class TrlEngine(Engine):
                 processing_class=tokenizer,
                 quantization_config=get_quantization_config(self.model),
                 peft_config=get_peft_config(self.model),
-                callbacks=[MetricsWriter(run), CheckpointMarker(run), ProgressBar()],
+                callbacks=[MetricsWriter(run), ProgressBar()],
                 judge=judge,
                 player=player,
                 rollout_recorder=RolloutWriter(run, tokenizer, options.rollout_every, options.rollouts_kept, self.seed),
@@ -132,6 +134,7 @@ class TrlEngine(Engine):
         except (OSError, ValueError, ImportError, TypeError, NotImplementedError) as error:
             raise UserError(f"cannot set up training of {policy}: {' '.join(str(error).split())}") from error
         self._check_adapter(trainer)
+        outlive_trackers(trainer.callback_handler.callbacks)
         for host_display in (ProgressCallback, PrinterCallback):
             trainer.remove_callback(host_display)
         return trainer
@@ -169,18 +172,32 @@ class TrlTraining(Training):
 
     def _disk_needed(self, size: int) -> int:
         args = self.trainer.args
-        if str(getattr(args.save_strategy, "value", args.save_strategy)) == "no":
+        if not self._saves:
             return 0
         kept = args.save_total_limit or 2
         best = 2 * size if self.held_out.options.eval_every else 0  # the best so far, and the next one beside it
         return CHECKPOINT_COPIES * size * (kept + 1) + best
 
+    @property
+    def _saves(self) -> bool:
+        """Whether checkpoints are written."""
+        strategy = self.trainer.args.save_strategy
+        return str(getattr(strategy, "value", strategy)) != "no"
+
     def before(self) -> PassRates | None:
         return self.held_out.before()
 
     def train(self, checkpoint: Path | None) -> int:
-        self.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        return int(self.trainer.state.global_step)
+        args, run = self.trainer.args, self.held_out.directory
+        stop = StopOnSignal(args.updates_per_batch, self._saves)
+        self.trainer.add_callback(stop)
+        with stop.watching():
+            self.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        updates, planned = int(self.trainer.state.global_step), self.trainer.state.max_steps
+        if stop.received is not None and updates < planned:
+            how = f"`htpo train --resume --output_dir {run.path}` goes on after update {updates} of {planned}"
+            raise Interrupted(stop.received, how if self._saves else "no checkpoint is kept, as save_strategy is no")
+        return updates
 
     def save(self, folder: Path) -> None:
         self.trainer.save_model(str(folder))

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from htpo.engines.handover import Handover
 from htpo.engines.judging import Judge
+from htpo.engines.trl.checkpoints import WholeCheckpoints
 from htpo.engines.trl.config import HTPOConfig
 from htpo.engines.trl.contract import check_loss, check_trl
-from htpo.engines.trl.dynamic_sampling import DynamicSampling
 from htpo.engines.trl.input_hooks import keep_one_input_hook
 from htpo.engines.trl.sampling_entropy import OLD_ENTROPY
 from htpo.engines.trl.token_batch import policy_mask, token_batch, whole_generation, whole_update
+from htpo.errors import UserError
 from htpo.objectives import Outcome, TokenBatch, add_sums, summarize
 from htpo.objectives.axes import Cuts
 from htpo.objectives.rules import LOG_RATIO_LIMIT
@@ -24,11 +25,17 @@ RolloutRecorder = Callable[[int, dict[str, Any], TokenBatch, Outcome, int, list[
 place in its update, and the inputs of all micro-batches that this process has of it."""
 
 
-class NonFiniteError(RuntimeError):
-    """A log-probability, advantage or entropy of a policy token is NaN or infinite; training cannot go on."""
+class NonFiniteError(UserError):
+    """A log-probability, advantage or entropy of a policy token, or a gradient, is not finite: no update is made."""
+
+    def __init__(self, step: int, what: str):
+        super().__init__(
+            f"step {step}: {what}. No update was made of it, and the checkpoint before is sound: start anew with a "
+            "lower learning rate or a more exact dtype"
+        )
 
 
-class HTPOTrainer(DynamicSampling):
+class HTPOTrainer(WholeCheckpoints):
     """`GRPOTrainer` with a token-level objective by name (`args.objective`), so `objective="dapo"` is the same trainer.
 
     It changes three things and leaves the rest to TRL: correctness and each prompt's accuracy travel with the batch;
@@ -223,10 +230,22 @@ class HTPOTrainer(DynamicSampling):
         found["advantage"] = batch.advantage.reshape(len(batch.mask), -1)[row, 0].item()
         text = self._tokenizer.decode(inputs["completion_ids"][row][batch.mask[row]])
         raise NonFiniteError(
-            f"step {self.state.global_step + 1}: {int(outcome.stats['nonfinite_tokens'])} tokens have a non-finite "
-            f"value; the first is token {column} ({self._tokenizer.decode(inputs['completion_ids'][row, column])!r}) "
-            f"of response {row} of process {self.accelerator.process_index}: {found}. The response: {text[:500]!r}"
+            self.state.global_step + 1,
+            f"{int(outcome.stats['nonfinite_tokens'])} tokens have a non-finite value; the first is token {column} "
+            f"({self._tokenizer.decode(inputs['completion_ids'][row, column])!r}) of response {row} of process "
+            f"{self.accelerator.process_index}: {found}. The response: {text[:500]!r}",
         )
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """The host asks for it just before the optimiser's step."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        known = norm is not None and self.accelerator.scaler is None  # a scaler, of fp16, leaves such a step out
+        if known and not math.isfinite(norm):
+            raise NonFiniteError(self.state.global_step + 1, f"the gradient's norm is {float(norm)}")
+        last = self._buffered_inputs[(self._step - 1) % self.args.steps_per_generation]
+        if not last["num_items_in_batch"]:
+            model.zero_grad(set_to_none=True)  # else the optimiser moves by momentum and decay alone
+        return norm
 
     def _collect_metrics(self, mode: str, outcome: Outcome) -> None:
         metrics = self._metrics[mode]

@@ -57,6 +57,7 @@ UNUSED_BY_THE_JOB = {
     **dict.fromkeys(["do_train", "do_eval", "do_predict"], _IN_A_PROGRAM),
     **dict.fromkeys(["correctness_reward", "correctness_threshold"], "the verifier says what is correct"),
     "resume_from_checkpoint": "give --resume and --output_dir: the run goes on from its last complete checkpoint",
+    "enable_jit_checkpoint": "Ctrl-C and SIGTERM end a run with a checkpoint as it is",
     "ignore_data_skip": "a resumed run goes on with the prompts that come next",
     "restore_callback_states_from_checkpoint": "nothing here has such a state: --resume restores all that a run needs",
     "remove_unused_columns": "the verifier reads the columns of the data",
