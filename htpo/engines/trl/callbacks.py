@@ -23,6 +23,7 @@ class MetricsWriter(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         if state.is_world_process_zero and logs and "train_runtime" not in logs:
             self.run.append_metrics({"step": state.global_step, **logs})
+        state.log_history.clear()  # the host would write all of it into every checkpoint
 
 
 class ProgressBar(TrainerCallback):

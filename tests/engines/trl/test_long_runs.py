@@ -3,6 +3,8 @@
 import pytest
 from peft import LoraConfig
 
+from htpo.engines.trl.callbacks import MetricsWriter
+from htpo.runs import RunDirectory
 from tests.engines.tiny import config, trainer
 
 
@@ -27,3 +29,11 @@ def test_gradient_checkpointing_changes_no_number(tiny_model, tmp_path):
         return [(log["loss"], log["grad_norm"], log["entropy"]) for log in host.state.log_history[:-1]]
 
     assert logged(True) == [pytest.approx(log, rel=1e-4) for log in logged(False)]
+
+
+def test_a_checkpoint_does_not_hold_the_metrics_of_all_updates_before_it(tiny_model, tmp_path):
+    run = RunDirectory(tmp_path)
+    args = config(tmp_path, max_steps=4, save_strategy="steps", save_steps=4)
+    trainer(tiny_model, args, callbacks=[MetricsWriter(run)]).train()
+    assert run.read_json("checkpoint-4/trainer_state.json")["log_history"] == []
+    assert [record["step"] for record in run.read_metrics()] == [1, 2, 3, 4]
