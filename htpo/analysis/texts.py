@@ -57,7 +57,7 @@ def _of_answer(row: dict[str, Any], *, chat: bool) -> dict[str, Any]:
 
 
 def _of_episode(row: dict[str, Any]) -> dict[str, Any]:
-    of_it = {name: row[name] for name in ("prompt", "correct", "failure", "written", "forgotten", *OF_EPISODES)}
+    of_it = {name: row[name] for name in ("prompt", "correct", "failure", "written", *OF_EPISODES)}
     return {**of_it, "response": "".join(row["written"]), "group_accuracy": None}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from htpo.environments import Episode
+from htpo.playing.player import EpisodeRow
 from htpo.playing.verdicts import EPISODE
 from htpo.tasks.prompts import Prompt, readable
 from htpo.tasks.task import gold_of
@@ -17,7 +17,7 @@ class Judgement:
 
     verdict: Verdict
     gold: str | None  # the right answer, or else a right response, as far as the data says
-    episode: Episode | None = None  # that the response is
+    episode: EpisodeRow | None = None  # that the response is
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,6 @@ class Judge:
         sent = [self.as_sent(row["prompt"]) for row in rows]
         verdicts = judge_finished(self.verifier, responses, rows, finished, sent)
         return [
-            Judgement(verdict, gold_of(row, self.answer_column), row[EPISODE].episode if EPISODE in row else None)
+            Judgement(verdict, gold_of(row, self.answer_column), row.get(EPISODE))
             for row, verdict in zip(rows, verdicts, strict=True)
         ]

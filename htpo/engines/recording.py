@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htpo.environments import Episode
 from htpo.objectives import Outcome, TokenBatch
+from htpo.playing.player import EpisodeRow
 from htpo.runs.rollouts import LONGEST_TEXT
 
 T = TypeVar("T")
@@ -35,13 +35,14 @@ def storable(text: str | None) -> str | None:
     return cut.encode("utf-8", "replace").decode()
 
 
-SAID_OF_EPISODES = ("task_type", "score", "actions", "invalid")
+SAID_OF_EPISODES = ("task_type", "score", "actions", "invalid", "forgotten")
 
 
-def said_of_episode(episode: Episode) -> dict[str, Any]:
+def said_of_episode(played: EpisodeRow) -> dict[str, Any]:
     """What a rollout keeps of an episode beside its tokens, by `SAID_OF_EPISODES`."""
-    task_type = storable(str(episode.row["task_type"]))
-    values = task_type, episode.score, list(map(storable, episode.actions)), list(episode.invalid)
+    episode, task_type = played.episode, storable(str(played.episode.row["task_type"]))
+    actions, forgotten = list(map(storable, episode.actions)), list(played.forgotten)
+    values = task_type, episode.score, actions, list(episode.invalid), forgotten
     return dict(zip(SAID_OF_EPISODES, values, strict=True))
 
 

@@ -37,6 +37,9 @@ COLUMNS = [
     Column(
         "shown", pa.list_(pa.string()), "of an episode, per turn but the last: what the environment showed after it"
     ),
+    Column(
+        "forgotten", pa.list_(pa.int64()), "of an episode, per turn: how many of the oldest the policy no longer saw"
+    ),
     Column("correct", pa.bool_(), "the verifier's verdict"),
     Column("group_accuracy", pa.float64(), "share of correct ones among all responses to the prompt"),
     Column("reward", pa.float64(), "weighted sum of all rewards, shaping included"),
@@ -51,7 +54,7 @@ COLUMNS = [
 ]
 """In the order of the file."""
 
-OF_EPISODES = ("task_type", "score", "actions", "invalid", "turn_tokens", "shown")
+OF_EPISODES = ("task_type", "score", "actions", "invalid", "turn_tokens", "shown", "forgotten")
 ADDED_LATER = (
     "prompt_id",
     "gold",

@@ -88,7 +88,7 @@ class EpisodeAgentLoop:
         episode, verdict = played.episode, how.verifier.judge([""], [{EPISODE: played}])[0]
         about = {
             "verdict": vars(verdict),
-            "said": said_of_episode(episode),
+            "said": said_of_episode(played),
             "measured": {name: float(of(played)) for name, of in MEASURED.items()},
             POLICY_TOKENS: sum(played.sampled),
         }

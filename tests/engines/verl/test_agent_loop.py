@@ -121,7 +121,7 @@ def test_a_session_is_what_the_player_of_the_other_engine_makes_of_the_same_poli
         assert output.reward_score is None, "the reward manager says it, as it shapes it by length"
         played = output.extra_fields[EPISODE]
         assert played["verdict"] == vars(verdict)
-        assert played["said"] == said_of_episode(row.episode)
+        assert played["said"] == said_of_episode(row)
         assert played["measured"] == {name: of(row) for name, of in MEASURED.items()}
         assert played["turn"] == row.turn_numbers
         assert played["segment"] == segments(row, turns)
