@@ -130,7 +130,7 @@ def test_a_resumed_run_of_episodes_that_lose_turns_equals_the_uninterrupted_one(
 def test_two_processes_play_each_their_share_and_know_each_other_s_turns(word_model, tmp_path):
     table = {"axes": ["turn", "segment", {"entropy": {"scope": "batch"}}], "cells": {"first": {"weight": 0.5}}}
     given = SMALL | {"dataset": "household", "model_name_or_path": word_model, "output_dir": tmp_path / "run"}
-    given |= {"objective_options": json.dumps(table), "max_turns": 3, "history_length": 1}
+    given |= {"objective_options": json.dumps(table)}
     options = [text for name, value in given.items() if name != "use_cpu" for text in (f"--{name}", str(value))]
     done = htpo_afresh("train", *options, launcher=TWO_PROCESSES)
     assert done.returncode == 0, done.stderr
@@ -140,7 +140,6 @@ def test_two_processes_play_each_their_share_and_know_each_other_s_turns(word_mo
     assert len(set(run.read_rollouts()["response"].to_pylist())) == 8
     high = tokens = 0
     for row in run.read_rollouts().to_pylist():
-        assert row["forgotten"] == [0, 0, 1]
         first = row["turn_tokens"][0]
         assert set(row["group"][:first]) <= {3, 4}, "the compact format has actions alone"
         assert set(row["group"][first:]) <= {7, 8}
