@@ -33,7 +33,7 @@ def report_and_analyze(run):
     return shown
 
 
-OF_EACH_KIND = ("htpo", "dapo", "gspo", "bapo", "clip_cov")  # with and without groups, by sequences, over the batch
+OF_EACH_KIND = ("htpo", "gspo", "clip_cov")  # with groups, by sequences, over the batch
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_run_of_one_update_is_reported_whatever_the_objective(tmp_path, object
     assert [row["gold"] for row in rollouts] == [str(2 * int(row["prompt"].split("+")[0])) for row in rollouts]
 
 
-@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "1 update"])
+@pytest.mark.parametrize("shape", ["4 updates", "no right answer", "one token"])
 def test_a_small_run_is_reported_whatever_is_missing(tmp_path, shape):
     report_and_analyze(train(tmp_path, "htpo", shape))
 
