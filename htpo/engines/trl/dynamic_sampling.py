@@ -41,9 +41,9 @@ class DynamicSampling(Screening):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
-            asked = self._generate_round(inputs, self.num_generations_eval)
-            self._metrics["eval"]["accuracy"].append(_accuracy([asked.scores]))
-            return asked.batch
+            held_out = self._generate_round(inputs, self.num_generations_eval)
+            self._metrics["eval"]["accuracy"].append(_accuracy([held_out.scores]))
+            return held_out.batch
         first_metric = {name: len(values) for name, values in self._metrics["train"].items()}
         filling = Filling(
             positions=len(inputs) * self.accelerator.num_processes // self.num_generations,

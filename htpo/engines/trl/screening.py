@@ -19,19 +19,25 @@ from htpo.objectives import group_relative_advantage
 
 @dataclass(frozen=True)
 class Sampled:
-    """What a round of dynamic sampling gave, all answers at once or screened."""
+    """What a round of dynamic sampling gave, all answers at once or screened; all but the batch over all processes.
 
-    batch: dict[str, Any]  # this process's
-    usable: list[
-        bool
-    ]  # of each whole group in it, over all processes, whether it has a signal; empty: no group is whole
-    reasons: list[
-        str | None
-    ]  # of each prompt drawn, over all processes, why its answers carry no signal; None: they do
-    scores: Scores  # over all processes, of a fair sample of answers to the prompts drawn
-    weights: list[int]  # how many answers of that sample each generation of the host's made
-    tokens: int  # of all responses, over all processes
-    saved: float  # tokens of answers that were not sampled since those before were alike; an estimate
+    Attributes:
+        batch: this process's.
+        usable: of each whole group, whether it has a signal; empty where no group is whole.
+        reasons: of each prompt drawn, why its answers carry no signal; None: they do.
+        scores: of a fair sample of answers to the prompts drawn.
+        weights: how many answers of that sample each generation of the host's made.
+        tokens: of all responses.
+        saved: tokens of answers that were not sampled since those before were alike; an estimate.
+    """
+
+    batch: dict[str, Any]
+    usable: list[bool]
+    reasons: list[str | None]
+    scores: Scores
+    weights: list[int]
+    tokens: int
+    saved: float
 
 
 class Screening(JudgedRounds):

@@ -139,8 +139,9 @@ class VLLMGenerator(Generator):
         self._vllm = load_vllm()
         # Its own are those of the model's configs; a tokenizer's end token may be missing there.
         self._ends = published_end_tokens(model, tokenizer, revision=revision, trust_remote_code=trust_remote_code)
-        given = {"model": model, "revision": revision, "trust_remote_code": trust_remote_code}
-        given["dtype"] = stored_dtype(**given) if dtype == "auto" else dtype
+        if dtype == "auto":
+            dtype = stored_dtype(model, revision, trust_remote_code)
+        given = {"model": model, "revision": revision, "dtype": dtype, "trust_remote_code": trust_remote_code}
         try:
             self._engine = self._vllm.LLM(**given, **(engine_options or {}))
         except (OSError, ValueError, ImportError, RuntimeError, TypeError) as error:
@@ -228,7 +229,7 @@ def load_vllm() -> ModuleType:
         raise UserError('--backend vllm needs vLLM: pip install "htpo[vllm]", or leave the option out') from error
 
 
-def stored_dtype(model: str, revision: str | None = None, trust_remote_code: bool = False) -> str:
+def stored_dtype(model: str, revision: str | None, trust_remote_code: bool) -> str:
     """What vLLM is told so that weights stay as they are stored: its own "auto" rounds float32 to 16 bits."""
     config = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=trust_remote_code)
     return "float32" if config.get_text_config().dtype == torch.float32 else "auto"
