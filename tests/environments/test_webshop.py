@@ -2,7 +2,9 @@
 
 import json
 import random
+import time
 from itertools import permutations
+from multiprocessing import get_context
 
 import pytest
 
@@ -10,7 +12,7 @@ pytest.importorskip("bm25s")
 pytest.importorskip("thefuzz")
 
 from htpo.environments import EnvironmentWorkers
-from htpo.environments.webshop import environment
+from htpo.environments.webshop import environment, shop
 from htpo.environments.webshop.environment import WebShop
 from htpo.environments.webshop.goals import NO_LIMIT, human_goals, synthetic_goals
 from htpo.environments.webshop.products import read_products, title_words
@@ -238,6 +240,25 @@ def test_files_that_change_make_another_shop(data):
     (data / "items_ins_v2.json").write_text(json.dumps(told))
     environment._shop.cache_clear()
     assert len(WebShop(str(data))._goals) == 3
+
+
+def test_processes_that_come_at_the_same_time_make_the_shop_once(data, tmp_path, monkeypatch):
+    log, really_make = tmp_path / "log", shop._make
+
+    def make(*given):
+        with log.open("a") as file:
+            file.write("made\n")
+        time.sleep(0.3)  # the others come meanwhile
+        really_make(*given)
+
+    monkeypatch.setattr(shop, "_make", make)
+    processes = [get_context("fork").Process(target=shop.Shop.of, args=(data,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert log.read_text() == "made\n"
 
 
 def test_the_shop_of_the_shared_data_sells_what_is_asked_for(shared_data):
