@@ -130,7 +130,7 @@ def test_a_resumed_run_of_episodes_that_lose_turns_equals_the_uninterrupted_one(
 def test_two_processes_play_each_their_share_and_know_each_other_s_turns(word_model, tmp_path):
     table = {"axes": ["turn", "segment", {"entropy": {"scope": "batch"}}], "cells": {"first": {"weight": 0.5}}}
     given = SMALL | {"dataset": "household", "model_name_or_path": word_model, "output_dir": tmp_path / "run"}
-    given |= {"objective_options": json.dumps(table)}
+    given |= {"objective_options": json.dumps(table), "max_turns": 3, "history_length": 1}
     options = [text for name, value in given.items() if name != "use_cpu" for text in (f"--{name}", str(value))]
     done = htpo_afresh("train", *options, launcher=TWO_PROCESSES)
     assert done.returncode == 0, done.stderr
@@ -138,14 +138,16 @@ def test_two_processes_play_each_their_share_and_know_each_other_s_turns(word_mo
     assert [record["step"] for record in run.read_metrics()] == [1, 2]
     assert "2 processes" in done.stdout
     assert len(set(run.read_rollouts()["response"].to_pylist())) == 8
-    high = tokens = 0
+    high, entropies = 0, []
     for row in run.read_rollouts().to_pylist():
+        assert row["forgotten"] == [0, 0, 1]
         first = row["turn_tokens"][0]
         assert set(row["group"][:first]) <= {3, 4}, "the compact format has actions alone"
         assert set(row["group"][first:]) <= {7, 8}
         if row["step"] == 1:
-            high, tokens = high + sum(group % 2 == 0 for group in row["group"]), tokens + len(row["group"])
-    assert high == max(int(0.2 * tokens), 1), "one quantile over both processes"
+            high, entropies = high + sum(group % 2 == 0 for group in row["group"]), [*entropies, *row["entropy"]]
+    cut = sorted(entropies, reverse=True)[int(0.2 * len(entropies)) - 1]
+    assert high == sum(entropy >= cut for entropy in entropies), "one quantile over both processes"
     assert "G3 first / action / low: ppo, weight 0.5" in done.stdout
 
 
