@@ -26,15 +26,11 @@ CONTENDERS = ("TRL dapo", "dapo", "htpo")
 
 def trainer_of(contender: str, folder: str, generations: int) -> Any:
     """TRL's trainer with its DAPO loss, or ours with an objective; both with the same batches."""
+    from entropy_of import POLICY, right
     from trl import GRPOConfig, GRPOTrainer
 
-    import htpo
     from htpo.engines.trl import HTPOConfig, HTPOTrainer
-    from htpo.tasks.puzzles.number_path import NumberPathVerifier, number_path_task
-
-    def right(prompts: list[str], completions: list[str], **_: object) -> list[float]:
-        verdicts = NumberPathVerifier().judge(completions, [{"prompt": prompt} for prompt in prompts])
-        return [float(verdict.correct) for verdict in verdicts]
+    from htpo.tasks.puzzles.number_path import number_path_task
 
     given = {
         "output_dir": folder,
@@ -56,13 +52,12 @@ def trainer_of(contender: str, folder: str, generations: int) -> Any:
         "seed": 0,
         "disable_tqdm": True,
     }
-    policy = str(Path(htpo.__file__).parent / "assets" / "number_path")
     train = number_path_task(train_prompts=4096, held_out_prompts=1, seed=0).train
     if contender.startswith("TRL"):
-        return GRPOTrainer(policy, right, GRPOConfig(**given, loss_type="dapo"), train_dataset=train)
+        return GRPOTrainer(str(POLICY), right, GRPOConfig(**given, loss_type="dapo"), train_dataset=train)
     del given["epsilon_high"]  # the objective's own
     args = HTPOConfig(**given, objective=contender, dynamic_sampling=False, overlong_buffer=0)
-    return HTPOTrainer(policy, right, args, train_dataset=train)
+    return HTPOTrainer(str(POLICY), right, args, train_dataset=train)
 
 
 def resident_bytes() -> int:

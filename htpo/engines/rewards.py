@@ -68,14 +68,24 @@ def score(
     unshaped = weighted.clone()
     unshaped[:, list(shaping)] = torch.nan
     correct = correct & scored
-    right, known = (flags.view(-1, group_size).float().sum(1) for flags in (correct, scored))
     return Scores(
         scored=scored,
         correct=correct,
         reward=weighted.nansum(1).masked_fill(~scored, torch.nan),
         unshaped=unshaped.nansum(1).masked_fill(~scored, torch.nan),
-        group_accuracy=(right / known.clamp(min=1)).repeat_interleave(group_size),
+        group_accuracy=group_accuracy(correct, scored, group_size),
     )
+
+
+def group_accuracy(correct: Tensor, scored: Tensor, group_size: int) -> Tensor:
+    """(N,) float: of each row's group the share of correct among the scored; 0 if there are none.
+
+    Args:
+        correct, scored: (N,) bool; what is correct is scored.
+        group_size: samples per prompt, a divisor of N.
+    """
+    right, known = (flags.view(-1, group_size).float().sum(1) for flags in (correct, scored))
+    return (right / known.clamp(min=1)).repeat_interleave(group_size)
 
 
 def without_signal(scores: Scores, group_size: int, signal: str, cut_off: Tensor) -> list[str | None]:

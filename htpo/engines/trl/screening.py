@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from htpo.engines.rewards import Scores
+from htpo.engines.rewards import Scores, group_accuracy
 from htpo.engines.trl.assembly import assemble
 from htpo.engines.trl.rounds import JudgedRounds, Round
 from htpo.objectives import group_relative_advantage
@@ -100,13 +99,7 @@ class Screening(JudgedRounds):
             sources += [(1, place * (size - first) + sample) for sample in range(size - first)]
         batch = assemble([screened.batch, rest.batch], sources, self._tokenizer.pad_token_id)
         scored = ~batch["reward"].isnan()
-        batch["group_accuracy"] = _share(batch["correct"] & scored, scored, size)
+        batch["group_accuracy"] = group_accuracy(batch["correct"] & scored, scored, size)
         scale = "std" if self.scale_rewards == "group" else "none"
         batch["advantages"] = group_relative_advantage(batch["reward"], size, scale=scale, scored=scored)
         return batch
-
-
-def _share(correct: Tensor, scored: Tensor, group_size: int) -> Tensor:
-    """(N,) of each row's group the share of correct among the scored; 0 if there are none."""
-    right, known = (flags.view(-1, group_size).float().sum(1) for flags in (correct, scored))
-    return (right / known.clamp(min=1)).repeat_interleave(group_size)

@@ -7,8 +7,9 @@ from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
+from htpo.environments.alfworld.translation import GAMES
+
 RULES = 8192
-GRAMMARS = 64  # one for each game
 
 
 def remember_grammar() -> None:
@@ -29,7 +30,7 @@ def remember_grammar() -> None:
 
         parse_conjunctive_query = staticmethod(lru_cache(RULES)(textgen.Rule.parse_conjunctive_query))
 
-    logic._parse_and_convert = lru_cache(GRAMMARS)(logic._parse_and_convert)  # what it gives is only read
+    logic._parse_and_convert = lru_cache(GAMES)(logic._parse_and_convert)  # what it gives is only read
     textgen._parse_and_convert = fresh
     textgen.Rule = RememberedRule
     textgen.copy_context = copy_context

@@ -15,7 +15,7 @@ from typing import Any
 
 from htpo.environments.remembered import cache_folder, write_whole
 
-GAMES = 64  # whose translation is held in memory; about 2 MB each
+GAMES = 64  # whose translation and grammar are held in memory; about 2 MB each
 
 
 def remember_translations() -> None:
