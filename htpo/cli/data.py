@@ -80,7 +80,8 @@ def show(arguments: list[str]) -> None:
     if all(isinstance(find_source(label, options), GeneratedSource) for label in options.dataset):
         options = replace(options, train_prompts=max(options.rows, 2))  # the next row's answer is shown, too
     tokenizer = _tokenizer(options.model_name_or_path)
-    task = load_task(options, conversational=getattr(tokenizer, "chat_template", None) is not None, seed=options.seed)
+    conversational = None if tokenizer is None else tokenizer.chat_template is not None
+    task = load_task(options, conversational=conversational, seed=options.seed)
     if tokenizer is not None:
         check_template(task.train[0]["prompt"], tokenizer)
     console = Console()
@@ -166,7 +167,7 @@ def check(arguments: list[str]) -> int:
 def _too_long(console: Console, options: CheckOptions) -> bool:
     """Print how many prompts are longer than the limit, as the model will see them; whether any is."""
     tokenizer = _tokenizer(options.model_name_or_path)
-    conversational = getattr(tokenizer, "chat_template", None) is not None
+    conversational = tokenizer.chat_template is not None
     task = load_task(replace(options, held_out_prompts=0, eval_dataset=None), conversational=conversational)
     try:
         excess = prompt_lengths(task.train, tokenizer).excess(options.max_prompt_length, "prompts")
@@ -208,12 +209,9 @@ def _refuse_environments(labels: Sequence[str]) -> None:
 def _tokenizer(name: str | None) -> Any:
     if name is None:
         return None
-    from transformers import AutoTokenizer
+    from htpo.evaluate import load_tokenizer
 
-    try:
-        return AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load a tokenizer from {name!r}: {str(error).splitlines()[0]}") from error
+    return load_tokenizer(name)
 
 
 def _text(prompt: Prompt) -> str:

@@ -86,10 +86,8 @@ class Engine(Protocol):
         """What of the engine belongs into the plan, by topic."""
         return {}
 
-    def latest_checkpoint(self, run: RunDirectory) -> Checkpoint | None:
-        """The last checkpoint of a run that was written whole; None where there is none."""
-        folder = run.latest_complete_checkpoint()
-        return None if folder is None else Checkpoint(folder, int(folder.name.rsplit("-", 1)[1]))
+    def latest_checkpoint(self, run: RunDirectory) -> tuple[Checkpoint | None, dict[Path, str]]:
+        """The last checkpoint of a run that was written whole, or None, and what is wrong with each later one."""
 
     def prepare(self, options: JobOptions, policy: str, task: Task, tokenizer: Any, run: RunDirectory) -> Training:
         """Load the policy and set up its training."""

@@ -93,10 +93,10 @@ class Job:
         task = self._task(tokenizer)
         training = engine.prepare(self.options, self._policy(), task, tokenizer, directory)
         check_disk_space(directory.path, training.disk_needed)
-        checkpoint = engine.latest_checkpoint(directory) if resume else None
+        checkpoint, faults = engine.latest_checkpoint(directory) if resume else (None, {})
         plan = self._plan(task, training)
         if engine.main and resume:
-            self._rewind(directory, checkpoint)
+            self._rewind(directory, checkpoint, faults)
         elif engine.main:
             directory.create(self.resolved)
             directory.write_json("objective.json", engine.objective.describe())
@@ -180,10 +180,10 @@ class Job:
             )
         return task
 
-    def _rewind(self, directory: RunDirectory, checkpoint: Checkpoint | None) -> None:
-        """Drop what was recorded after the checkpoint: it will be done again."""
+    def _rewind(self, directory: RunDirectory, checkpoint: Checkpoint | None, faults: dict[Path, str]) -> None:
+        """Drop what was recorded after the checkpoint, with later ones and their faults: it will be done again."""
         step = checkpoint.step if checkpoint else 0
-        for path, fault in directory.faulty_checkpoints(step).items():
+        for path, fault in faults.items():
             self.console.print(f"[yellow]Note:[/] {path} is dropped: {escape(fault)}", soft_wrap=True, highlight=False)
         directory.rewind(step)
         start = "the start: no complete checkpoint was written"

@@ -273,14 +273,18 @@ class RunDirectory:
         for old in self._checkpoints()[:-limit] if limit else ():
             shutil.rmtree(old)
 
-    def latest_complete_checkpoint(self) -> Path | None:
-        """The last checkpoint that was written whole and still is."""
-        return next((c for c in reversed(self._checkpoints()) if fault_of(c) is None), None)
+    def latest_complete_checkpoint(self) -> tuple[Path | None, dict[Path, str]]:
+        """The last checkpoint that was written whole and still is, and what is wrong with each later one.
 
-    def faulty_checkpoints(self, after: int) -> dict[Path, str]:
-        """Checkpoints of later updates that cannot be gone on from, and what is wrong with each."""
-        faults = {c: fault_of(c) for c in self._checkpoints() if _step_of(c) > after}
-        return {checkpoint: fault for checkpoint, fault in faults.items() if fault is not None}
+        Those that it looks at are read from end to end.
+        """
+        faults: dict[Path, str] = {}
+        for checkpoint in reversed(self._checkpoints()):
+            fault = fault_of(checkpoint)
+            if fault is None:
+                return checkpoint, faults
+            faults[checkpoint] = fault
+        return None, faults
 
     def truncate_checkpoints(self, step: int) -> None:
         """Drop the checkpoints of updates after `step`, and what was being written."""

@@ -18,7 +18,8 @@ from htpo.study.directory import StudyDirectory
 from htpo.terminal import progress_bar
 
 POLL_SECONDS = 0.1
-GRACE_SECONDS = 10.0  # between asking a run to end and killing it
+GRACE_SECONDS = 600.0
+"""Between asking runs to end and killing them: they make the updates of the batch under way and write a checkpoint."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from htpo.tasks.task import Problems, Task
 VERL_LAYOUT = ("prompt", "reward_model.ground_truth")
 
 
-def load_task(options: DataOptions, *, conversational: bool = False, seed: int = 0) -> Task:
+def load_task(options: DataOptions, *, conversational: bool | None = False, seed: int = 0) -> Task:
     r"""Read, check and divide the data; everything that cannot be used is reported here, before any training.
 
     Without `eval_dataset`, held-out problems are taken from the data, at most a tenth of its distinct prompts; prompts
@@ -33,7 +33,7 @@ def load_task(options: DataOptions, *, conversational: bool = False, seed: int =
     Args:
         options: where prompts come from and how responses are judged.
         conversational: whether the model has a chat template: text prompts become a chat of one user message. Chat
-            messages need it.
+            messages need it. None: there is no model, and prompts stay as the data has them.
         seed: of the division into train and held-out, and of generated puzzles; the same data and seed give the same.
 
     Returns:
@@ -79,12 +79,12 @@ def _load(
     held_out: ReadSource | None,
     options: DataOptions,
     problems: int,
-    conversational: bool,
+    conversational: bool | None,
     seed: int,
 ) -> Task:
     """The task of one source, with at most so many held-out problems."""
     if isinstance(source, GeneratedSource):
-        return source.make(options.train_prompts, problems, seed, conversational=conversational)
+        return source.make(options.train_prompts, problems, seed, conversational=bool(conversational))
     grading = choose_grading(source, options)
     parts, remarks = [], []
     for each in [source] if held_out is None else [source, held_out]:
@@ -190,7 +190,7 @@ def reject_contradictions(raw: RawRows, rows: Sequence[Example], grading: Gradin
             raw.reject(example.row, f"the prompt of {raw.unit} {earlier.row} again, with another gold answer")
 
 
-def _check_prompt_form(label: str, rows: Sequence[Example], options: DataOptions, conversational: bool) -> None:
+def _check_prompt_form(label: str, rows: Sequence[Example], options: DataOptions, conversational: bool | None) -> None:
     if isinstance(rows[0].prompt, str):
         if options.answer_pattern is not None and options.prompt_template is None:
             raise UserError(
@@ -198,7 +198,7 @@ def _check_prompt_form(label: str, rows: Sequence[Example], options: DataOptions
             )
     elif options.prompt_template is not None:
         raise UserError(f"--prompt_template has no effect on {label}: its prompts are chat messages, used as they are")
-    elif not conversational:
+    elif conversational is False:
         raise UserError(f"{label}: the prompts are chat messages, but the model has no chat template; use text prompts")
 
 
@@ -233,7 +233,7 @@ def prompt_key(example: Example) -> str:
     return "\n".join(f"{message['role']}: {' '.join(message['content'].split())}" for message in example.prompt)
 
 
-def _as_dataset(rows: Sequence[Example], template: str, conversational: bool) -> Dataset:
+def _as_dataset(rows: Sequence[Example], template: str, conversational: bool | None) -> Dataset:
     def prompt_of(example: Example) -> Prompt:
         if not isinstance(example.prompt, str):
             return example.prompt

@@ -41,6 +41,14 @@ def test_a_model_s_chat_template_is_shown(tmp_path, tiny_model):
     assert "prompt: <|user|>0+0=" in htpo("data", "show", path, *arguments).stdout
 
 
+def test_chat_prompts_are_shown_role_by_role_without_a_model(tmp_path):
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1+1="}]
+    path = write_problems(tmp_path / "chats.jsonl", [{"problem": chat, "answer": "2"}])
+    done = htpo("data", "show", path, "--verifier", "math")
+    assert done.returncode == 0, done.stderr
+    assert "prompt: system: Be brief.\nuser: 1+1=\n" in done.stdout
+
+
 def test_puzzles_are_shown_with_their_solutions():
     done = htpo("data", "show", "latin_square", "--rows", "1")
     assert "a right response: " in done.stdout
@@ -87,7 +95,7 @@ def test_data_without_faults_ends_with_zero(tmp_path):
         (["check", "number_path"], "check data that is read"),
         (["show", "household"], "household is an environment, whose tasks are played and not answered"),
         (["check", "my_worlds:World"], "htpo data export my_worlds:World"),
-        (["show", "number_path", "countdown", "--model_name_or_path", "/none"], "cannot load a tokenizer from '/none'"),
+        (["show", "number_path", "countdown", "--model_name_or_path", "/none"], "'/none': there is no such folder."),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(arguments, message):

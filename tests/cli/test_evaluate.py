@@ -244,7 +244,7 @@ def test_a_prompt_that_the_engine_has_no_room_for_is_refused_before_the_model_is
     [
         ([], "no model: htpo eval MODEL --tasks"),
         (["/none"], "no tasks: give --tasks"),
-        (["/none", "--tasks", "number_path"], "cannot load a model from '/none'"),
+        (["/none", "--tasks", "number_path"], "from '/none': there is no such folder. Give a folder with a model, a"),
         (["/none", "--tasks", "number_pat"], "cannot load a model from '/none'"),
         (["m", "--tasks", "number_path", "--sample", "3"], "did you mean 'samples'?"),
         (["m", "--tasks", "number_path", "--samples", "0"], "samples=0 must be at least 1"),

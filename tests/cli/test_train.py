@@ -30,6 +30,7 @@ from tests.cli.command import (
     without_times,
     write_problems,
 )
+from tests.faults.checkpoint_reads import flip_a_bit
 
 
 def test_help_answers_without_loading_torch():
@@ -83,7 +84,7 @@ def test_the_run_directory_is_complete(quickstart):
     assert run.read_json("versions.json")["trl"]
     assert (run.path / "figures" / "training.png").stat().st_size > 10_000
     assert load_file(run.path / "model" / "model.safetensors")
-    assert run.latest_complete_checkpoint().name == "checkpoint-4"
+    assert run.latest_complete_checkpoint()[0].name == "checkpoint-4"
     assert run.read_json("summary.json")["updates"] == 4
     assert set(run.read_json("evaluation_after.json")) >= {"samples", "correct", "examples"}
 
@@ -241,13 +242,17 @@ def test_two_processes_run_the_same_recipe(of_two_processes):
 
 
 @pytest.mark.slow
-def test_two_processes_resume_to_the_same_metrics(of_two_processes, tmp_path):
-    run = RunDirectory(tmp_path / "run")
+def test_two_processes_resume_to_the_same_metrics_and_one_reads_the_checkpoints(of_two_processes, tmp_path):
+    run, reads = RunDirectory(tmp_path / "run"), tmp_path / "reads"
     shutil.copytree(of_two_processes[0].path, run.path)
     whole = without_times(run.read_metrics())
-    shutil.rmtree(run.path / "checkpoint-4")
-    done = htpo_afresh("train", "--resume", "--output_dir", run.path, launcher=TWO_PROCESSES)
+    flip_a_bit(run.checkpoint(4) / "optimizer.pt")
+    launcher = (*TWO_PROCESSES, "tests.faults.checkpoint_reads", reads)
+    done = htpo_afresh("train", "--resume", "--output_dir", run.path, launcher=map(str, launcher))
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("checkpoint-4 is dropped: optimizer.pt is not as it was written") == 1
+    assert f"from update 2 ({run.checkpoint(2)})" in done.stdout
+    assert reads.read_text().split() == ["checkpoint-4", "checkpoint-2"]
     assert without_times(run.read_metrics()) == whole
 
 

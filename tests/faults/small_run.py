@@ -1,5 +1,7 @@
 """A run of seconds, going on with it, and whether another is the same."""
 
+from collections.abc import Callable
+
 from htpo.runs import RunDirectory
 from tests.cli.command import htpo, without_times
 
@@ -11,10 +13,10 @@ TRAIN = [
 ]  # fmt: skip
 
 
-def resume(run: RunDirectory) -> str:
-    """Go on with it as a user does; what was printed."""
+def resume(run: RunDirectory, first: Callable[[], None] | None = None) -> str:
+    """Go on with it as a user does, in a process that does something first; what was printed."""
     again = [*TRAIN, "--output_dir", run.path] if not run.holds_run else ["train", "--resume", "--output_dir", run.path]
-    done = htpo(*again)
+    done = htpo(*again, first=first)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -8,6 +8,7 @@ import pytest
 
 from htpo.runs import RunDirectory
 from tests.cli.command import htpo, without_times
+from tests.faults.checkpoint_reads import flip_a_bit, note_reads
 from tests.faults.moments import MOMENTS, Moment, kill
 from tests.faults.small_run import TRAIN, UPDATES, assert_same, resume
 
@@ -44,29 +45,18 @@ def test_a_run_killed_again_and_again_is_the_uninterrupted_one(whole, run):
     assert_same(run, whole[0])
 
 
-def damaged(name):
-    def flip(run):
-        content = bytearray(run.path.joinpath(name).read_bytes())
-        content[len(content) // 2] ^= 1
-        run.path.joinpath(name).write_bytes(content)
-
-    return flip
-
-
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (lambda run: None, f"from update {UPDATES}"),  # killed while it was measured or summed up
-        (damaged(f"checkpoint-{UPDATES}/optimizer.pt"), "is dropped: optimizer.pt is not as it was written"),
-    ],
-    ids=["none", "a bit of the optimiser"],
-)
-def test_a_run_goes_on_from_the_last_checkpoint_that_is_whole(whole, run, damage, said):
+@pytest.mark.parametrize("damaged", [False, True], ids=["whole", "a bit of the optimiser"])
+def test_a_run_goes_on_from_the_last_checkpoint_that_is_whole_and_reads_each_once(whole, run, tmp_path, damaged):
     shutil.copytree(whole[0].path, run.path)
     shutil.rmtree(run.path / "model")
     (run.path / "summary.json").unlink()
-    damage(run)
-    assert said in resume(run)
+    said, looked_at = f"from update {UPDATES}", [UPDATES]  # killed while it was measured or summed up
+    if damaged:
+        flip_a_bit(run.checkpoint(UPDATES) / "optimizer.pt")
+        said, looked_at = "is dropped: optimizer.pt is not as it was written", [UPDATES, UPDATES - 2]
+    reads = tmp_path / "reads"
+    assert said in resume(run, first=lambda: note_reads(reads))
+    assert reads.read_text().split() == [f"checkpoint-{step}" for step in looked_at]
     assert_same(run, whole[0])
 
 
@@ -80,7 +70,7 @@ def test_a_signal_ends_a_run_with_a_checkpoint_from_which_it_goes_on(whole, run,
         f"htpo: stopped by {number.name}: `htpo train --resume --output_dir {run.path}` goes on after update 4 of "
         f"{UPDATES}"
     )
-    assert run.latest_complete_checkpoint() == run.checkpoint(4)
+    assert run.latest_complete_checkpoint() == (run.checkpoint(4), {})
     assert "from update 4" in resume(run)
     assert without_times(run.read_metrics()) == without_times(whole[0].read_metrics())
     weights = "model/model.safetensors"

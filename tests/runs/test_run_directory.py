@@ -134,12 +134,12 @@ def write_checkpoint(run, step, limit=None):
 
 
 def test_a_checkpoint_is_there_as_a_whole_or_not_at_all(run):
-    assert run.latest_complete_checkpoint() is None
+    assert run.latest_complete_checkpoint()[0] is None
     half = run.aside / "checkpoint-8"
     half.mkdir(parents=True)
-    assert run.latest_complete_checkpoint() is None
+    assert run.latest_complete_checkpoint()[0] is None
     half.rmdir()
-    assert write_checkpoint(run, 8) == run.latest_complete_checkpoint()
+    assert (write_checkpoint(run, 8), {}) == run.latest_complete_checkpoint()
     assert not run.aside.exists()
 
 
@@ -150,25 +150,27 @@ def test_the_last_checkpoint_that_is_as_it_was_written_counts(run):
     (folders[64] / "optimizer.pt").unlink()
     (folders[100] / "complete.json").unlink()
     (folders[101] / "complete.json").write_text("[")
-    assert run.latest_complete_checkpoint() == folders[8]
-    assert list(run.faulty_checkpoints(after=8).values())[:4] == [
+    found, faults = run.latest_complete_checkpoint()
+    assert found == folders[8]
+    assert [faults[folders[step]] for step in (16, 32, 64, 100)] == [
         "model.safetensors has 99 bytes, was written with 100",
         "model.safetensors is not as it was written",
         "it has no optimizer.pt",
         "it was cut short while being written",
     ]
-    assert "it cannot be read" in run.faulty_checkpoints(after=100)[folders[101]]
+    assert "it cannot be read" in faults[folders[101]]
+    assert folders[8] not in faults
     run.rewind(8)
     assert [folder.exists() for folder in folders.values()] == [True, *[False] * 5]
-    assert write_checkpoint(run, 16) == run.latest_complete_checkpoint()
+    assert (write_checkpoint(run, 16), {}) == run.latest_complete_checkpoint()
 
 
 def test_checkpoints_of_versions_that_wrote_sizes_alone_are_gone_on_from(run):
     folder = write_checkpoint(run, 8)
     (folder / "complete.json").write_text('{"model.safetensors": 100}')
-    assert run.latest_complete_checkpoint() == folder
+    assert run.latest_complete_checkpoint() == (folder, {})
     (folder / "complete.json").write_text('{"model.safetensors": 101}')
-    assert run.latest_complete_checkpoint() is None
+    assert run.latest_complete_checkpoint()[0] is None
 
 
 def test_the_oldest_checkpoints_beyond_the_limit_are_dropped(run):

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from accelerate.utils import broadcast_object_list
 from transformers import PrinterCallback, ProgressCallback
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
-from htpo.engines.engine import Engine, Training
+from htpo.engines.engine import Checkpoint, Engine, Training
 from htpo.engines.environment_task import EnvironmentTask
 from htpo.engines.job_options import JobOptions
 from htpo.engines.judging import Judge
@@ -91,6 +92,12 @@ class TrlEngine(Engine):
 
     def load_tokenizer(self, policy: str) -> Any:
         return load_tokenizer(policy, self.model.model_revision, self.config.trust_remote_code)
+
+    def latest_checkpoint(self, run: RunDirectory) -> tuple[Checkpoint | None, dict[Path, str]]:
+        """As the first process finds it, which alone reads the checkpoints."""
+        found, faults = run.latest_complete_checkpoint() if self.main else (None, {})
+        found, faults = broadcast_object_list([found, faults])
+        return (None if found is None else Checkpoint(found, int(found.name.rsplit("-", 1)[1]))), faults
 
     def prepare(self, options: JobOptions, policy: str, task: Task, tokenizer: Any, run: RunDirectory) -> "TrlTraining":
         """An `Engine` on TRL's GRPO trainer."""

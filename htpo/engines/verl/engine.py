@@ -84,14 +84,15 @@ class VerlEngine(Engine):
     def load_tokenizer(self, policy: str) -> Any:
         return load_tokenizer(policy, trust_remote_code=self.options.trust_remote_code)
 
-    def latest_checkpoint(self, run: RunDirectory) -> Checkpoint | None:
+    def latest_checkpoint(self, run: RunDirectory) -> tuple[Checkpoint | None, dict[Path, str]]:
         folder = Place(run.path).checkpoints
         try:
             step = int((folder / LATEST).read_text())
         except (OSError, ValueError):
-            return None
+            return None, {}
         updates = {record.get(VERL_STEP): record["step"] for record in run.read_metrics()}
-        return Checkpoint(folder / f"global_step_{step}", updates.get(step, step * self.options.updates_per_generation))
+        done = updates.get(step, step * self.options.updates_per_generation)
+        return Checkpoint(folder / f"global_step_{step}", done), {}
 
     def prepare(self, options: JobOptions, policy: str, task: Task, tokenizer: Any, run: RunDirectory) -> VerlTraining:
         if options.eval_every:

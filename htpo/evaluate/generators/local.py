@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from transformers import AutoTokenizer
 
 from htpo.errors import UserError
@@ -89,13 +91,23 @@ def load_tokenizer(model: str, revision: str | None = None, trust_remote_code: b
         tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"cannot load a model from {model!r}: {first_line(error)} Give a folder, a Hugging Face id, or a model's "
-            "name on a server with --base_url"
+            f"cannot load a model from {model!r}: {_why(model, error)} Give a folder with a model, a Hugging Face id "
+            "(NAME or OWNER/NAME) or, to htpo eval, a model's name on a server with --base_url"
         ) from error
     if tokenizer.pad_token is None:
         ends = published_end_tokens(model, tokenizer, revision=revision, trust_remote_code=trust_remote_code)
         tokenizer.pad_token_id = ends[0] if tokenizer.eos_token_id is None else tokenizer.eos_token_id
     return tokenizer
+
+
+def _why(model: str, error: Exception) -> str:
+    """What stopped a model from being loaded; the hub's client speaks of ids even where only a folder can be meant."""
+    try:
+        validate_repo_id(model)
+    except HFValidationError:
+        if not Path(model).exists():
+            return "there is no such folder."
+    return first_line(error)
 
 
 def first_line(error: Exception) -> str:
