@@ -84,6 +84,10 @@ class ContextRows:
             (count, width),
         )
 
+    def cut(self, values: Tensor) -> Tensor:
+        """(R, tokens): what stands in (B, T) at the place of each; 0 for padding."""
+        return values.flatten()[self.places.clamp(min=0)] * (self.places >= 0)
+
     def back(self, scores: Tensor) -> Tensor:
         """(B, T): what was scored of each token, (R, tokens), at its place; 0 elsewhere."""
         real = self.places >= 0

@@ -31,6 +31,8 @@ from htpo.playing.verdicts import EPISODE
 TURN, SEGMENT = "turn", "segment"
 """Among the host's tensors, with episodes: `TokenBatch.turn`, and `TokenBatch.segment` where the objective reads it."""
 
+IGNORED = -100  # the label of a token that a model does not score
+
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
@@ -51,6 +53,7 @@ class PlayedEpisodes(NumberedPrompts):
     def __init__(self, model: Any, reward_funcs: Any, args: HTPOConfig, *, player: Player | None = None, **kwargs: Any):
         self.player = player
         self._history: Tensor | None = None  # of the batch that is being scored
+        self._sampled: Tensor | None = None  # of that: 0 where the environment wrote
         self._playing: Handover[list[dict[str, Any]], list[EpisodeRow]] = Handover("the tasks of a round's episodes")
         if player is None:
             refuse_without_episodes(self.objective)
@@ -85,23 +88,29 @@ class PlayedEpisodes(NumberedPrompts):
     @contextmanager
     def in_its_contexts(self, inputs: dict[str, Any]) -> Iterator[None]:
         """While a batch of the host's is scored, every turn is scored after what it was sampled after."""
-        self._history = inputs.get(HISTORY)
+        self._history, self._sampled = inputs.get(HISTORY), inputs.get("tool_mask")
         try:
             yield
         finally:
-            self._history = None
+            self._history = self._sampled = None
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
     ) -> Any:
-        score, history = super()._get_per_token_logps_and_entropies, self._history
+        score, history, sampled = super()._get_per_token_logps_and_entropies, self._history, self._sampled
         call = self._playing.call
-        if call is not None and self.player is not None and self.player.oldest_leave:
-            (played,) = call.left  # the host scores what was just sampled
-            history = _padded(list(map(history_places, played)), input_ids[:, -logits_to_keep:], torch.int32)
+        if call is not None and self.player is not None:
+            (played,), response = call.left, input_ids[:, -logits_to_keep:]  # the host scores what was just sampled
+            sampled = _padded([row.sampled for row in played], response, torch.int32)
+            if self.player.oldest_leave:
+                history = _padded(list(map(history_places, played)), response, torch.int32)
+        if sampled is None:
+            return score(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
         if history is None:
+            model = ScoringSampled(model, sampled)
             return score(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
         rows = ContextRows.of(input_ids, attention_mask, history)
+        model = ScoringSampled(model, rows.cut(sampled))
         log_prob, entropy, auxiliary = score(model, rows.input_ids, rows.attention_mask, rows.tokens, *args, **kwargs)
         return rows.back(log_prob), None if entropy is None else rows.back(entropy), auxiliary
 
@@ -141,6 +150,27 @@ class PlayedEpisodes(NumberedPrompts):
         metrics = self._metrics["train" if self.model.training else "eval"]
         for name, value in zip(MEASURED, means.tolist(), strict=True):
             metrics[f"episodes/{name}"].append(value)
+
+
+class ScoringSampled:
+    """A model that the host has score responses, of which it scores the sampled tokens alone; the others come out as 0.
+
+    No loss, gradient or quantile reads those, but the language head would cost as much for them as for the policy's.
+
+    Args:
+        sampled: (B, T), 0 where the environment wrote.
+    """
+
+    def __init__(self, model: Any, sampled: Tensor):
+        self.model, self.sampled = model, sampled
+        self._scored = 0  # rows; the host may come several times
+
+    def __call__(self, *, labels: Tensor, **inputs: Any) -> Any:
+        sampled = self.sampled[self._scored : self._scored + len(labels)]
+        self._scored += len(labels)
+        before = labels[:, : -sampled.shape[1]]
+        response = labels[:, -sampled.shape[1] :].masked_fill(sampled == 0, IGNORED)
+        return self.model(labels=torch.cat([before, response], 1), **inputs)
 
 
 def _padded(rows: list[list[int]], like: Tensor, dtype: torch.dtype) -> Tensor:

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from htpo.engines.judging import Judge
 from htpo.engines.segments import segments
+from htpo.engines.trl import playing
 from htpo.engines.trl.token_batch import policy_mask
 from htpo.engines.trl.verifier_reward import correct, partial_credit
 from htpo.environments import EnvironmentWorkers
@@ -113,6 +114,37 @@ def test_the_same_seed_plays_the_same_episodes_and_another_others(tiny_model, tm
     once = responses(1)
     assert responses(1) == once
     assert responses(2) != once
+
+
+@pytest.mark.parametrize("history_length", [None, 1])
+def test_the_head_scores_what_was_sampled_alone_and_the_update_is_the_same(
+    tiny_model, tmp_path, worlds, monkeypatch, history_length
+):
+    options = {"updates_per_generation": 2, "max_steps": 2, "per_device_train_batch_size": 4}
+    options |= {"entropy_of": "old", "beta": 0.1, "objective_options": {"entropy_scope": "batch"}}
+    forward, scored = playing.ScoringSampled.__call__, []
+
+    def watched(self, *, labels, **inputs):
+        output = forward(self, labels=labels, **inputs)
+        scored.append(int(output.label_mask.sum()))
+        return output
+
+    def run():
+        host, played, _ = train(tiny_model, tmp_path, worlds, history_length=history_length, **options)
+        return host, sum(sum(row.sampled) for row in played), sum(len(row.response) for row in played)
+
+    monkeypatch.setattr(playing.ScoringSampled, "__call__", watched)
+    host, sampled, written = run()
+    assert sum(scored) == 3 * sampled  # by policy and reference when made, and in the loss
+    assert sampled < written
+    monkeypatch.setattr(playing.ScoringSampled, "__call__", lambda self, **inputs: self.model(**inputs))
+    whole, *again = run()
+    assert again == [sampled, written]
+    for found, expected in zip(host.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(found, expected)
+    for ours, theirs in zip(host.state.log_history[:2], whole.state.log_history[:2], strict=True):
+        exact = [n for n in theirs if n.startswith(("group/", "clip/")) or n in ("loss", "entropy", "grad_norm", "kl")]
+        assert {name: ours[name] for name in exact} == {name: theirs[name] for name in exact}
 
 
 def test_dynamic_sampling_fills_the_batch_with_tasks_whose_episodes_differ(tiny_model, tmp_path, worlds):
