@@ -42,6 +42,8 @@ def gradient_sources(table: TokenTable) -> pd.DataFrame:
         count, pulls, parts = (
             np.bincount(groups, values, minlength=size)[1:] for values in (np.ones(len(update)), pull, part)
         )
+        with np.errstate(invalid="ignore"):  # numbers that are none give shares that are not known
+            pulled, moved, covariance = pulls.sum(), np.abs(parts).sum(), part.sum()
         for index, name in enumerate(table.groups):
             rows.append(
                 {
@@ -49,9 +51,9 @@ def gradient_sources(table: TokenTable) -> pd.DataFrame:
                     "step": int(step),
                     "group": name,
                     "token_share": count[index] / len(update),
-                    "weight_share": _share(pulls[index], pulls.sum()),
-                    "entropy_change_share": _share(-parts[index], np.abs(parts).sum()),
-                    "covariance": float(part.sum()),
+                    "weight_share": _share(pulls[index], pulled),
+                    "entropy_change_share": _share(-parts[index], moved),
+                    "covariance": float(covariance),
                     "tokens": int(count[index]),
                     "responses": int(update["response_id"].nunique()),
                 }
@@ -68,4 +70,4 @@ def overall(shares: pd.DataFrame) -> dict[str, dict[str, float | None]]:
 
 
 def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole > 0 else np.nan
+    return float(part / whole) if 0 < whole < np.inf else np.nan

@@ -1,6 +1,8 @@
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def _quiet_trl(monkeypatch):
-    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
+@pytest.fixture(scope="package", autouse=True)
+def _quiet_trl():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
+        yield

@@ -17,8 +17,10 @@ UNUSED_BY_HOST = {
     "length_column_name": _OWN_BATCHES,
     "data_seed": f"{_OWN_BATCHES}, by --seed",
     "local_rank": "the launcher says it (LOCAL_RANK)",
+    "use_transformers_paged": "it is called use_transformers_continuous_batching now",
+    "vllm_importance_sampling_cap": "it is called vllm_importance_sampling_clip_max now",
 }
-"""Options that TRL's GRPO trainer inherits and never reads, and why. Refused unless left at their default."""
+"""TRL's options that its GRPO trainer never reads or will drop, and why. Refused unless left at their default."""
 
 UNUSED_BY_THE_JOB = {
     "save_strategy best": _OWN_MEASUREMENT,

@@ -1,11 +1,13 @@
 """Two processes over gloo make the update that one makes."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pyarrow.compute as pc
 import pytest
 import torch
@@ -19,13 +21,24 @@ ROOT = Path(__file__).parents[3]
 DEFAULTS = {"per_device_train_batch_size": 64, "prompts_per_generation": 16}
 
 
-def torchrun(processes: int, *command: str, timeout: int = 240) -> subprocess.CompletedProcess:
-    """Run a Python program in several processes on this machine."""
+def torchrun(processes: int, *command: str, timeout: float = 240) -> subprocess.CompletedProcess:
+    """Run a Python program in several processes on this machine; at a timeout none of them is left."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TRL_EXPERIMENTAL_SILENCE": "1"}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    return subprocess.run(
-        [*launcher, *command], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=timeout
-    )
+    return run([*launcher, *command], timeout, env=environment, cwd=ROOT)
+
+
+def run(command: list[str], timeout: float, **how) -> subprocess.CompletedProcess:
+    """Run a command to its end; at a timeout all that it has started is ended with it, whatever its sessions."""
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how) as started:
+        try:
+            texts = started.communicate(timeout=timeout)
+        except BaseException:
+            for process in [*psutil.Process(started.pid).children(recursive=True), started]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            raise
+    return subprocess.CompletedProcess(command, started.returncode, *texts)
 
 
 def mixture(axis: str, detach: str) -> dict:
@@ -90,6 +103,15 @@ def test_two_processes_keep_what_one_keeps(tiny_model, tmp_path, two_processes):
 
     assert said(two) == said(one)
     assert two["prompt_id"].to_pylist()[:32:4] == one["prompt_id"].to_pylist()[:32:4]
+
+
+def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path):
+    code = "import pathlib, sys, time; pathlib.Path(sys.argv[1], 'started').touch(); time.sleep(600)"
+    endless = [sys.executable, "-S", "-c", code, str(tmp_path)]
+    with pytest.raises(subprocess.TimeoutExpired):
+        run(["bash", "-c", 'setsid "$@" & wait', "of a session of its own", *endless], timeout=5)
+    assert (tmp_path / "started").exists()
+    assert [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == endless] == []
 
 
 class Parent:
