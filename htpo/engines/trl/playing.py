@@ -101,7 +101,7 @@ class PlayedEpisodes(NumberedPrompts):
         call = self._playing.call
         if call is not None and self.player is not None:
             (played,), response = call.left, input_ids[:, -logits_to_keep:]  # the host scores what was just sampled
-            sampled = _padded([row.sampled for row in played], response, torch.int32)
+            sampled = _padded([list(map(int, row.sampled)) for row in played], response, torch.int32)
             if self.player.oldest_leave:
                 history = _padded(list(map(history_places, played)), response, torch.int32)
         if sampled is None:

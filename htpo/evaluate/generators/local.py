@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from transformers import AutoTokenizer
 
 from htpo.errors import UserError
