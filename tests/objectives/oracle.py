@@ -113,7 +113,7 @@ def episode_tokens(
 def assign_groups(responses: list[Response], options: Options) -> list[list[int]]:
     """SPEC section 2: 1 + 4 * easy + 2 * wrong + high, 0 outside the mask."""
     groups = [[0] * len(response.mask) for response in responses]
-    for places in _scopes(responses, options.entropy_scope):
+    for places in places_by_scope(responses, options.entropy_scope):
         ranked = sorted((responses[i].entropy[t] for i, t in places), reverse=True)
         threshold = ranked[count(options.high_entropy_fraction, len(ranked)) - 1]
         for i, t in places:
@@ -128,7 +128,7 @@ def detached_positions(
 ) -> set[tuple[int, int]]:
     """(response, position) of G1's tokens strictly below their cut and of G6's at or above theirs."""
     found = set()
-    for scope in _scopes(responses, scope_of_shares):
+    for scope in places_by_scope(responses, scope_of_shares):
         entropy_of = {
             group: {(i, t): responses[i].entropy[t] for i, t in scope if groups[i][t] == group} for group in (1, 6)
         }
@@ -192,7 +192,7 @@ def token_mean(tokens: list[list[Token]], responses: list[Response]) -> float:
     return sum(token.value for row in tokens for token in row) / max(sum(sum(r.mask) for r in responses), 1)
 
 
-def _scopes(responses: list[Response], scope: str) -> Iterator[list[tuple[int, int]]]:
+def places_by_scope(responses: list[Response], scope: str) -> Iterator[list[tuple[int, int]]]:
     """(response, position) of the policy tokens that are compared with each other."""
     places = [(i, t) for i, response in enumerate(responses) for t, inside in enumerate(response.mask) if inside]
 

@@ -8,55 +8,28 @@ import torch
 from htpo.objectives import make_objective
 from htpo.objectives.aggregation import fixed_length_mean, sequence_mean, token_mean
 from tests.objectives import oracle
+from tests.objectives.equations import adaptive_range, at, cispo, gspo, ratio_of, reinforce, sapo
 from tests.objectives.oracle import Options, Response, covariances, drawn_positions
 from tests.objectives.samples import as_responses, evaluate, random_batch, rows_of
 
 LENGTHS = [0, 1, 2, 3, 60, 59, *range(4, 40)]
-Terms = tuple[float, float]  # value, gradient
+EQUATIONS = {"reinforce": reinforce, "gspo": gspo, "cispo": cispo, "sapo": sapo}
+RANGE_OF_BAPO = {"low": 0.6, "low_end": 0.9, "low_step": 0.02, "high": 1.2, "high_end": 3.0, "high_step": 0.05}
 
 
-def ratio_of(log_ratio: float) -> Terms:
-    """r and dr / dlog_prob."""
-    ratio = math.exp(max(-20.0, min(20.0, log_ratio)))
-    return ratio, ratio if abs(log_ratio) <= 20 else 0.0
-
-
-def reinforce(response: Response, t: int) -> Terms:
-    return response.advantage[t] * response.log_prob[t], response.advantage[t]
-
-
-def gspo(response: Response, t: int) -> Terms:
-    places = [i for i, inside in enumerate(response.mask) if inside]
-    mean = sum(response.log_prob[i] - response.old_log_prob[i] for i in places) / len(places)
-    (ratio, slope), advantage = ratio_of(mean), response.advantage[t]
-    clipped = max(1 - 3e-4, min(1 + 4e-4, ratio))
-    if clipped * advantage < ratio * advantage:
-        return clipped * advantage, 0.0
-    return ratio * advantage, slope * advantage
-
-
-def cispo(response: Response, t: int) -> Terms:
-    weight = min(ratio_of(response.log_prob[t] - response.old_log_prob[t])[0], 5.0)
-    return weight * response.advantage[t] * response.log_prob[t], weight * response.advantage[t]
-
-
-def sapo(response: Response, t: int) -> Terms:
-    ratio, slope = ratio_of(response.log_prob[t] - response.old_log_prob[t])
-    advantage = response.advantage[t]
-    tau = 1.0 if advantage > 0 else 1.05
-    x = tau * (ratio - 1)
-    gate = 1 / (1 + math.exp(-x)) if x > -700 else 0.0
-    return 4 / tau * gate * advantage, 4 * gate * (1 - gate) * slope * advantage
+def terms(name: str, response: Response, t: int) -> tuple[float, float]:
+    said = EQUATIONS[name](at(response, t, (0.8, 1.2)))
+    return said.value, said.gradient
 
 
 @pytest.mark.parametrize("per_token_advantage", [False, True], ids=["(B,)", "(B, T)"])
-@pytest.mark.parametrize("equation", [reinforce, gspo, cispo, sapo], ids=lambda f: f.__name__)
-def test_a_baseline_equals_its_equation(equation, per_token_advantage):
+@pytest.mark.parametrize("name", EQUATIONS)
+def test_a_baseline_equals_its_equation(name, per_token_advantage):
     batch = random_batch(0, LENGTHS, per_token_advantage=per_token_advantage)
-    out, gradient = evaluate(make_objective(equation.__name__), batch)
+    out, gradient = evaluate(make_objective(name), batch)
     for row, response in enumerate(as_responses(batch)):
         for t, inside in enumerate(response.mask):
-            value, slope = equation(response, t) if inside else (0.0, 0.0)
+            value, slope = terms(name, response, t) if inside else (0.0, 0.0)
             assert out.value[row, t].item() == pytest.approx(value, rel=1e-10, abs=1e-12)
             assert gradient[row, t].item() == pytest.approx(slope, rel=1e-10, abs=1e-12)
 
@@ -69,7 +42,7 @@ def test_gspo_near_the_old_policy_has_responses_inside_and_on_both_sides_of_its_
     learnt = set()
     for row, response in enumerate(as_responses(batch)):
         for t in [t for t, inside in enumerate(response.mask) if inside]:
-            value, slope = gspo(response, t)
+            value, slope = terms("gspo", response, t)
             assert out.value[row, t].item() == pytest.approx(value, rel=1e-10)
             assert gradient[row, t].item() == pytest.approx(slope, rel=1e-10)
             learnt.add((response.advantage[t] > 0, slope != 0))
@@ -142,25 +115,6 @@ def test_no_token_in_the_band_means_none_is_drawn():
     assert not (out.group == 2).any()
 
 
-def bapo_range(responses: list[Response], target: float) -> tuple[float, float]:
-    """Algorithm 1, in plain Python, with the bounds in hundredths so that no step is lost to rounding."""
-    tokens = [(r.log_prob[t] - r.old_log_prob[t], r.advantage[t]) for r in responses for t, m in enumerate(r.mask) if m]
-    low, high = 60, 120
-    while True:
-        bounded = [
-            (advantage, min(ratio_of(x)[0], high / 100) if advantage > 0 else max(ratio_of(x)[0], low / 100))
-            for x, advantage in tokens
-        ]
-        positive = sum(advantage * ratio for advantage, ratio in bounded if advantage > 0)
-        everything = sum(abs(advantage) * ratio for advantage, ratio in bounded)
-        if positive >= target * everything or low + 2 > 90:
-            return low / 100, high / 100
-        if high + 5 <= 300:
-            high += 5
-        else:
-            low += 2
-
-
 @pytest.mark.parametrize("target", [0.01, 0.3, 0.35, 0.4, 0.99])
 def test_bapo_widens_its_range_until_positive_tokens_have_their_share(target):
     found = []
@@ -169,7 +123,7 @@ def test_bapo_widens_its_range_until_positive_tokens_have_their_share(target):
         near = batch.log_prob - (batch.log_prob - batch.old_log_prob) / 10  # ratios around the range, not beyond it
         batch = type(batch)(**{**vars(batch), "old_log_prob": near})
         responses = as_responses(batch)
-        low, high = bapo_range(responses, target)
+        low, high = adaptive_range(responses, {"target": target, **RANGE_OF_BAPO}, rounding=0)
         objective = make_objective("bapo", target=target)
         cuts = objective.partition(batch).cuts
         assert (cuts["clip_low"].item(), cuts["clip_high"].item()) == pytest.approx((low, high))
