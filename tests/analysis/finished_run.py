@@ -42,7 +42,11 @@ def write_run(
     prompts: int = 8,
     samples: int = 4,
 ) -> RunDirectory:
-    """A finished run whose high-entropy tokens are mostly logic words, and more uncertain in wrong responses."""
+    """A finished run whose high-entropy tokens are mostly logic words, and more uncertain in wrong responses.
+
+    Args:
+        every: updates of which rollouts are kept, beside the first; 0: none are, and a page is drawn in a quarter.
+    """
     draw = np.random.default_rng(seed)
     run = RunDirectory(path)
     run.create({"objective": objective, "objective_options": {"only": only} if only else None, "seed": seed})
@@ -53,7 +57,7 @@ def write_run(
         run.write_json(f"evaluation_{when}.json", rates)
     for step in range(1, updates + 1):
         run.append_metrics(_record(step, step / updates, draw, objective))
-        if step == 1 or step % every == 0:
+        if every and (step == 1 or step % every == 0):
             run.write_rollouts(step, _rollouts(draw, objective, prompts, samples))
     return run
 

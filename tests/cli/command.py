@@ -30,7 +30,7 @@ def htpo(*arguments, first: Callable[[], None] | None = None) -> subprocess.Comp
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if child == 0:
-            _become(words, out.fileno(), err.fileno(), first)
+            become(words, out.fileno(), err.fileno(), first)
         try:
             _, status = os.waitpid(child, 0)
         except BaseException:  # the test's time is up
@@ -40,7 +40,7 @@ def htpo(*arguments, first: Callable[[], None] | None = None) -> subprocess.Comp
     return subprocess.CompletedProcess(words, os.waitstatus_to_exitcode(status), *texts)
 
 
-def _become(words: list[str], out: int, err: int, first: Callable[[], None] | None) -> None:
+def become(words: list[str], out: int, err: int, first: Callable[[], None] | None = None) -> None:
     """Be the command and end; what the test's process has set up is left behind."""
     code = 1
     try:

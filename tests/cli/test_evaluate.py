@@ -97,7 +97,7 @@ def test_a_server_that_knows_the_answers_solves_the_real_benchmarks(tmp_path, sh
     flaky = Misbehaviour.status(429, {"Retry-After": "0.01"})
     with running(Server(know, lambda number, body: flaky if number in (5, 17) else None)) as server:
         done = htpo(
-            "eval", "served", "--tasks", benchmarks, "--base_url", server.url, "--samples", "2", "--problems", "25",
+            "eval", "served", "--tasks", benchmarks, "--base_url", server.url, "--samples", "2", "--problems", "10",
             "--output_dir", run,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

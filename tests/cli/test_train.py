@@ -31,6 +31,7 @@ from tests.cli.command import (
     write_problems,
 )
 from tests.faults.checkpoint_reads import flip_a_bit
+from tests.faults.moments import Moment, kill
 
 
 def test_help_answers_without_loading_torch():
@@ -155,6 +156,7 @@ def kill_after(updates, run, *options):
     assert process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_metrics_as_an_uninterrupted_one(tmp_path):
     """Past the first epoch (24 prompts, 8 a generation: an epoch is 6 updates), killed between checkpoints."""
     options = ["train", *SMALL, "--max_steps", "12", "--train_prompts", "24", "--save_steps", "4"]
@@ -178,7 +180,9 @@ def test_a_killed_run_resumes_to_the_same_metrics_as_an_uninterrupted_one(tmp_pa
 
 def test_a_run_killed_before_its_first_checkpoint_starts_over(quickstart, tmp_path):
     cut = RunDirectory(tmp_path / "cut")
-    kill_after(1, cut, "train", *SMALL, "--rollout_every", "2", "--save_steps", "4")
+    options = [*SMALL, "--rollout_every", "2", "--save_steps", "4", "--output_dir", cut.path]
+    first_record = Moment("record of an update", 1, after=True)
+    assert htpo("train", *options, first=lambda: first_record.do(kill)).returncode == -signal.SIGKILL
     resumed = htpo("train", "--resume", "--output_dir", cut.path)
     assert resumed.returncode == 0, resumed.stderr
     assert "from the start: no complete checkpoint was written" in resumed.stdout
@@ -202,8 +206,8 @@ def test_a_users_model_on_a_users_data_shows_no_change_and_says_so(tmp_path, tin
 def test_gsm8k_through_a_tiny_model_shows_no_change_and_says_so(tmp_path, tiny_model, shared_data):
     done = htpo(
         "train", *OWN_DATA, "--dataset", shared_data / "math" / "gsm8k_test.jsonl",
-        "--verifier", "math", "--model_name_or_path", tiny_model, "--max_completion_length", "64",
-        "--max_generation_rounds", "2", "--output_dir", tmp_path / "run",
+        "--verifier", "math", "--model_name_or_path", tiny_model, "--max_completion_length", "16",
+        "--max_steps", "2", "--max_generation_rounds", "1", "--output_dir", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "no change of pass@1 was shown" in done.stdout

@@ -10,9 +10,13 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from htpo.analysis.logic_words import read_logic_words
 from htpo.analysis.subject import find_subject
-from htpo.cli.analyze import run_analysis
+from htpo.analysis.token_analysis import TokenAnalysis
+from htpo.analysis.tokens import read_runs
 from htpo.report import write_report
+from htpo.report.responses_page import responses_page
+from htpo.runs import RunRecord
 from tests.analysis.finished_evaluation import write_evaluation
 from tests.analysis.finished_run import write_study
 from tests.report.runs import HOSTILE, make_hostile, make_played, write_finished, write_study_results
@@ -296,20 +300,19 @@ def test_numbers_that_are_none_break_nothing(browser, tmp_path):
     assert browser.get_log("browser") == []
 
 
-def test_what_is_injected_all_the_same_is_not_run(browser, tmp_path):
-    run = write_finished(tmp_path / "injected", updates=6)
-    report = write_report(find_subject([run.path]), tmp_path / "out.html")
+def test_what_is_injected_all_the_same_is_not_run(browser, report, tmp_path):
     inject = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 2</script>"
-    report.write_text(report.read_text().replace("<main>", f"<main>{inject}"))
-    browser.get(report.as_uri())
+    injected = tmp_path / "injected.html"
+    injected.write_text(report.read_text().replace("<main>", f"<main>{inject}"))
+    browser.get(injected.as_uri())
     assert browser.execute_script("return window.hacked") is None
     assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
 
 
 def test_the_page_of_responses_is_as_safe_and_follows_the_keyboard(browser, tmp_path):
     run = make_hostile(write_finished(tmp_path / "hostile", updates=6))
-    run_analysis([run.path], None, 1.0, None, 5, None)
-    page = run.path / "analysis" / "responses.html"
+    page = tmp_path / "responses.html"
+    page.write_text(responses_page(TokenAnalysis(read_runs([RunRecord.read(run)]), read_logic_words(), 5), "hostile"))
     browser.get(page.as_uri())
     assert browser.get_log("browser") == []
     assert browser.execute_script("return window.hacked") is None

@@ -203,8 +203,8 @@ def test_a_study_shows_its_own_statistics_and_every_task(tmp_path):
 
 
 def test_a_run_without_rollouts_or_measurement_has_a_page_that_says_so(tmp_path):
-    run = write_finished(tmp_path / "bare", every=1000)
-    for file in [*(run.path / "rollouts").glob("*"), *run.path.glob("evaluation_*.json")]:
+    run = write_finished(tmp_path / "bare", every=0)
+    for file in run.path.glob("evaluation_*.json"):
         file.unlink()
     text = words(write_report(find_subject([run.path]), tmp_path / "bare.html").read_text())
     assert "No rollouts were kept" in text
@@ -212,7 +212,7 @@ def test_a_run_without_rollouts_or_measurement_has_a_page_that_says_so(tmp_path)
 
 
 def test_examples_of_a_chat_are_read_as_text_and_long_ones_shortened(tmp_path):
-    run = write_finished(tmp_path / "chat")
+    run = write_finished(tmp_path / "chat", every=0)
     rates = run.read_json("evaluation_after.json")
     prompt = [{"role": "system", "content": "Be <b>brief</b>."}, {"role": "user", "content": "1+1="}]
     rates["examples"] = [{"prompt": prompt, "response": "x" * 5000 + "2", "correct": True}]
@@ -223,7 +223,7 @@ def test_examples_of_a_chat_are_read_as_text_and_long_ones_shortened(tmp_path):
 
 
 def test_an_interrupted_run_is_said_to_be_one(tmp_path):
-    run = write_finished(tmp_path / "cut")
+    run = write_finished(tmp_path / "cut", every=0)
     (run.path / "summary.json").unlink()
     text = words(write_report(find_subject([run.path]), tmp_path / "cut.html").read_text())
     assert "The run did not come to its end" in text
@@ -246,7 +246,8 @@ def test_several_runs_need_a_file_of_their_own(tmp_path):
     assert default_path([tmp_path]) == tmp_path / "report.html"
 
 
-def test_data_too_large_for_the_page_is_left_to_analyze(run, monkeypatch):
+def test_data_too_large_for_the_page_is_left_to_analyze(tmp_path, monkeypatch):
+    run = write_finished(tmp_path / "large", every=0)
     monkeypatch.setattr("htpo.report.figures.MOST_DATA", 100)
     content = of_runs(find_subject([run.path]).tasks[""])
     assert {figure.csv for part in content.parts for figure in part.figures} == {None}

@@ -48,7 +48,7 @@ def test_a_run_of_one_update_is_reported_whatever_the_objective(tmp_path, object
     assert [row["gold"] for row in rollouts] == [str(2 * int(row["prompt"].split("+")[0])) for row in rollouts]
 
 
-@pytest.mark.parametrize("shape", ["4 updates", "no right answer", "one token"])
+@pytest.mark.parametrize("shape", ["4 updates", "no right answer", pytest.param("one token", marks=pytest.mark.slow)])
 def test_a_small_run_is_reported_whatever_is_missing(tmp_path, shape):
     report_and_analyze(train(tmp_path, "htpo", shape))
 

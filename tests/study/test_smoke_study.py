@@ -6,7 +6,8 @@ import pytest
 from matplotlib.image import imread
 
 from htpo.study import Run, StudyDirectory
-from tests.cli.command import htpo, htpo_afresh
+from tests.cli.command import htpo
+from tests.study.forked_runs import fork_runs
 
 RUNS = [Run("number_path", method, seed) for seed in (0, 1) for method in ("dapo", "htpo")]
 
@@ -15,7 +16,7 @@ RUNS = [Run("number_path", method, seed) for seed in (0, 1) for method in ("dapo
 def smoke(tmp_path_factory):
     """(study directory, what it printed)."""
     path = tmp_path_factory.mktemp("smoke") / "study"
-    done = htpo_afresh("study", "smoke", "--output_dir", path)
+    done = htpo("study", "smoke", "--output_dir", path, first=fork_runs)
     assert done.returncode == 0, done.stderr
     return StudyDirectory(path), done.stdout
 

@@ -78,7 +78,7 @@ def odd_ones_never(completions, number, **kwargs):
     ids=["screening", "screening and memory"],
 )
 def test_a_resumed_run_draws_and_logs_what_the_uninterrupted_one_does(tiny_model, tmp_path, options):
-    options = {"max_steps": 16, "save_strategy": "steps", "save_steps": 8, "lr_scheduler_type": "constant"} | options
+    options = {"max_steps": 10, "save_strategy": "steps", "save_steps": 8, "lr_scheduler_type": "constant"} | options
 
     def run(checkpoint=None):
         host = trainer(tiny_model, config(tmp_path / "run", **options), odd_ones_never, train_dataset=sums_dataset(24))

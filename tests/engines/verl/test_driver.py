@@ -25,7 +25,7 @@ from tests.engines.verl.worker import (
     with_turns,
 )
 
-pytestmark = pytest.mark.verl
+pytestmark = [pytest.mark.verl, pytest.mark.ray]
 
 KEYS = ["a_0_0", "b_0_0", "a_1_0", "a_1_1", "b_1_0", "a_2_0", "b_2_0", "b_3_0", "a_3_0"]
 RIGHT = {"a_1_1", "b_0_0", "b_1_0", "b_2_0"}  # and so session 1 of prompt a, of two rows, by its last

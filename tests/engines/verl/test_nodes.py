@@ -43,6 +43,7 @@ def test_verl_s_switch_for_plugins_is_read_as_verl_reads_it(switch, off):
 
 
 @pytest.mark.verl
+@pytest.mark.ray
 def test_a_second_node_of_ray_that_keeps_plugins_out_stops_the_run():
     if find_spec("verl") is None:
         pytest.skip("verl is not installed")

@@ -15,7 +15,7 @@ from htpo.engines.verl.cpu import ENVIRONMENT
 from htpo.runs import RunDirectory, RunRecord
 from tests.engines.tiny import save_tiny_model
 
-pytestmark = pytest.mark.verl
+pytestmark = [pytest.mark.verl, pytest.mark.ray]
 
 REWARD = """
 def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):

@@ -5,7 +5,7 @@ import pytest
 from htpo.errors import UserError
 from htpo.tasks import DataOptions
 from htpo.tasks.sources.reasoning_gym import PREFIX, ReasoningGym
-from htpo.verifiers.reasoning_gym.verifier import last_answer
+from htpo.verifiers.reasoning_gym.verifier import ReasoningGymVerifier, last_answer
 
 pytest.importorskip("reasoning_gym", reason='pip install "htpo[gym]"')
 
@@ -57,7 +57,9 @@ def test_an_answer_within_reasoning_is_none(countdown):
 def test_an_answer_that_attacks_the_scorer_costs_one_worker_and_no_more(countdown):
     row = countdown.train[0]
     attacks = ["9**9**9**9", "(lambda f: f(f))(lambda f: f(f))", "().__class__", "__import__('os')._exit(0)"]
-    verdicts = countdown.verifier.judge([f"<answer>{text}</answer>" for text in attacks] + [row["solution"]], [row] * 5)
+    verifier = ReasoningGymVerifier("countdown", countdown.verifier.settings, workers=1, timeout=2.0)
+    verdicts = verifier.judge([f"<answer>{text}</answer>" for text in attacks] + [row["solution"]], [row] * 5)
+    verifier.close()
     assert [verdict.correct for verdict in verdicts] == [False] * 4 + [True]
 
 
