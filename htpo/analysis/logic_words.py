@@ -9,6 +9,7 @@ import yaml
 from htpo.analysis.token_text import words
 from htpo.analysis.tokens import TokenTable
 from htpo.errors import UserError
+from htpo.yaml_file import read_yaml
 
 LogicWords = dict[str, list[str]]  # category -> words and phrases, in lower case
 
@@ -22,10 +23,7 @@ def read_logic_words(extension: Path | None = None) -> LogicWords:
     shipped = yaml.safe_load(resources.files("htpo.analysis").joinpath("logic_words.yaml").read_text(encoding="utf-8"))
     if extension is None:
         return shipped
-    try:
-        added = yaml.safe_load(extension.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read logic words from {extension}: {' '.join(str(error).split())}") from error
+    added = read_yaml(extension)
     if not isinstance(added, dict) or not all(isinstance(listed, list) for listed in added.values()):
         raise UserError(f"{extension} is no list of logic words: write `category: [word, word]`, yes, no, on quoted")
     for category, listed in added.items():

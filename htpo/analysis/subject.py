@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from htpo.analysis.texts import SUFFIXES
 from htpo.errors import UserError
 from htpo.evaluate import EvaluationDirectory
 from htpo.runs import RunDirectory, RunRecord
+from htpo.yaml_file import read_yaml
 
 
 @dataclass(frozen=True)
@@ -110,10 +109,7 @@ def _study(path: Path) -> Subject:
 
 
 def _definition(path: Path) -> dict:
-    try:
-        content = yaml.safe_load((path / "study.yaml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read {path / 'study.yaml'}: {' '.join(str(error).split())}") from error
+    content = read_yaml(path / "study.yaml")
     return content if isinstance(content, dict) else {}
 
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import yaml
-
 from htpo.errors import UserError
+from htpo.yaml_file import parse_yaml
 
 
 def read_flags(arguments: list[str]) -> dict[str, Any]:
@@ -32,8 +31,8 @@ def is_true(value: Any) -> bool:
 def _scalar(text: str) -> Any:
     """A flag's value as YAML reads it, save that `no`, `on` and `{prompt}` are text and `1e-6` is a number."""
     try:
-        value = yaml.safe_load(text) if text else text
-    except yaml.YAMLError:
+        value = parse_yaml(text) if text else text
+    except ValueError:
         return text
     if isinstance(value, bool):
         return value if text.lower() in ("true", "false") else text

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from htpo.cli.built_in import RECIPES, built_in, find_yaml
@@ -23,6 +22,7 @@ from htpo.errors import UserError
 from htpo.objectives import OBJECTIVES, objective_options, option_meanings
 from htpo.option_parsing import parse, refuse
 from htpo.tasks import PUZZLE_FAMILIES
+from htpo.yaml_file import read_yaml
 
 NOT_STORED = ("resume", "print_command")
 QUIET = ("transformers", "trl", "accelerate", "datasets", "httpx", "huggingface_hub")
@@ -85,15 +85,10 @@ def _default_recipe(flags: dict[str, Any]) -> str:
 
 def read_recipe(recipe: str) -> dict[str, Any]:
     """Options of a YAML file, or of a built-in recipe by name."""
-    path = find_yaml(recipe, "recipe", RECIPES)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {recipe}: {error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{recipe} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{recipe} must hold `option: value` lines, found {type(values).__name__}")
+    values = read_yaml(find_yaml(recipe, "recipe", RECIPES))
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        found = type(values).__name__ if not isinstance(values, dict) else next(n for n in values if type(n) is not str)
+        raise UserError(f"{recipe} must hold `option: value` lines, found {found!r}")
     return values
 
 
@@ -133,4 +128,4 @@ def _stored_options(flags: dict[str, Any]) -> dict[str, Any] | None:
     if "output_dir" not in flags:
         raise UserError("--resume needs --output_dir: the run to go on with")
     stored = Path(str(flags["output_dir"])) / "config.yaml"
-    return yaml.safe_load(stored.read_text(encoding="utf-8")) if stored.is_file() else None
+    return read_recipe(str(stored)) if stored.is_file() else None

@@ -1,16 +1,16 @@
 """What a study file says, checked."""
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from htpo.errors import UserError
+from htpo.yaml_file import read_yaml
 
 KEYS = {"methods", "tasks", "seeds", "recipe", "options", "reference", "parallel", "evaluate"}
+MOST_SEEDS = 1000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*")
 SET_BY_THE_STUDY = {
     "seed": "list `seeds` in the study",
@@ -88,12 +88,7 @@ def read_study(path: Path) -> Study:
     Raises:
         UserError: the file cannot be read, or something in it is unknown, twice there, empty or unusable.
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     try:
         return _study(content)
     except UserError as error:
@@ -117,7 +112,7 @@ def _study(content: Any) -> Study:
     recipe, reference = content.get("recipe", "quickstart"), content.get("reference")
     if not isinstance(recipe, str):
         raise UserError(f"recipe is {recipe!r}, needs a recipe's name or file")
-    if reference is not None and reference not in methods:
+    if reference is not None and reference not in [*methods]:
         raise UserError(f"reference {reference!r} is not one of the methods: {', '.join(methods)}")
     return Study(
         methods=methods,
@@ -169,24 +164,11 @@ def _options(where: str, given: Any, set_by_the_study: Mapping[str, str] = SET_B
 
 
 def _seeds(given: Any) -> tuple[int, ...]:
-    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
+    if isinstance(given, int) and not isinstance(given, bool) and 0 < given <= MOST_SEEDS:
         return tuple(range(given))
     usable = isinstance(given, list) and all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in given)
     if not usable or not given:
-        raise UserError(f"seeds is {given!r}, needs how many (at least 1) or a list of whole numbers")
+        raise UserError(f"seeds is {given!r}, needs how many (1 to {MOST_SEEDS:,}) or a list of whole numbers")
     if len(set(given)) < len(given):
         raise UserError(f"seeds has a seed twice: {given}")
     return tuple(given)
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error; plain YAML silently keeps the last."""
-
-    def construct_mapping(self, node, deep=False):
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen and key_node.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)

@@ -18,6 +18,7 @@ from htpo.errors import UserError
 from htpo.evaluate import EvaluationDirectory
 from htpo.runs import RunDirectory, locked, write_atomically, writing
 from htpo.study.definition import Run, Start, Study
+from htpo.yaml_file import read_yaml
 
 DEFINITION = "study.yaml"
 BEFORE = "_before"  # in place of a method, whose name never begins so
@@ -82,8 +83,9 @@ class StudyDirectory:
         path = self.path / DEFINITION
         if not path.is_file():
             raise UserError(f"{self.path} holds no study: check --output_dir, or run it without --report-only")
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-        given = yaml.safe_load(yaml.safe_dump(_content(study, recipe_options)))
+        stored, given = read_yaml(path), yaml.safe_load(yaml.safe_dump(_content(study, recipe_options)))
+        if not isinstance(stored, dict):
+            raise UserError(f"{path} is not the definition of a study")
         different = sorted(key for key in stored.keys() | given.keys() if stored.get(key) != given.get(key))
         if different:
             raise UserError(

@@ -59,7 +59,7 @@ def test_a_file_adds_categories_and_words(tmp_path):
         ("contrast: however", "is no list of logic words"),
         ("contrast: [no]", "False is no word"),
         ("contrast: ['12']", "'12' is no word"),
-        ("contrast: [", "cannot read logic words"),
+        ("contrast: [", "is not valid YAML"),
     ],
 )
 def test_a_file_that_is_no_list_is_refused(tmp_path, text, message):

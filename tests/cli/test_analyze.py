@@ -81,7 +81,7 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path, row, message):
         (["run", "--output_dir", "texts.jsonl"], "output_dir texts.jsonl is a file"),
         (["texts.jsonl", "--model", "m", "--temperature", "0"], "--temperature is 0.0"),
         (["run", "--min_count", "0"], "--min_count is 0"),
-        (["run", "--logic_words", "none.yaml"], "cannot read logic words from none.yaml"),
+        (["run", "--logic_words", "none.yaml"], "cannot read none.yaml"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path, monkeypatch, capsys, arguments, message):

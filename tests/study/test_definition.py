@@ -84,6 +84,7 @@ def test_the_shipped_studies_are_accepted(name):
         ({"tasks": None}, "needs `tasks`"),
         ({"seeds": []}, "seeds is []"),
         ({"seeds": 0}, "seeds is 0"),
+        ({"seeds": 10**30}, f"seeds is {10**30}"),
         ({"seeds": "absent"}, "seeds is None"),
         ({"seeds": [1, 1]}, "a seed twice"),
         ({"seeds": [1.5]}, "seeds is [1.5]"),
