@@ -197,8 +197,9 @@ def sapo(ratio: Ratio, *, tau_positive: float = 1.0, tau_negative: float = 1.05)
     """4 / tau sigmoid(tau (r - 1)) A: a soft gate with a temperature per sign of A (SAPO, 2511.20347, eq. 5 and 6)."""
     positive = indicator(torch.gt, ratio.advantage, 0)
     tau = tau_negative + (tau_positive - tau_negative) * positive
-    gate = torch.sigmoid((ratio.value - 1) * tau)
-    return 4 / tau * gate, 4 * gate * (1 - gate) * ratio.slope
+    x = (ratio.value - 1) * tau
+    gate = torch.sigmoid(x)
+    return 4 / tau * gate, 4 * gate * torch.sigmoid(-x) * ratio.slope  # 1 - gate would be 0 in float32 from x = 17 on
 
 
 @register_rule(words="learn, weighted by how much likelier the token has become; no clip", clips=False)

@@ -237,7 +237,8 @@ class Judged:
     group: int = 0
     detached: bool = False
     clipped: int = 0  # -1 where PPO's clip binds below the range, 1 above it
-    error: float = 0.0  # by how much both may be off, in units of the floating point's rounding
+    value_error: float = 0.0  # by how much it may be off, in units of the floating point's rounding
+    gradient_error: float = 0.0
     undecided: bool = False
 
 
@@ -271,7 +272,7 @@ def judged_tokens(table: Table, responses: list[Response], rounding: float) -> l
         )
         token = _token(at(responses[i], t, own, table.ratio_of_response), cell, table.dual_clip, rounding)
         if (i, t) in detached or cell.weight == 0:
-            token = replace(token, value=0.0, gradient=0.0, error=0.0)
+            token = replace(token, value=0.0, gradient=0.0, value_error=0.0, gradient_error=0.0)
         undecided = token.undecided or (i, t) in unsure
         said[i][t] = replace(token, group=number, detached=(i, t) in detached, undecided=undecided)
     return said
@@ -331,14 +332,8 @@ def _token(at: At, cell: Cell, dual_clip: float | None, rounding: float) -> Judg
     near = [(x, y) for x, y in edges if _near(x, y, rounding * steep)]
     near += [(x, y) for x, y in limits if x != y and _near(x, y, rounding)]
     clipped = -1 if at.ratio < at.low and at.advantage < 0 else at.ratio > at.high and at.advantage > 0
-    size = max(abs(value), abs(gradient), said.size) * said.condition * steep
-    return Judged(
-        cell.weight * value,
-        cell.weight * gradient,
-        clipped=int(clipped),
-        error=cell.weight * size,
-        undecided=bool(near),
-    )
+    errors = (max(abs(x), said.size) * said.condition * steep * cell.weight for x in (value, gradient))
+    return Judged(cell.weight * value, cell.weight * gradient, 0, False, int(clipped), *errors, undecided=bool(near))
 
 
 def _groups(table: Table, responses: list[Response], rounding: float) -> tuple[dict[Place, dict[str, str]], set[Place]]:

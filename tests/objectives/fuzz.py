@@ -290,10 +290,11 @@ class Expected:
     """What the equations say of a batch, as tensors: (B, T) each, float64 but for what is no number."""
 
     def __init__(self, said: list[list[Judged]], mask: Tensor, mean: float, shares: list[float]) -> None:
-        fields = ("value", "gradient", "error", "group", "detached", "clipped", "undecided")
+        fields = ("value", "gradient", "value_error", "gradient_error", "group", "detached", "clipped", "undecided")
         flat = [[getattr(token, field) for row in said for token in row] for field in fields]
         table = torch.tensor(flat, dtype=torch.float64).reshape(len(fields), *mask.shape)
-        self.value, self.gradient, self.error, self.group, self.detached, self.clipped, undecided = table
+        self.value, self.gradient, self.value_error, self.gradient_error = table[:4]
+        self.group, self.detached, self.clipped, undecided = table[4:]
         self.mask, self.mean, self.decided = mask, mean, undecided == 0
         self.share = torch.tensor(shares, dtype=torch.float64).unsqueeze(1)
 
@@ -328,10 +329,10 @@ def _check_parts(
         said.append(out)
         loss += mine.item()
     eps, tiny = torch.finfo(out.value.dtype).eps, torch.finfo(out.value.dtype).tiny
-    room = ROUNDINGS * eps * expected.error + tiny
-    for what, wanted in (("value", expected.value), ("slope", expected.gradient)):
+    room_of_value, room = (ROUNDINGS * eps * x + tiny for x in (expected.value_error, expected.gradient_error))
+    for what, wanted, allowed in (("value", expected.value, room_of_value), ("slope", expected.gradient, room)):
         got = torch.cat([getattr(out, what) for out in said]).double()
-        _refuse(what, ~((got - wanted).abs() <= room) & expected.decided, got, wanted)
+        _refuse(what, ~((got - wanted).abs() <= allowed) & expected.decided, got, wanted)
     if out.group is not None:
         for what, wanted in (("group", expected.group), ("detached", expected.detached)):
             got = torch.cat([getattr(out, what) for out in said])
@@ -342,7 +343,7 @@ def _check_parts(
     _refuse("gradient of the loss", ~((got - wanted).abs() <= room) & expected.decided, got, wanted)
     if not expected.decided.all():
         return
-    slack = (room + ROUNDINGS * eps * (expected.share * expected.value).abs()).sum().item()
+    slack = (expected.share * (room_of_value + ROUNDINGS * eps * expected.value.abs())).sum().item()
     if not abs(loss + expected.mean) <= slack + tiny:
         raise Wrong(f"the loss is {loss!r}, not {-expected.mean!r}")
     sums = add_sums([out.sums for out in said])

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from htpo.objectives import OBJECTIVES, make_objective, sequence_mean
+from htpo.objectives import OBJECTIVES, TokenBatch, make_objective, sequence_mean
 from htpo.objectives.axes import Difficulty
 from htpo.objectives.rules import ppo
 from htpo.objectives.table import Cell
@@ -76,6 +76,16 @@ def test_a_number_that_is_wrong_is_found(what, monkeypatch):
     monkeypatch.setattr(fuzz, "fuzzed_options", lambda name, draw, episodes: make_options(name))
     counts, faults = fuzz.fuzz([name], range(30))
     assert counts[name]["wrong"] == len(faults) > 0
+
+
+def test_sapo_far_from_the_old_policy_keeps_its_gradient_in_float32():
+    """Batch 7335 found that it was rounded to 0 where the gate is within rounding of 1."""
+    ratio = torch.tensor([[2.0, 12.0, 18.0, 30.0]])
+    zeros, ones = torch.zeros_like(ratio), torch.ones(1)
+    batch = TokenBatch(ratio.log(), zeros, ones, zeros, ratio > 0, ones > 0, ones)
+    slope = make_objective("sapo")(batch).slope.double()
+    gate = torch.sigmoid(1 - ratio.double())
+    torch.testing.assert_close(slope, 4 * gate * (1 - gate) * ratio, rtol=1e-4, atol=0)
 
 
 def make_options(name):
