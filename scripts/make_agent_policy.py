@@ -14,6 +14,7 @@ import argparse
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,10 @@ GOING = "go to "
 SEARCHING = "search["
 WORDS_AND_SIGNS = r"\w+|[^\w\s]+"
 IN_SHOP = r"\[SEP\]|[\[\]]|[^\s\[\]]+"
+FEW_GAMES = 0.05  # of all
+
+Known = tuple[list[int], list[int]]
+"""A game's ids, and its labels."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ def make_tokenizer(environment: str, texts: Iterable[str]) -> PreTrainedTokenize
     return word_tokenizer(words, pre_tokenizers.Split(Regex(pieces), behavior="removed", invert=True), decoder)
 
 
-def as_ids(told: Sequence[Told], tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+def as_ids(told: Sequence[Told], tokenizer: PreTrainedTokenizerFast) -> Known:
     """An episode and its labels, in which only actions are learnt that are not slips."""
     ids: list[int] = []
     labels: list[int] = []
@@ -184,22 +189,53 @@ def as_ids(told: Sequence[Told], tokenizer: PreTrainedTokenizerFast) -> tuple[li
     return ids, labels
 
 
-def batch_of(known: Sequence[tuple[list[int], list[int]]], padding: int) -> Batch:
+@dataclass(frozen=True)
+class Renaming:
+    """Other names in place of a game's own, the same throughout a game: they can only be copied, never guessed."""
+
+    names: Sequence[int]  # ids
+    of_a_kind: bool  # a name is a number, which belongs to the word before it
+
+    @classmethod
+    def of(cls, environment: str, known: Sequence[Known], tokenizer: PreTrainedTokenizerFast) -> "Renaming":
+        """In the shop the names are the words of few games, elsewhere the numbers of things and places."""
+        if environment != "webshop":
+            return cls([n for word, n in tokenizer.get_vocab().items() if word.isdecimal()], of_a_kind=True)
+        games = Counter(each for ids, _ in known for each in set(ids))
+        few = len(known) * FEW_GAMES
+        return cls([each for each, count in games.items() if count <= few], of_a_kind=False)
+
+    def __call__(self, game: Known, rng: random.Random) -> Known:
+        """The game with new names."""
+        names = set(self.names)
+        left: dict[int | None, list[int]] = {}
+        given: dict[tuple[int | None, int], int] = {}
+        ids, labels = list(game[0]), list(game[1])
+        for at, old in enumerate(game[0]):
+            if old not in names:
+                continue
+            kind = game[0][at - 1] if self.of_a_kind and at else None
+            if (kind, old) not in given:
+                given[kind, old] = left.setdefault(kind, rng.sample(self.names, len(self.names))).pop()
+            ids[at] = given[kind, old]
+            labels[at] = IGNORED if labels[at] == IGNORED else ids[at]
+        return ids, labels
+
+
+def batch_of(known: Sequence[Known], padding: int) -> Batch:
     """Padded on the right."""
     width = max(len(ids) for ids, _ in known)
     ids = torch.tensor([ids + [padding] * (width - len(ids)) for ids, _ in known])
     return ids, torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in known])
 
 
-def drawing(
-    known: Sequence[tuple[list[int], list[int]]], size: int, alike: bool, rng: random.Random
-) -> Callable[[], Sequence[tuple[list[int], list[int]]]]:
+def drawing(known: Sequence[Known], size: int, alike: bool, rng: random.Random) -> Callable[[], Sequence[Known]]:
     """What draws `size` games: any, or neighbours in length, of which less is padding."""
     if not alike:
         return lambda: rng.sample(known, size)
     by_length = sorted(known, key=lambda game: len(game[0]))
 
-    def neighbours() -> Sequence[tuple[list[int], list[int]]]:
+    def neighbours() -> Sequence[Known]:
         start = rng.randrange(len(known) - size + 1)
         return by_length[start : start + size]
 
@@ -218,6 +254,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=330)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--alike", action="store_true", help="batches of games that are about as long")
+    parser.add_argument("--renamed", type=float, default=0.0, help="share of games drawn whose names are exchanged")
     parser.add_argument("--learning_rate", type=float, default=PEAK_LEARNING_RATE)
     parser.add_argument("--warmup", type=int, default=0, help="steps")
     parser.add_argument("--hidden", type=int, default=64)
@@ -244,8 +281,13 @@ def main() -> None:
         intermediate_size=3 * args.hidden,
         max_position_embeddings=4096,
     )
-    draw = drawing(known, args.batch, args.alike, rng)
-    fit(model, lambda: batch_of(draw(), tokenizer.pad_token_id), args.steps, args.learning_rate, args.warmup)
+    draw, renaming = drawing(known, args.batch, args.alike, rng), Renaming.of(label.name, known, tokenizer)
+
+    def draw_batch() -> Batch:
+        games = [renaming(game, rng) if args.renamed and rng.random() < args.renamed else game for game in draw()]
+        return batch_of(games, tokenizer.pad_token_id)
+
+    fit(model, draw_batch, args.steps, args.learning_rate, args.warmup)
     save(model, tokenizer, args.output)
 
 

@@ -73,6 +73,7 @@ def test_the_script_makes_a_model_that_writes_words_of_the_environment(tmp_path)
         "hidden": 16,
         "layers": 1,
         "searches": 1,
+        "renamed": 0.5,
         "output": tmp_path / "policy",
     }
     given = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
@@ -110,3 +111,37 @@ def test_batches_of_alike_games_hold_neighbours_in_length(monkeypatch):
     assert all(
         max(map(len, lengths)) - min(map(len, lengths)) == 7 for lengths in ([g[0] for g in draw()] for _ in range(9))
     )
+
+
+@pytest.fixture
+def renaming(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from scripts.make_agent_policy import Renaming
+
+    return Renaming
+
+
+def test_renamed_games_have_new_numbers_for_things_and_places_each_kind_its_own(renaming):
+    apple, drawer, one, two, three, see = range(6)
+    game = [see, apple, one, see, drawer, one, drawer, two, see, apple, one]
+    labels = [-100] * 8 + game[8:]
+    known = renaming([one, two, three], of_a_kind=True)
+    drawn = set()
+    for seed in range(60):
+        ids, kept = known((game, labels), random.Random(seed))
+        assert [each for each in ids if each not in (one, two, three)] == [see, apple, see, drawer, drawer, see, apple]
+        assert ids[2] == ids[10]
+        assert ids[5] != ids[7]
+        assert kept == [-100] * 8 + ids[8:]
+        drawn.add((ids[2], ids[5], ids[7]))
+    assert len(drawn) == 18
+
+
+def test_in_the_shop_the_words_of_few_games_are_renamed_into_each_other(renaming):
+    games = [([0, 100 + number, 1, 100 + number], [-100, -100, 1, 100 + number]) for number in range(40)]
+    known = renaming.of("webshop", games, tokenizer=None)
+    assert set(known.names) == set(range(100, 140))
+    ids, labels = known(games[3], random.Random(0))
+    assert (ids[0], ids[2]) == (0, 1)
+    assert ids[1] == ids[3] == labels[3] != 103
+    assert ids[1] in known.names
