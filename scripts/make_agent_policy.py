@@ -33,6 +33,7 @@ COMPACT = PROMPT_FORMATS["compact"]
 AT_ONCE = 64  # episodes
 GOING = "go to "
 SEARCHING = "search["
+SOON = 4  # actions
 WORDS_AND_SIGNS = r"\w+|[^\w\s]+"
 IN_SHOP = r"\[SEP\]|[\[\]]|[^\s\[\]]+"
 FEW_GAMES = 0.05  # of all
@@ -68,14 +69,23 @@ def as_on_the_page(action: str, page: str) -> str:
     return f"click[{found[0]}]" if found else action
 
 
-def slip(seen: Observation, intended: str, others: Sequence[str], rng: random.Random) -> str:
+def slip(
+    seen: Observation, ahead: Sequence[str], others: Sequence[str], rng: random.Random, too_soon: bool = False
+) -> str:
     """What does no harm: going elsewhere where one is about to go, else an action that is not possible.
 
+    With `too_soon` it is as often each of going elsewhere, what is due later, and another game's action.
     One may search from any page of the shop, so a search is never a slip.
     """
-    elsewhere = ways(seen) if intended.startswith(GOING) else []
-    impossible = [each for each in others if each not in (seen.actions or ()) and not each.startswith(SEARCHING)]
-    return rng.choice(elsewhere or impossible or [intended])
+    elsewhere = ways(seen) if ahead[0].startswith(GOING) else []
+    impossible, due_later = (
+        [each for each in actions if each not in (seen.actions or ()) and not each.startswith(SEARCHING)]
+        for actions in (others, ahead[1:SOON])
+    )
+    if too_soon:
+        kinds = [actions for actions in (elsewhere, due_later, impossible) if actions]
+        return rng.choice(rng.choice(kinds or [[ahead[0]]]))
+    return rng.choice(elsewhere or impossible or [ahead[0]])
 
 
 def ways(seen: Observation) -> list[str]:
@@ -96,8 +106,10 @@ class Search:
 
     def put_before(self, shown: Observation, ahead: list[str]) -> bool:
         """Puts a look elsewhere before the actions `ahead`; gives whether what is next is worth learning."""
+        if not self.most:
+            return True
         possible = shown.actions or ()
-        if self.most and ahead[0].startswith("open ") and ahead[0] not in possible:
+        if ahead[0].startswith("open ") and ahead[0] not in possible:
             del ahead[0]  # it was opened when it was looked into
         kind = _taken_after_going(ahead)
         if kind is None:
@@ -107,7 +119,7 @@ class Search:
         if opening in possible:
             ahead.insert(0, opening)
             return True
-        leaves_it = bool(self.gone) and re.search(rf"\b{kind} \d", shown.text) is not None
+        leaves_it = re.search(rf"(?s)\byou see\b.*\b{kind} \d", shown.text) is not None
         if len(self.gone) < self.most and self.rng.random() < self.most / (self.most + 1):
             others = [way for way in ways(shown) if way not in (*self.gone, ahead[0])]
             if others:
@@ -133,6 +145,7 @@ def demonstrations(
     lapses: float,
     searches: int,
     rng: random.Random,
+    too_soon: bool = False,
 ) -> Iterator[list[Told]]:
     """Walkthroughs with slips between, from which going on can be learnt; in a share of them one action is left out."""
     bar = tqdm(total=len(rows), unit="game")
@@ -151,7 +164,7 @@ def demonstrations(
                 seen = episode.observation
                 worth_learning = searching[episode].put_before(seen, left[episode])
                 slipped = rng.random() < slips
-                action = slip(seen, left[episode][0], others, rng) if slipped else left[episode].pop(0)
+                action = slip(seen, left[episode], others, rng, too_soon) if slipped else left[episode].pop(0)
                 shown = COMPACT.shown(seen, first=not told[episode])
                 told[episode].append(
                     Told(shown, as_on_the_page(action, seen.text), learnt=worth_learning and not slipped)
@@ -249,6 +262,7 @@ def main() -> None:
     parser.add_argument("--options", type=json.loads, default={}, help="of the environment, as JSON")
     parser.add_argument("--games", type=int, help="to learn from; by default all of the split")
     parser.add_argument("--slips", type=float, default=0.15, help="chance of a slip before an action")
+    parser.add_argument("--too_soon", action="store_true", help="slips may be what is due later, too")
     parser.add_argument("--lapses", type=float, default=0.0, help="share of games in which an action is left out")
     parser.add_argument("--searches", type=int, default=0, help="at most so many places looked into before each thing")
     parser.add_argument("--steps", type=int, default=330)
@@ -266,7 +280,7 @@ def main() -> None:
     label = EnvironmentLabel.parse(args.environment)
     with EnvironmentWorkers(label.name, args.options) as worlds:
         rows = worlds.rows(label.split, args.games, args.seed + 1)
-        told = list(demonstrations(worlds, rows, args.slips, args.lapses, args.searches, rng))
+        told = list(demonstrations(worlds, rows, args.slips, args.lapses, args.searches, rng, args.too_soon))
     turns = [turn for each in told for turn in each]
     tokenizer = make_tokenizer(label.name, (f"{turn.shown} {turn.action}" for turn in turns))
     known = [as_ids(each, tokenizer) for each in told]

@@ -96,10 +96,16 @@ def test_a_slip_is_a_way_elsewhere_or_what_is_not_possible_and_never_a_search(mo
 
     page = Observation("results", ("click[next >]", "click[b01]"))
     others = ["search[red shoes]", "click[b01]", "click[xl]"]
-    assert {slip(page, "click[b01]", others, random.Random(seed)) for seed in range(20)} == {"click[xl]"}
-    assert slip(page, "click[b01]", others[:2], random.Random(0)) == "click[b01]"
+    ahead = ["click[b01]", "click[blue]", "search[blue shoes]", "click[b01]", "click[later]"]
+    assert {slip(page, ahead, others, random.Random(seed)) for seed in range(20)} == {"click[xl]"}
+    assert slip(page, ahead, others[:2], random.Random(0)) == "click[b01]"
+    too_soon = {slip(page, ahead, others, random.Random(seed), too_soon=True) for seed in range(20)}
+    assert too_soon == {"click[xl]", "click[blue]"}
     room = Observation("room", ("go to sofa 1", "go to shelf 2", "look"))
-    assert slip(room, "go to sofa 1", others, random.Random(0)) in room.actions[:2]
+    assert slip(room, ["go to sofa 1"], others, random.Random(0)) in room.actions[:2]
+    ahead = ["go to sofa 1", "take pen 1 from sofa 1", "look"]
+    too_soon = {slip(room, ahead, others[1:2], random.Random(seed), too_soon=True) for seed in range(40)}
+    assert too_soon == {"go to sofa 1", "go to shelf 2", "take pen 1 from sofa 1", "click[b01]"}
 
 
 def test_batches_of_alike_games_hold_neighbours_in_length(monkeypatch):
