@@ -2,8 +2,8 @@
 
     python scripts/make_agent_policy.py household --output htpo/assets/household --games 6000 --lapses 0.6 \\
         --steps 1000 --batch 24
-    python scripts/make_agent_policy.py alfworld:train --output alfworld_policy --games 1000 --searches 4 --slips 0.1 \\
-        --hidden 128 --layers 4 --batch 16 --steps 600
+    python scripts/make_agent_policy.py alfworld:train --output alfworld_policy --games 2500 --searches 3 --slips 0.2 \\
+        --too_soon --renamed 0.5 --hidden 128 --layers 4 --batch 16 --alike --learning_rate 2e-3 --steps 2500
     python scripts/make_agent_policy.py webshop:train --output webshop_policy --games 2000 --hidden 128 --layers 4
 
 Episodes are told as `htpo train` tells them in the compact format, and only actions are learnt. It is stopped early, so
