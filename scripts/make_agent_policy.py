@@ -3,7 +3,8 @@
     python scripts/make_agent_policy.py household --output htpo/assets/household --games 6000 --lapses 0.6 \\
         --steps 1000 --batch 24
     python scripts/make_agent_policy.py alfworld:train --output alfworld_policy --games 2500 --searches 3 --slips 0.2 \\
-        --too_soon --renamed 0.5 --hidden 128 --layers 4 --batch 16 --alike --learning_rate 2e-3 --steps 2500
+        --too_soon --renamed 0.5 --hidden 128 --layers 4 --batch 16 --alike --learning_rate 2e-3 --warmup 100 \\
+        --steps 2500
     python scripts/make_agent_policy.py webshop:train --output webshop_policy --games 2000 --hidden 128 --layers 4
 
 Episodes are told as `htpo train` tells them in the compact format, and only actions are learnt. It is stopped early, so
@@ -17,6 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -218,14 +220,17 @@ class Renaming:
         few = len(known) * FEW_GAMES
         return cls([each for each, count in games.items() if count <= few], of_a_kind=False)
 
+    @cached_property
+    def _set_of_names(self) -> frozenset[int]:
+        return frozenset(self.names)
+
     def __call__(self, game: Known, rng: random.Random) -> Known:
         """The game with new names."""
-        names = set(self.names)
         left: dict[int | None, list[int]] = {}
         given: dict[tuple[int | None, int], int] = {}
         ids, labels = list(game[0]), list(game[1])
         for at, old in enumerate(game[0]):
-            if old not in names:
+            if old not in self._set_of_names:
                 continue
             kind = game[0][at - 1] if self.of_a_kind and at else None
             if (kind, old) not in given:

@@ -29,6 +29,11 @@ def put_in_place(aside: Path, place: Path) -> None:
     os.close(folder)
 
 
+def step_of(checkpoint: Path) -> int:
+    """The update after which a checkpoint was written, by its name."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
 def fault_of(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint, in a few words; None where it is as it was written."""
     try:

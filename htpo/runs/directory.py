@@ -20,11 +20,12 @@ import pyarrow as pa
 import yaml
 
 from htpo.errors import UserError
-from htpo.runs.checkpoints import fault_of, put_in_place
+from htpo.runs.checkpoints import fault_of, put_in_place, step_of
 from htpo.runs.disk import without_nan, write_atomically, write_json, writing
 from htpo.runs.lock import LOCK, locked
 from htpo.runs.objective_table import ObjectiveTable
 from htpo.runs.rollouts import read_rollouts, rollout_files, write_rollouts
+from htpo.yaml_file import read_yaml
 
 PACKAGES = (
     "htpo",
@@ -136,8 +137,7 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         """The options the run was started with."""
         path = self.path / CONFIG
-        with _reading(path):
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = read_yaml(path)
         if not isinstance(config, dict):
             raise UserError(f"{path} is not the config of a run")
         return config
@@ -290,13 +290,13 @@ class RunDirectory:
         """Drop the checkpoints of updates after `step`, and what was being written."""
         shutil.rmtree(self.aside, ignore_errors=True)
         for checkpoint in self._checkpoints():
-            if _step_of(checkpoint) > step:
+            if step_of(checkpoint) > step:
                 shutil.rmtree(checkpoint)
 
     def _checkpoints(self) -> list[Path]:
         """From the first to the last."""
         found = [c for c in self.path.glob("checkpoint-*") if c.name.removeprefix("checkpoint-").isdigit()]
-        return sorted(found, key=_step_of)
+        return sorted(found, key=step_of)
 
 
 @contextmanager
@@ -304,12 +304,8 @@ def _reading(path: Path) -> Iterator[None]:
     """Say of a file that is damaged or forbidden which it is."""
     try:
         yield
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def installed_version(package: str) -> str | None:

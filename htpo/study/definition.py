@@ -112,7 +112,7 @@ def _study(content: Any) -> Study:
     recipe, reference = content.get("recipe", "quickstart"), content.get("reference")
     if not isinstance(recipe, str):
         raise UserError(f"recipe is {recipe!r}, needs a recipe's name or file")
-    if reference is not None and reference not in [*methods]:
+    if reference is not None and not (isinstance(reference, str) and reference in methods):
         raise UserError(f"reference {reference!r} is not one of the methods: {', '.join(methods)}")
     return Study(
         methods=methods,

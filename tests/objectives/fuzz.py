@@ -25,8 +25,8 @@ from htpo.objectives import OBJECTIVES, TokenBatch, group_relative_advantage, ma
 from htpo.objectives.registry import objective_options
 from htpo.objectives.statistics import add_sums
 from htpo.objectives.table import TableObjective
-from tests.objectives.equations import MEANS, Judged, Undecidable, judged_tokens, loss_of, table_of
-from tests.objectives.samples import as_responses, rows_of
+from tests.objectives.equations import LEVELS, MEANS, Judged, Undecidable, judged_tokens, loss_of, table_of
+from tests.objectives.samples import as_responses, micro_batches
 
 # Two numbers closer than this, relatively, are not told apart; by how many roundings a result may be off.
 ROUNDING = {torch.float64: 1e-11, torch.float32: 1e-5, torch.bfloat16: 1e-5}  # bfloat16 is computed in float32
@@ -145,20 +145,11 @@ def _fuzzed_table(draw: random.Random, episodes: bool) -> dict[str, Any]:
         "turn": {"turn": {"first": draw.randint(1, 3)}},
         "segment": "segment",
     }
-    levels = {
-        "difficulty": ["hard", "easy"],
-        "correctness": ["correct", "wrong"],
-        "entropy": ["low", "high"],
-        "position": ["early", "late"],
-        "covariance": ["usual", "covarying"],
-        "turn": ["first", "later"],
-        "segment": ["thinking", "action"],
-    }
     names = [name for name in axes if episodes or name not in ("turn", "segment")]
     names = draw.sample(names, draw.randint(0, min(5, len(names))))
 
     def group(most: int) -> str:
-        return " ".join(draw.choice(levels[name]) for name in draw.sample(names, draw.randint(1, most)))
+        return " ".join(draw.choice(LEVELS[name]) for name in draw.sample(names, draw.randint(1, most)))
 
     changes = [
         "zero",
@@ -281,7 +272,7 @@ def check(name: str, options: Mapping[str, Any], fuzzed: Fuzzed, draw: random.Ra
     }[MEANS.get(name, "token")]
     _check_parts(objective, [batch], expected, None, denominator)
     if draw.random() < 0.3:
-        parts = _micro_batches(batch, [draw.randint(0, 9) for _ in range(draw.randint(1, 2))])
+        parts = micro_batches(batch, [draw.randint(0, 9) for _ in range(draw.randint(1, 2))])
         _check_parts(objective, parts, expected, objective.partition(batch).cuts, denominator)
     return Counter(tokens=int(batch.mask.sum()), undecided=int((~expected.decided).sum()))
 
@@ -368,14 +359,6 @@ def _refuse(what: str, wrong: Tensor, got: Tensor, wanted: Tensor) -> None:
     if wrong.any():
         at = tuple(wrong.nonzero()[0].tolist())
         raise Wrong(f"{what} at {at} is {got[at].item()!r}, not {wanted[at].item()!r} ({int(wrong.sum())} tokens)")
-
-
-def _micro_batches(batch: TokenBatch, sizes: list[int]) -> list[TokenBatch]:
-    parts, start = [], 0
-    for size in [*sizes, batch.mask.shape[0]]:
-        parts.append(rows_of(batch, slice(start, start + size)))
-        start += size
-    return parts
 
 
 def fuzz(names: list[str], numbers: range) -> tuple[dict[str, Counter[str]], list[str]]:

@@ -93,6 +93,15 @@ def rows_of(batch: TokenBatch, rows: Tensor | slice) -> TokenBatch:
     return each_field(batch, lambda x: x[rows])
 
 
+def micro_batches(batch: TokenBatch, sizes: list[int]) -> list[TokenBatch]:
+    """The batch in order, cut into parts of these sizes and one of what is left."""
+    parts, start = [], 0
+    for size in [*sizes, batch.mask.shape[0]]:
+        parts.append(rows_of(batch, slice(start, start + size)))
+        start += size
+    return parts
+
+
 def fields_of(batch: TokenBatch) -> dict[str, Tensor]:
     """The tensors that a batch has, by name."""
     return {name: x for name, x in vars(batch).items() if x is not None}

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 
 from htpo.objectives import TokenBatch, make_objective, sequence_mean, token_mean
-from tests.objectives.samples import batches_of, each_field, evaluate, fields_of, random_batch, rows_of
+from tests.objectives.samples import batches_of, each_field, evaluate, fields_of, micro_batches, random_batch, rows_of
 
 quick = settings(deadline=None, max_examples=50, database=None)
 CELLS = {"thinking": {"weight": 0.3}, "action": {"clip_low": 0.5, "clip_high": 1.5}, "thinking first low": "zero"}
@@ -105,14 +105,6 @@ def test_the_order_of_responses_and_of_tokens_changes_nothing(described, batch, 
     objective = make(described)
     moved = per_token(objective, each_field(batch, shuffle))
     assert_same(moved, {name: shuffle(x) for name, x in per_token(objective, batch).items()})
-
-
-def micro_batches(batch: TokenBatch, sizes: list[int]) -> list[TokenBatch]:
-    cuts, start = [], 0
-    for size in [*sizes, batch.mask.shape[0]]:
-        cuts.append(rows_of(batch, slice(start, start + size)))
-        start += size
-    return cuts
 
 
 micro_batch_sizes = st.lists(st.integers(0, 4), min_size=1, max_size=4)

@@ -27,7 +27,7 @@ from htpo.engines.trl.unused_options import SEVERAL_PROCESSES, UNUSED_BY_THE_JOB
 from htpo.engines.trl.verifier_reward import correct, partial_credit
 from htpo.errors import Interrupted, UserError
 from htpo.evaluate import load_tokenizer
-from htpo.runs import RunDirectory
+from htpo.runs import RunDirectory, step_of
 from htpo.statistics import PassRates
 from htpo.tasks import Task
 from htpo.tasks.prompts import as_sent
@@ -97,7 +97,7 @@ class TrlEngine(Engine):
         """As the first process finds it, which alone reads the checkpoints."""
         found, faults = run.latest_complete_checkpoint() if self.main else (None, {})
         found, faults = broadcast_object_list([found, faults])
-        return (None if found is None else Checkpoint(found, int(found.name.rsplit("-", 1)[1]))), faults
+        return (None if found is None else Checkpoint(found, step_of(found))), faults
 
     def prepare(self, options: JobOptions, policy: str, task: Task, tokenizer: Any, run: RunDirectory) -> "TrlTraining":
         """An `Engine` on TRL's GRPO trainer."""
