@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import DynamicCache
 
 from htpo.errors import UserError
+from htpo.evaluate import load_model, load_tokenizer
 from htpo.runs.rollouts import OF_EPISODES
 from htpo.tasks.prompts import Prompt, readable, tokenize_prompts
 from htpo.terminal import progress_bar
@@ -31,11 +32,8 @@ def score_texts(rows: Sequence[dict[str, Any]], model: str, temperature: float) 
     Raises:
         UserError: the model cannot be loaded, a prompt does not suit it, or a text is longer than it reads.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        network = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load model {model!r}: {str(error).splitlines()[0]}") from error
+    tokenizer = load_tokenizer(model)
+    network = load_model(model, dtype="auto")
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
     network.to(device).eval()
     longest = getattr(network.config, "max_position_embeddings", None)

@@ -31,6 +31,7 @@ from htpo.engines.plan import (
 )
 from htpo.environments import EnvironmentLabel, is_environment
 from htpo.errors import Interrupted, UserError
+from htpo.evaluate import check_weights
 from htpo.runs import RunDirectory, check_disk_space, writing
 from htpo.statistics import PassRates
 from htpo.tasks import PUZZLE_FAMILIES, Task, limit_prompt_lengths, load_task
@@ -146,6 +147,7 @@ class Job:
         self.console.print(f"Loading {escape(self._policy_name())} and {escape(self._data_name())} ...")
 
     def _tokenizer(self) -> Any:
+        check_weights(self._policy())
         tokenizer = self.engine.load_tokenizer(self._policy())
         tokenizer.padding_side = "left"
         return tokenizer

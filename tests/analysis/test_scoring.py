@@ -74,7 +74,7 @@ def test_a_text_that_the_model_cannot_read_is_refused(model, row, message):
 
 
 def test_a_model_that_is_not_there_is_refused():
-    with pytest.raises(UserError, match="cannot load model '/none'"):
+    with pytest.raises(UserError, match="cannot load a model from '/none': there is no such folder"):
         score_texts([ROW], "/none", 1.0)
 
 

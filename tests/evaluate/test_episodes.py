@@ -10,7 +10,7 @@ from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect
 from htpo.evaluate.comparison import compare
 from htpo.evaluate.episodes import load_environment_problems
-from htpo.evaluate.generators.local import load_tokenizer
+from htpo.evaluate.generators.loading import load_tokenizer
 from htpo.evaluate.generators.model import ModelGenerator
 from htpo.evaluate.generators.sampling import sample_batch, sampling_settings
 from htpo.evaluate.generators.server import ServerGenerator

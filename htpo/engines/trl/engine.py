@@ -26,7 +26,7 @@ from htpo.engines.trl.trainer import HTPOTrainer
 from htpo.engines.trl.unused_options import SEVERAL_PROCESSES, UNUSED_BY_THE_JOB
 from htpo.engines.trl.verifier_reward import correct, partial_credit
 from htpo.errors import Interrupted, UserError
-from htpo.evaluate import load_tokenizer
+from htpo.evaluate import SAFELY, load_tokenizer
 from htpo.runs import RunDirectory, step_of
 from htpo.statistics import PassRates
 from htpo.tasks import Task
@@ -108,7 +108,7 @@ class TrlEngine(Engine):
         return TrlTraining(trainer, held_out)
 
     def _trainer(self, options: JobOptions, policy: str, task: Task, tokenizer: Any, run: RunDirectory) -> HTPOTrainer:
-        init = {"revision": self.model.model_revision, "dtype": self.model.dtype}
+        init = {**SAFELY, "revision": self.model.model_revision, "dtype": self.model.dtype}
         if self.model.attn_implementation:
             init["attn_implementation"] = self.model.attn_implementation
         self.config.model_init_kwargs = {**init, **(self.config.model_init_kwargs or {})}

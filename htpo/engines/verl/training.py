@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from htpo.engines.engine import Training
 from htpo.engines.held_out import AFTER, BEFORE, HeldOutProblems
@@ -17,6 +16,7 @@ from htpo.engines.verl.options import VerlOptions
 from htpo.engines.verl.overrides import in_shell
 from htpo.engines.verl.process import run_verl
 from htpo.errors import UserError
+from htpo.evaluate import load_model
 from htpo.playing.player import Player
 from htpo.runs import RunDirectory, write_atomically
 from htpo.statistics import PassRates
@@ -143,7 +143,7 @@ class VerlTraining(Training):
 
     def _measure(self, policy: str, when: str, name: str) -> PassRates:
         """Pass rates of a policy that is loaded for this alone, so that verl has the machine's memory."""
-        model = AutoModelForCausalLM.from_pretrained(
+        model = load_model(
             policy,
             dtype=torch.float32 if self.on_cpu else "auto",
             trust_remote_code=self.options.trust_remote_code,

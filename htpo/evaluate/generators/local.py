@@ -1,17 +1,13 @@
-"""What every backend has that loads a model by itself: options, the tokenizer, and what a chat template refuses."""
+"""What every backend has that loads a model by itself: options, and what a chat template refuses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
-from transformers import AutoTokenizer
-
 from htpo.errors import UserError
 from htpo.evaluate.generators.backend import Backend, BackendOptions, check_least, json_object
-from htpo.evaluate.generators.end_tokens import published_end_tokens
+from htpo.evaluate.generators.loading import check_weights, load_tokenizer
 from htpo.evaluate.generators.vocabulary import SamplingOptions
 from htpo.playing.formats import PromptFormat
 from htpo.playing.turn_tokens import TurnTokens
@@ -62,6 +58,7 @@ class LocalBackend(Backend):
         self.model, self.sampling, self.local = model, sampling, local
         if (Path(model) / "config.yaml").is_file():
             raise UserError(f"{model} is a run: its model is {Path(model) / 'model'}")
+        check_weights(model)
         self.tokenizer = load_tokenizer(model, local.model_revision, local.trust_remote_code)
         has_template = getattr(self.tokenizer, "chat_template", None) is not None
         if chat and not has_template:
@@ -79,37 +76,3 @@ class LocalBackend(Backend):
         """Arguments of a generator that stand for options."""
         given = {} if self.local.batch_size is None else {"batch_size": self.local.batch_size}
         return {**given, "template_options": self.local.template_options}
-
-
-def load_tokenizer(model: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
-    """The tokenizer of a model, with a padding token.
-
-    Raises:
-        UserError: there is none.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot load a model from {model!r}: {_why(model, error)} Give a folder with a model, a Hugging Face id "
-            "(NAME or OWNER/NAME) or, to htpo eval, a model's name on a server with --base_url"
-        ) from error
-    if tokenizer.pad_token is None:
-        ends = published_end_tokens(model, tokenizer, revision=revision, trust_remote_code=trust_remote_code)
-        tokenizer.pad_token_id = ends[0] if tokenizer.eos_token_id is None else tokenizer.eos_token_id
-    return tokenizer
-
-
-def _why(model: str, error: Exception) -> str:
-    """What stopped a model from being loaded; the hub's client speaks of ids even where only a folder can be meant."""
-    try:
-        validate_repo_id(model)
-    except HFValidationError:
-        if not Path(model).exists():
-            return "there is no such folder."
-    return first_line(error)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from htpo.errors import UserError
-from htpo.evaluate.generators.local import LocalBackend, first_line
+from htpo.evaluate.generators.loading import load_model
+from htpo.evaluate.generators.local import LocalBackend
 from htpo.evaluate.generators.model import ModelGenerator
 from htpo.evaluate.generators.vocabulary import (
     EpisodeRequest,
@@ -24,10 +24,7 @@ class TransformersBackend(LocalBackend):
     """Generation with transformers."""
 
     def start(self) -> Generator:
-        try:
-            model = AutoModelForCausalLM.from_pretrained(self.model, **self.local.loading)
-        except (OSError, ValueError, ImportError) as error:
-            raise UserError(f"cannot load a model from {self.model!r}: {first_line(error)}") from error
+        model = load_model(self.model, **self.local.loading)
         model = model.to(torch.accelerator.current_accelerator() or "cpu")
         return LoadedGenerator(model, self.tokenizer, self.sampling, **self.asking)
 

@@ -14,7 +14,8 @@ from transformers import AutoConfig
 from htpo.errors import UserError
 from htpo.evaluate.generators.backend import BackendOptions, check_least, json_object
 from htpo.evaluate.generators.end_tokens import published_end_tokens
-from htpo.evaluate.generators.local import LocalBackend, LocalOptions, first_line
+from htpo.evaluate.generators.loading import first_line
+from htpo.evaluate.generators.local import LocalBackend, LocalOptions
 from htpo.evaluate.generators.model import beyond_length, played, token_player
 from htpo.evaluate.generators.vocabulary import (
     EpisodeRequest,
@@ -143,7 +144,7 @@ class VLLMGenerator(Generator):
             dtype = stored_dtype(model, revision, trust_remote_code)
         given = {"model": model, "revision": revision, "dtype": dtype, "trust_remote_code": trust_remote_code}
         try:
-            self._engine = self._vllm.LLM(**given, **(engine_options or {}))
+            self._engine = self._vllm.LLM(**given, **{"load_format": "safetensors", **(engine_options or {})})
         except (OSError, ValueError, ImportError, RuntimeError, TypeError) as error:
             raise UserError(f"vLLM does not start with {model!r}: {first_line(error)} {IN_NEED}") from error
 

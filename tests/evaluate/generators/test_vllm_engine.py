@@ -11,7 +11,8 @@ import pytest
 from htpo.errors import UserError
 from htpo.evaluate import SamplingOptions, collect
 from htpo.evaluate.episodes import load_environment_problems
-from htpo.evaluate.generators.local import LocalOptions, load_tokenizer
+from htpo.evaluate.generators.loading import load_tokenizer
+from htpo.evaluate.generators.local import LocalOptions
 from htpo.evaluate.generators.vllm_engine import VLLMBackend, VLLMGenerator, VLLMOptions, check_engine_options
 from htpo.evaluate.samples import SampleStore
 from htpo.playing.options import PlayOptions

@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM
 
 from htpo.engines.verl.cpu.sampling import Sampling, sample_tokens
-from htpo.evaluate import end_tokens
+from htpo.evaluate import end_tokens, load_model
 
 NAME = "transformers"
 GATHER = 0.02  # seconds in which requests come together
@@ -29,7 +28,7 @@ class Server:
     """
 
     def __init__(self, path: str, tokenizer: Any, prompt_length: int, response_length: int, seed: int):
-        self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        self.model = load_model(path, dtype=torch.float32).eval()
         self.ends = end_tokens(self.model, tokenizer)
         self.prompt_length, self.response_length = prompt_length, response_length
         self.seed, self.step = seed, 0
