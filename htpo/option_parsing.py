@@ -7,6 +7,8 @@ from typing import Any
 
 from htpo.errors import UserError
 
+LIKE_AN_OPTION = re.compile(r"-(?!\d+$|\d*\.\d+$)")  # as argparse tells it from a negative number
+
 
 def parse(parser: Any, values: dict[str, Any], listing: str) -> Any:
     """The dataclasses of a dictionary of options.
@@ -32,10 +34,7 @@ def parse(parser: Any, values: dict[str, Any], listing: str) -> Any:
         if value is False and "no" in (known[name].choices or ()):
             value = "no"  # what YAML makes of `save_strategy: no`
         listed = value if isinstance(value, list) else [value]
-        arguments += [
-            f"--{name}",
-            *(json.dumps(v) if isinstance(v, dict) else str(v) for v in listed),
-        ]
+        arguments += _as_arguments(name, [json.dumps(v) if isinstance(v, dict) else str(v) for v in listed])
     try:
         return parser.parse_args_into_dataclasses(args=arguments, look_for_args_file=False)
     except UserError:
@@ -43,6 +42,16 @@ def parse(parser: Any, values: dict[str, Any], listing: str) -> Any:
     except (ValueError, TypeError, KeyError, AttributeError, OSError, ImportError, RuntimeError) as error:
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise UserError(f"{kind}{' '.join(str(error).split())}") from error
+
+
+def _as_arguments(name: str, words: list[str]) -> list[str]:
+    """An option as on a command line, where no value is taken for another option."""
+    if len(words) == 1:
+        return [f"--{name}={words[0]}"]
+    for word in words:
+        if LIKE_AN_OPTION.match(word):
+            raise UserError(f"option {name}: {word!r} among several values begins with '-', which only a number may")
+    return [f"--{name}", *words]
 
 
 def refuse(message: str) -> None:

@@ -73,6 +73,8 @@ def assert_says(message: str, pattern: str) -> None:
         ("- a\n- b", "mine.yaml must hold"),
         ("objective_options: 3", "objective_options must be a mapping"),
         ("learning_rates: 1", "unknown option 'learning_rates'"),
+        ("learning_rate: --help", "learning_rate: invalid float value: '--help'"),
+        ("dataset: [number_path, --help]", "option dataset: '--help' among several values begins with '-'"),
         ("num_generations: 4\nper_device_train_batch_size: 6", r"\(6\).*divisible.*num_generations \(4\)"),
     ],
 )
