@@ -49,7 +49,7 @@ def test_the_engine_is_asked_as_its_interface_wants(tmp_path, tiny_model):
     tokenizer = load_tokenizer(tiny_model)
     options = {"max_model_len": 32, "enforce_eager": True}
     made = VLLMGenerator(tiny_model, tokenizer, SamplingOptions(max_tokens=8), batch_size=10, engine_options=options)
-    assert made._engine.options == options
+    assert made._engine.options == {"load_format": "safetensors", **options}
     store = SampleStore(tmp_path / "samples")
     assert collect(problems(), made, store, SAMPLES) == 0
     calls = made._engine.calls
@@ -103,7 +103,8 @@ def test_options_of_the_command_reach_the_engine(tiny_model):
     with pytest.raises(UserError, match="a prompt has 32 tokens and the engine takes 32"):
         backend.check(["1" * 32])
     made = backend.start()
-    assert (made._engine.options, made.batch_size) == ({"max_model_len": 32, "enforce_eager": True}, 10)
+    assert made._engine.options == {"load_format": "safetensors", "max_model_len": 32, "enforce_eager": True}
+    assert made.batch_size == 10
     assert backend.conversational is False
     with pytest.raises(UserError, match="has no chat template"):
         VLLMBackend(tiny_model, SamplingOptions(), True, LocalOptions(), engine)
