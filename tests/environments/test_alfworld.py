@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import random
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,7 @@ from htpo.errors import UserError
 TYPES = {"pick_and_place_simple", "pick_two_obj_and_place", "look_at_obj_in_light"} | {
     f"pick_{handling}_then_place_in_recep" for handling in ("clean", "heat", "cool")
 }
+RANDOM = 20  # actions
 ALIKE = 2  # games that are played by `textworld` alone, too, which takes it seconds each
 
 
@@ -101,7 +103,7 @@ def test_a_game_of_each_type_is_won_by_its_walkthrough(worlds, games):
 
 
 ALONE = """
-import json, sys
+import json, random, sys
 import textworld
 from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
 for path in sys.argv[1:]:
@@ -112,7 +114,14 @@ for path in sys.argv[1:]:
     for action in ["look", "inventory", *json.load(open(path))["walkthrough"]]:
         state, _, _ = world.step(action)
         print(json.dumps([state.feedback, state.admissible_commands]))
-"""
+    state = world.reset()
+    rng = random.Random(0)
+    for _ in range(RANDOM):
+        state, _, done = world.step(rng.choice(state.admissible_commands))
+        print(json.dumps([state.feedback, state.admissible_commands]))
+        if done:
+            break
+""".replace("RANDOM", str(RANDOM))
 
 
 def test_what_is_remembered_changes_no_word(worlds, games):
@@ -128,6 +137,13 @@ def test_what_is_remembered_changes_no_word(worlds, games):
             ours.append([episode.observation.text, list(episode.observation.actions)])
             for action in ["look", "inventory", *worlds.walkthrough(row)]:
                 worlds.step([episode], [action])
+                ours.append([episode.observation.text, list(episode.observation.actions)])
+            (episode,) = worlds.reset([row], [0])
+            rng = random.Random(0)
+            for _ in range(RANDOM):
+                if episode.done:
+                    break
+                worlds.step([episode], [rng.choice(episode.observation.actions)])
                 ours.append([episode.observation.text, list(episode.observation.actions)])
         assert ours == alone
         worlds.close()

@@ -79,13 +79,13 @@ class AlfWorld:
 def _new_world() -> Any:
     """A player of PDDL games, with things named as ALFWorld names them."""
     try:
-        import textworld
         from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
-        from textworld.envs.pddl.pddl import PddlEnv
+
+        from htpo.environments.alfworld.player import Player
     except ImportError as error:
         raise UserError(f"alfworld is not installed ({error}): {INSTALL}") from None
     _remember()
-    player = PddlEnv(textworld.EnvInfos(won=True, admissible_commands=True))
+    player = Player()
     player.downward_lib.load_sas_replan = lambda _: None
     return AlfredDemangler(player, shuffle=False)
 
