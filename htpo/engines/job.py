@@ -37,7 +37,9 @@ from htpo.statistics import PassRates
 from htpo.tasks import PUZZLE_FAMILIES, Task, limit_prompt_lengths, load_task
 from htpo.tasks.prompts import check_template
 
-BUILT_IN_POLICIES = {name: Path(htpo.__file__).parent / "assets" / name for name in (*PUZZLE_FAMILIES, "household")}
+BUILT_IN_POLICIES = {
+    name: Path(htpo.__file__).parent / "assets" / name for name in (*PUZZLE_FAMILIES, "household", "alfworld")
+}
 
 
 def starting_policy(engine: Engine, options: JobOptions) -> str:

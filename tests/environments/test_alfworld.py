@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from htpo.engines.job import BUILT_IN_POLICIES
 from htpo.environments import EnvironmentWorkers
 from htpo.environments.alfworld.games import Games
 from htpo.errors import UserError
+from htpo.evaluate import load_tokenizer
+from tests.cli.command import htpo
 
 TYPES = {"pick_and_place_simple", "pick_two_obj_and_place", "look_at_obj_in_light"} | {
     f"pick_{handling}_then_place_in_recep" for handling in ("clean", "heat", "cool")
@@ -183,3 +186,23 @@ def test_a_translation_is_kept_and_a_damaged_one_is_done_again(worlds, games):
     (second,) = worlds.reset([row], [0])
     assert second.observation == first.observation
     assert kept.read_bytes() == whole
+
+
+def test_the_policy_that_ships_knows_every_word_and_wins_some_games(worlds, games, tmp_path):
+    ships = BUILT_IN_POLICIES["alfworld"]
+    assert (ships / "model.safetensors").stat().st_size < 4e6
+    tokenizer = load_tokenizer(ships)
+    episodes = worlds.reset(worlds.rows("valid_seen"), range(len(TYPES)))
+    for episode in episodes:
+        assert (
+            tokenizer.unk_token_id
+            not in tokenizer(" ".join([episode.observation.text, *episode.observation.actions]))["input_ids"]
+        )
+    run = tmp_path / "run"
+    options = ["--samples", "4", "--top_p", "1", "--max_turn_length", "12", "--max_tokens", "1536", "--output_dir", run]
+    data = ["--dataset_config", json.dumps({"data": str(games[0])})]
+    done = htpo("eval", ships, "--tasks", "alfworld:valid_seen", *options, *data)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads((run / "results.json").read_text())["tasks"].values()
+    assert found["problems"] == len(TYPES)
+    assert found["avg"]["value"] > 0
