@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from htpo.objectives.once import once
 from htpo.objectives.statistics import summarize
 
 THINKING, ACTION = 1, 2  # in `TokenBatch.segment`
@@ -98,12 +98,12 @@ class Outcome:
     detached: Tensor | None  # (B, T) bool: tokens whose J the table sets to 0; None if unpartitioned
     sum_up: Callable[[], dict[str, Tensor]] = field(repr=False)  # what `sums` is computed by, when asked for
 
-    @cached_property
+    @once
     def sums(self) -> dict[str, Tensor]:
         """Sums per group, (groups,) each, that add over micro-batches and ranks; see `statistics.group_sums`."""
         return self.sum_up()
 
-    @cached_property
+    @once
     def stats(self) -> dict[str, Tensor]:
         """Scalar tensors by name, computed from `sums` without a host synchronisation."""
         return summarize(self.sums)

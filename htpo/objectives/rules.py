@@ -10,7 +10,6 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TypeVar, overload
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from htpo.objectives.batch import TokenBatch
 from htpo.objectives.indicators import indicator
+from htpo.objectives.once import once
 from htpo.objectives.options import check_number
 from htpo.objectives.registration import register_once
 
@@ -90,17 +90,17 @@ class Ratio:
     low: float | Tensor  # 1 - clip_low; (1, 1) where the range follows the batch, (B, T) where it differs by cell
     high: float | Tensor  # 1 + clip_high
 
-    @cached_property
+    @once
     def value(self) -> Tensor:
         """(B, T): r."""
         return self.log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp_()
 
-    @cached_property
+    @once
     def slope(self) -> Tensor:
         """(B, T): dr / dlog_prob, that is r inside the clamp and 0 outside."""
         return indicator(torch.le, self.log_ratio.abs(), LOG_RATIO_LIMIT).mul_(self.value)
 
-    @cached_property
+    @once
     def log_prob(self) -> Tensor:
         """(B, T): of the current policy, 0 outside the mask."""
         return torch.where(self.batch.mask, self.batch.log_prob.detach().to(self.log_ratio.dtype), 0.0)
@@ -111,12 +111,12 @@ class Ratio:
         mean = self.log_ratio.sum(1, keepdim=True) / length
         return replace(self, log_ratio=mean.expand_as(self.log_ratio))
 
-    @cached_property
+    @once
     def below(self) -> Tensor:
         """(B, T): 1 where r < low, else 0."""
         return indicator(torch.lt, self.value, self.low)
 
-    @cached_property
+    @once
     def above(self) -> Tensor:
         """(B, T): 1 where r > high, else 0."""
         return indicator(torch.gt, self.value, self.high)
