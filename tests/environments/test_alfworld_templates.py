@@ -37,3 +37,4 @@ def test_where_a_condition_has_a_thing_to_find_all_things_matter_as_it_takes_non
 )
 def test_what_may_look_at_anything_is_derived_every_time(text):
     assert template_of(text).predicates is None
+    assert depends_on(text, "a", "r") == {"a", "r"}

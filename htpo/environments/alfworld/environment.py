@@ -93,8 +93,12 @@ def _new_world() -> Any:
 @cache
 def _remember() -> None:
     """Once in a process: nothing that was worked out is worked out again."""
+    from textworld.envs.pddl import logic
+
     from htpo.environments.alfworld.grammar import remember_grammar
+    from htpo.environments.alfworld.player import State
     from htpo.environments.alfworld.translation import remember_translations
 
+    logic.PddlState = State  # the name by which `PddlEnv` makes it
     remember_grammar()
     remember_translations()

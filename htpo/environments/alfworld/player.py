@@ -37,9 +37,6 @@ class State(logic.PddlState):  # type: ignore[misc]
         return frozenset(fact for sig, facts in self._facts.items() if sig.name in predicates for fact in facts)
 
 
-logic.PddlState = State  # the name by which `PddlEnv` makes it
-
-
 class Player(PddlEnv):  # type: ignore[misc]
     """Plays as `PddlEnv` does: same sentences, same commands in the same order."""
 
@@ -50,9 +47,7 @@ class Player(PddlEnv):  # type: ignore[misc]
 
     def reset(self) -> GameState:
         """The game's beginning; that which loading made is taken the first time."""
-        self._pddl_state = self._begun or logic.PddlState(
-            self.downward_lib, self._game_data["pddl_problem"], self._logic
-        )
+        self._pddl_state = self._begun or State(self.downward_lib, self._game_data["pddl_problem"], self._logic)
         self._begun = self.prev_state = self._last_action = None
         self._moves = 0
         self.state = GameState()
@@ -69,10 +64,10 @@ class Player(PddlEnv):  # type: ignore[misc]
         commands = self.state["_valid_commands"] = []
         for action in actions:
             template = template_of(action.command_template)
+            things = tuple(template.mapping(action).items())
             if template.predicates is None:
-                commands.append(self._command(template.text, tuple(action.mapping.items())))
+                commands.append(self._command(template.text, things))
             else:
-                things = tuple(template.mapping(action).items())
                 commands.append(self._commands(template.text, things, facts(template.predicates)))
         self.state["admissible_commands"] = sorted(set(commands))
 

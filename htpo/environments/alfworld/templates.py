@@ -28,7 +28,7 @@ class Template:
         A condition with a thing yet to be found takes none of the others, so that it depends on all.
         """
         given = {placeholder.name for placeholder in action.mapping}
-        if not self._in_conditions <= given:
+        if self.predicates is None or not self._in_conditions <= given:
             return dict(action.mapping)
         return {placeholder: it for placeholder, it in action.mapping.items() if placeholder.name in self._words}
 
